@@ -1,0 +1,162 @@
+"""Genotypes: which connections a cell has, as plain values.
+
+A genotype is made by `derivation`, passed on, and never edited. It is nested
+by intermediate node because a node may have any number of connections.
+"""
+
+import json
+from typing import NamedTuple
+
+from entrannas_tf import search_space
+
+FORMAT = "entrannas-genotype"
+VERSION = 1
+
+
+class Connection(NamedTuple):
+    """A primitive applied to the output of an earlier node of the cell."""
+
+    primitive: str
+    source: int
+
+
+# One tuple of connections for each intermediate node.
+Cell = tuple[tuple[Connection, ...], ...]
+
+
+class Genotype(NamedTuple):
+    """A normal and a reduction cell.
+
+    Attributes:
+        normal: The normal cell, a tuple of connections per intermediate node.
+        reduction: The reduction cell, likewise.
+        space: Name of the search space that the primitives belong to.
+    """
+
+    normal: Cell
+    reduction: Cell
+    space: str = "standard"
+
+
+def make_cell(nodes, space="standard"):
+    """Builds a checked cell from nested sequences of (primitive, source).
+
+    Args:
+        nodes: For each intermediate node a sequence of pairs.
+        space: Name of the search space that the primitives must belong to.
+
+    Raises:
+        ValueError: If a primitive is not in the space, or a source is not an
+            earlier node.
+    """
+    known = search_space.primitives(space, with_none=False)
+    cell = []
+    for index, pairs in enumerate(nodes):
+        target = search_space.NUM_INPUT_NODES + index
+        connections = []
+        for primitive, source in pairs:
+            if primitive not in known:
+                raise ValueError(
+                    f"Node {target} uses the primitive {primitive!r}, which "
+                    f"the {space!r} space does not have; expected one of "
+                    f"{', '.join(known)}."
+                )
+            if not isinstance(source, int) or not 0 <= source < target:
+                raise ValueError(
+                    f"Node {target} has a connection from node {source!r}; "
+                    f"expected an integer from 0 to {target - 1}."
+                )
+            connections.append(Connection(primitive, source))
+        cell.append(tuple(connections))
+    return tuple(cell)
+
+
+def num_connections(cell):
+    """Returns the number of connections of a cell."""
+    return sum(len(connections) for connections in cell)
+
+
+def num_skip_connections(cell):
+    """Returns how many connections of a cell are `skip_connect`."""
+    return sum(
+        connection.primitive == search_space.SKIP_CONNECT
+        for connections in cell
+        for connection in connections
+    )
+
+
+def num_changed(before, after):
+    """Returns how many connections of two cells stand in only one of them."""
+
+    def keyed(cell):
+        return {(node, c) for node, cs in enumerate(cell) for c in cs}
+
+    return len(keyed(before) ^ keyed(after))
+
+
+def describe(cell):
+    """Returns a cell in one line: `2: sep_conv_3x3(0) skip_connect(1) | 3: ...`."""
+    return " | ".join(
+        f"{search_space.NUM_INPUT_NODES + index}: "
+        + (" ".join(f"{c.primitive}({c.source})" for c in connections) or "-")
+        for index, connections in enumerate(cell)
+    )
+
+
+def to_json(genotype, **extra):
+    """Returns the genotype as a JSON text that others can read.
+
+    Args:
+        genotype: A `Genotype`.
+        **extra: Further top-level members, such as `provenance`.
+    """
+    content = {
+        "format": FORMAT,
+        "version": VERSION,
+        "space": genotype.space,
+        "normal": genotype.normal,
+        "reduction": genotype.reduction,
+        **extra,
+    }
+    members = (f"  {json.dumps(k)}: {_dumps(v)}" for k, v in content.items())
+    return "{\n" + ",\n".join(members) + "\n}\n"
+
+
+def from_json(text):
+    """Returns the `Genotype` that a JSON text describes.
+
+    Raises:
+        ValueError: If the text is not JSON, is of another format or version,
+            or names unknown primitives or nodes.
+    """
+    try:
+        content = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"Not a genotype: not valid JSON ({error}).") from None
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise ValueError(
+            f'Not a genotype: expected a JSON object with "format": "{FORMAT}".'
+        )
+    if content.get("version") != VERSION:
+        raise ValueError(
+            f"The genotype has version {content.get('version')!r}; this "
+            f"software reads version {VERSION}."
+        )
+    missing = [k for k in ("space", "normal", "reduction") if k not in content]
+    if missing:
+        raise ValueError(f"The genotype lacks {', '.join(missing)}.")
+    space = content["space"]
+    return Genotype(
+        make_cell(content["normal"], space),
+        make_cell(content["reduction"], space),
+        space,
+    )
+
+
+def _dumps(value):
+    """Renders a member on one line, a cell with one node a line."""
+    is_cell = isinstance(value, tuple)
+    if not is_cell:
+        return json.dumps(value)
+    nodes = (f"    {json.dumps(node)}" for node in value)
+    return "[\n" + ",\n".join(nodes) + "\n  ]"
