@@ -1,0 +1,99 @@
+"""The architecture parameters: sole owner of alpha, beta and temperature."""
+
+import keras
+import tensorflow as tf
+
+from entrannas_tf import derivation, genotypes, relaxation, search_space
+
+ALPHA_STDDEV = 1e-3  # as DARTS initialises it
+KINDS = ("normal", "reduction")
+
+
+class Architecture(keras.layers.Layer):
+    """Alpha, beta and temperature of the normal and the reduction cell.
+
+    Args:
+        space: "standard" or "extended".
+        sparse: False for EnTranNAS (softmax coefficients, top-2 derivation),
+            True for EnTranNAS-DST (pruned coefficients, every non-zero one
+            is derived; no "none" primitive, and beta beside alpha).
+        temperature: Initial temperature of Eq. 5, above 0.
+
+    Attributes:
+        primitives: Names of the K candidates.
+        alpha: Dict by kind of cell of float32 [E, K] variables.
+        beta: Likewise of float32 [M]; empty unless `sparse`.
+        temperature: float32 scalar variable, not trained.
+    """
+
+    def __init__(
+        self, space="standard", sparse=False, temperature=1.0, **kwargs
+    ):
+        super().__init__(**kwargs)
+        self.space = space
+        self.sparse = sparse
+        self.primitives = search_space.primitives(space, with_none=not sparse)
+        shape = (len(search_space.EDGES), len(self.primitives))
+        self.alpha = {
+            kind: self.add_weight(
+                name=f"alpha_{kind}",
+                shape=shape,
+                initializer=keras.initializers.RandomNormal(0, ALPHA_STDDEV),
+            )
+            for kind in KINDS
+        }
+        self.beta = {
+            kind: self.add_weight(
+                name=f"beta_{kind}",
+                shape=(search_space.NUM_INTERMEDIATE_NODES,),
+                initializer="zeros",
+            )
+            for kind in (KINDS if sparse else ())
+        }
+        self.temperature = self.add_weight(
+            name="temperature",
+            shape=(),
+            initializer=keras.initializers.Constant(temperature),
+            trainable=False,
+        )
+        self.built = True
+
+    def call(self):
+        """Returns the coefficients: dict by kind of float32 [E, K]."""
+        tau = tf.convert_to_tensor(self.temperature)
+        alpha = {k: tf.convert_to_tensor(v) for k, v in self.alpha.items()}
+        if not self.sparse:
+            return {k: relaxation.softmax(a, tau) for k, a in alpha.items()}
+        return {
+            k: relaxation.sparse_coefficients(
+                a, tf.convert_to_tensor(self.beta[k]), tau
+            )
+            for k, a in alpha.items()
+        }
+
+    def thresholds(self):
+        """Returns the thresholds of DST: dict by kind of float32 [M]."""
+        return {
+            kind: relaxation.thresholds(tf.convert_to_tensor(beta))
+            for kind, beta in self.beta.items()
+        }
+
+    def derive(self, coefficients):
+        """Returns the `Genotype` that coefficients stand for.
+
+        Args:
+            coefficients: What `call` returned, as NumPy arrays.
+        """
+        rule = derivation.non_zero if self.sparse else derivation.top_two
+        return genotypes.Genotype(
+            *(rule(coefficients[kind], self.primitives) for kind in KINDS),
+            space=self.space,
+        )
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "space": self.space,
+            "sparse": self.sparse,
+            "temperature": float(self.temperature.numpy()),
+        }

@@ -1,0 +1,324 @@
+"""Layers that the networks share: normalisation, 1x1 blocks, stem and head.
+
+All but the stem's input and the head's output lie in the folded layout of
+`layout`: [B / F, H, W, F * C], with F = 1 the ordinary [B, H, W, C].
+"""
+
+import keras
+import tensorflow as tf
+
+from entrannas_tf import layout
+
+BATCH_NORM_MOMENTUM = 0.9  # Keras's convention; PyTorch calls it 0.1
+BATCH_NORM_EPSILON = 1e-5
+
+
+def uniform(fan_in):
+    """PyTorch's default initializer: uniform within 1 / sqrt(fan_in)."""
+    return keras.initializers.RandomUniform(-(fan_in**-0.5), fan_in**-0.5)
+
+
+class BatchNorm(keras.layers.Layer):
+    """Batch normalisation over folded images.
+
+    Args:
+        channels: C.
+        affine: Whether scale and offset are learned (DARTS: in the target
+            network only).
+
+    Call:
+        x: float [B / F, H, W, F * C]; the same shape comes out. With
+        `training=True` the batch's statistics are used, and the moving ones
+        take a step towards them.
+    """
+
+    def __init__(self, channels, affine=False, **kwargs):
+        super().__init__(**kwargs)
+        self.channels = channels
+        self.affine = affine
+        shape = (channels,)
+        self.moving_mean = self.add_weight(
+            name="moving_mean",
+            shape=shape,
+            initializer="zeros",
+            trainable=False,
+        )
+        self.moving_variance = self.add_weight(
+            name="moving_variance",
+            shape=shape,
+            initializer="ones",
+            trainable=False,
+        )
+        if affine:
+            self.scale = self.add_weight(
+                name="scale", shape=shape, initializer="ones"
+            )
+            self.offset = self.add_weight(
+                name="offset", shape=shape, initializer="zeros"
+            )
+        self.built = True
+
+    def call(self, x, training=False):
+        size = x.shape[-1] // self.channels
+        if training:
+            y, mean, variance = _standardise(x, self.channels)
+            self._move(self.moving_mean, mean)
+            self._move(self.moving_variance, variance)
+            if self.affine:
+                y = y * _repeat(self.scale, size) + _repeat(self.offset, size)
+            return y
+        factor = tf.math.rsqrt(self.moving_variance + BATCH_NORM_EPSILON)
+        if self.affine:
+            factor = factor * self.scale
+        shift = -self.moving_mean * factor
+        if self.affine:
+            shift = shift + self.offset
+        return x * _repeat(factor, size) + _repeat(shift, size)
+
+    def _move(self, moving, batch):
+        step = (1 - BATCH_NORM_MOMENTUM) * (tf.stop_gradient(batch) - moving)
+        moving.assign(moving + step)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "channels": self.channels,
+            "affine": self.affine,
+        }
+
+
+def _repeat(vector, size):
+    """Lays [C] out beside itself for each folded image: [F * C]."""
+    return tf.tile(tf.convert_to_tensor(vector), [size])
+
+
+def _standardise(x, channels):
+    """Shifts and scales each channel to mean 0 and variance 1.
+
+    The gradient is written out because the one that TensorFlow derives from
+    the forward pass reads and writes the whole tensor three times more often.
+
+    Returns:
+        The standardised tensor, and the batch's mean and variance, [C] each.
+    """
+    last = x.shape[-1]
+    size = last // channels
+
+    def channel_mean(rows):
+        return tf.reduce_mean(
+            tf.reshape(tf.reduce_mean(rows, 0), [size, channels]), 0
+        )
+
+    @tf.custom_gradient
+    def standardise(x):
+        rows = tf.reshape(x, [-1, last])
+        mean = channel_mean(rows)
+        variance = channel_mean(tf.square(rows)) - tf.square(mean)
+        variance = tf.maximum(variance, 0.0)
+        factor = tf.math.rsqrt(variance + BATCH_NORM_EPSILON)
+        y = x * _repeat(factor, size) + _repeat(-mean * factor, size)
+
+        def gradient(dy, *_):
+            rows_dy = tf.reshape(dy, [-1, last])
+            mean_dy = channel_mean(rows_dy)
+            mean_y_dy = channel_mean(rows_dy * tf.reshape(y, [-1, last]))
+            return dy * _repeat(factor, size) - (
+                y * _repeat(factor * mean_y_dy, size)
+                + _repeat(factor * mean_dy, size)
+            )
+
+        return (y, mean, variance), gradient
+
+    return standardise(x)
+
+
+class Conv1x1(keras.layers.Layer):
+    """1x1 convolution without bias.
+
+    Args:
+        channels_in: C_in.
+        channels: C_out.
+
+    Call:
+        x: float [B / F, H, W, F * C_in] -> [B / F, H, W, F * C_out].
+    """
+
+    def __init__(self, channels_in, channels, **kwargs):
+        super().__init__(**kwargs)
+        self.channels_in = channels_in
+        self.channels = channels
+        self.kernel = self.add_weight(
+            name="kernel",
+            shape=(channels_in, channels),
+            initializer=uniform(channels_in),
+        )
+        self.built = True
+
+    def call(self, x, training=False):
+        del training  # the same either way
+        return layout.pointwise(x, tf.convert_to_tensor(self.kernel))
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "channels_in": self.channels_in,
+            "channels": self.channels,
+        }
+
+
+class ReLUConvBN(keras.layers.Layer):
+    """ReLU, 1x1 convolution, batch normalisation.
+
+    Args:
+        channels_in: C_in.
+        channels: C_out.
+        affine: As in `BatchNorm`.
+
+    Call:
+        x: float [B / F, H, W, F * C_in] -> [B / F, H, W, F * C_out].
+    """
+
+    def __init__(self, channels_in, channels, affine=False, **kwargs):
+        super().__init__(**kwargs)
+        self.affine = affine
+        self.convolution = Conv1x1(channels_in, channels)
+        self.norm = BatchNorm(channels, affine)
+        self.built = True
+
+    def call(self, x, training=False):
+        return self.norm(self.convolution(tf.nn.relu(x)), training=training)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "channels_in": self.convolution.channels_in,
+            "channels": self.convolution.channels,
+            "affine": self.affine,
+        }
+
+
+class FactorizedReduce(keras.layers.Layer):
+    """Halves the resolution without losing pixels.
+
+    ReLU, then half of the channels from a 1x1 convolution of the even pixels
+    and half from one of the odd pixels, then batch normalisation.
+
+    Args:
+        channels_in: C_in.
+        channels: C_out, even.
+        affine: As in `BatchNorm`.
+
+    Call:
+        x: float [B / F, H, W, F * C_in] -> [B / F, H / 2, W / 2, F * C_out].
+    """
+
+    def __init__(self, channels_in, channels, affine=False, **kwargs):
+        super().__init__(**kwargs)
+        if channels % 2:
+            raise ValueError(
+                f"FactorizedReduce got channels={channels}; expected an even "
+                "number, as each half comes from other pixels."
+            )
+        self.affine = affine
+        self.even = Conv1x1(channels_in, channels // 2)
+        self.odd = Conv1x1(channels_in, channels // 2)
+        self.norm = BatchNorm(channels, affine)
+        self.built = True
+
+    def call(self, x, training=False):
+        x = tf.nn.relu(x)
+        even = self.even(layout.subsample(x))
+        odd = self.odd(layout.subsample_shifted(x))
+        joined = layout.concat([even, odd], self.even.channels)
+        return self.norm(joined, training=training)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "channels_in": self.even.channels_in,
+            "channels": 2 * self.even.channels,
+            "affine": self.affine,
+        }
+
+
+class CifarStem(keras.layers.Layer):
+    """DARTS's stem for small images: 3x3 convolution, batch normalisation.
+
+    Args:
+        channels_in: Channels of the images.
+        channels: C_out.
+        max_fold: Images to fold together at most; 1 keeps [B, H, W, C].
+
+    Call:
+        images: float [B, H, W, C_in] -> [B / F, H, W, F * C_out]. No gradient
+        flows back to the images.
+    """
+
+    def __init__(
+        self, channels_in, channels, max_fold=layout.MAX_FOLD, **kwargs
+    ):
+        super().__init__(**kwargs)
+        self.channels_in = channels_in
+        self.channels = channels
+        self.max_fold = max_fold
+        self.kernel = self.add_weight(
+            name="kernel",
+            shape=(3, 3, channels_in, channels),
+            initializer=uniform(9 * channels_in),
+        )
+        self.norm = BatchNorm(channels, affine=True)
+        self.built = True
+
+    def call(self, images, training=False):
+        size = layout.fold_size(images.shape[0], self.max_fold)
+        x = layout.convolution(
+            tf.stop_gradient(images), tf.convert_to_tensor(self.kernel)
+        )
+        return self.norm(layout.fold(x, size), training=training)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "channels_in": self.channels_in,
+            "channels": self.channels,
+            "max_fold": self.max_fold,
+        }
+
+
+class Head(keras.layers.Layer):
+    """Global average pooling and a dense layer.
+
+    Args:
+        channels: C of the input.
+        num_classes: Number of logits.
+
+    Call:
+        x: float [B / F, H, W, F * C] -> float32 [B, num_classes], logits.
+    """
+
+    def __init__(self, channels, num_classes, **kwargs):
+        super().__init__(**kwargs)
+        self.channels = channels
+        self.num_classes = num_classes
+        self.kernel = self.add_weight(
+            name="kernel",
+            shape=(channels, num_classes),
+            initializer=uniform(channels),
+        )
+        self.bias = self.add_weight(
+            name="bias", shape=(num_classes,), initializer=uniform(channels)
+        )
+        self.built = True
+
+    def call(self, x, training=False):
+        del training  # the same either way
+        means = tf.reduce_mean(x, axis=[1, 2])  # [B/F, F * C]
+        features = tf.reshape(means, [-1, self.channels])  # [B, C]
+        return tf.matmul(features, self.kernel) + self.bias
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "channels": self.channels,
+            "num_classes": self.num_classes,
+        }

@@ -1,0 +1,101 @@
+"""From coefficients to a genotype. NumPy only.
+
+Every function maps coefficients, float [E, K] in the order of
+`search_space.EDGES` and of `primitives`, to a `genotypes.Cell`.
+"""
+
+import numpy as np
+
+from entrannas_tf import genotypes, search_space
+
+
+def top_two(coefficients, primitives):
+    """Keeps the two strongest edges of each node (Eq. 4, as in DARTS).
+
+    An edge is as strong as its best primitive other than "none", which is
+    also the one it keeps. Hence a node has two connections, from two
+    different nodes. Among equals the lower source and the earlier primitive
+    win.
+
+    Args:
+        coefficients: float [E, K], p of Eq. 5.
+        primitives: The K names of the columns.
+
+    Returns:
+        A cell with two connections per intermediate node, by source.
+    """
+    columns = [k for k, n in enumerate(primitives) if n != search_space.NONE]
+    eligible = np.asarray(coefficients)[:, columns]  # [E, K - 1]
+    best = eligible.argmax(axis=1)
+    strength = eligible.max(axis=1)
+    cell = []
+    for edges in _edges_by_node():
+        strongest = sorted(edges, key=lambda e: -strength[e])[:2]
+        cell.append(
+            tuple(
+                genotypes.Connection(
+                    primitives[columns[best[e]]], search_space.EDGES[e][0]
+                )
+                for e in sorted(strongest)
+            )
+        )
+    return tuple(cell)
+
+
+def non_zero(coefficients, primitives):
+    """Keeps every connection with a coefficient above 0 (Eq. 10).
+
+    Args:
+        coefficients: float [E, K], q_hat of Eq. 9.
+        primitives: The K names of the columns.
+
+    Returns:
+        A cell with any number of connections per node, by source and then
+        by primitive.
+    """
+    active = np.asarray(coefficients) > 0
+    return tuple(
+        tuple(
+            genotypes.Connection(primitives[k], search_space.EDGES[e][0])
+            for e in edges
+            for k in np.flatnonzero(active[e])
+            if primitives[k] != search_space.NONE
+        )
+        for edges in _edges_by_node()
+    )
+
+
+def indicator(cell, primitives):
+    """Returns the 0/1 matrix A of Eq. 4, float32 [E, K], of a cell."""
+    matrix = np.zeros((len(search_space.EDGES), len(primitives)), np.float32)
+    for index, connections in enumerate(cell):
+        target = search_space.NUM_INPUT_NODES + index
+        for primitive, source in connections:
+            edge = search_space.EDGES.index((source, target))
+            matrix[edge, primitives.index(primitive)] = 1
+    return matrix
+
+
+def mean_entropy(coefficients):
+    """Returns how undecided the edges are, 0 (decided) to 1 (uniform).
+
+    The entropy of each edge's coefficients divided by log K, averaged over
+    the edges that have any.
+
+    Args:
+        coefficients: float [E, K], rows that sum to 1, or to 0 where an edge
+            is pruned.
+    """
+    p = np.asarray(coefficients, np.float64)
+    p = p[p.sum(axis=1) > 0]
+    logs = np.log(np.where(p > 0, p, 1.0))
+    return float(np.mean(-(p * logs).sum(axis=1)) / np.log(p.shape[1]))
+
+
+def _edges_by_node():
+    return [
+        search_space.edges_into(node)
+        for node in range(
+            search_space.NUM_INPUT_NODES, search_space.NUM_NODES
+        )
+    ]

@@ -1,0 +1,181 @@
+"""The super-net's memory layout, and the convolutions that work on it.
+
+After the bottleneck an Engine-cell works on 4 to 16 channels. Kernels that
+vectorise over channels then do little besides overhead, so the super-net folds
+several images into the channel axis: F images of C channels lie as
+`[B / F, H, W, F * C]`, the channels of an image side by side. Depthwise
+convolution, pooling and every element-wise operation are the same on folded
+images; a 1x1 convolution is a matrix product after a reshape that moves no
+data. F is never passed on: it is the number of channels on the tensor divided
+by the number of channels that the layer knows. With F = 1 the layout is the
+ordinary `[B, H, W, C]`.
+
+Padding is symmetric at every stride, as in DARTS (`padding="same"` is not at
+stride 2), so that weights copied from a DARTS network give the same outputs.
+"""
+
+import tensorflow as tf
+
+# Images folded together at most. Larger brings nothing more on the CPU.
+MAX_FOLD = 64
+
+
+def fold_size(batch_size, limit=MAX_FOLD):
+    """Returns the largest divisor of `batch_size` that is at most `limit`.
+
+    Args:
+        batch_size: Number of images, or None if it is not known: 1 then.
+        limit: Largest number of images to fold together.
+    """
+    if batch_size is None:
+        return 1
+    return max(f for f in range(1, limit + 1) if batch_size % f == 0)
+
+
+def fold(images, size):
+    """Folds `size` images into the channels.
+
+    Args:
+        images: float [B, H, W, C], B a multiple of `size`.
+        size: F, the number of images that share a row of channels.
+
+    Returns:
+        float [B / F, H, W, F * C].
+    """
+    if size == 1:
+        return images
+    _, height, width, channels = images.shape
+    x = tf.reshape(images, [-1, size, height, width, channels])
+    x = tf.transpose(x, [0, 2, 3, 1, 4])  # [B/F, H, W, F, C]
+    return tf.reshape(x, [-1, height, width, size * channels])
+
+
+def unfold(x, channels):
+    """Undoes `fold`: float [B / F, H, W, F * C] -> [B, H, W, C]."""
+    size = x.shape[-1] // channels
+    if size == 1:
+        return x
+    _, height, width, _ = x.shape
+    x = tf.reshape(x, [-1, height, width, size, channels])
+    x = tf.transpose(x, [0, 3, 1, 2, 4])  # [B/F, F, H, W, C]
+    return tf.reshape(x, [-1, height, width, channels])
+
+
+def concat(tensors, channels):
+    """Concatenates along the channels of each image.
+
+    Args:
+        tensors: Sequence of float [B / F, H, W, F * C].
+        channels: C of every tensor.
+
+    Returns:
+        float [B / F, H, W, F * C * len(tensors)].
+    """
+    _, height, width, last = tensors[0].shape
+    size = last // channels
+    if size == 1:
+        return tf.concat(tensors, axis=-1)
+    split = [
+        tf.reshape(t, [-1, height, width, size, channels]) for t in tensors
+    ]
+    joined = tf.concat(split, axis=-1)
+    return tf.reshape(joined, [-1, height, width, last * len(tensors)])
+
+
+def pointwise(x, kernel):
+    """1x1 convolution.
+
+    Args:
+        x: float [B / F, H, W, F * C_in].
+        kernel: float [C_in, C_out].
+
+    Returns:
+        float [B / F, H, W, F * C_out].
+    """
+    channels_in, channels_out = kernel.shape
+    _, height, width, last = x.shape
+    rows = tf.reshape(x, [-1, channels_in])
+    size = last // channels_in
+    return tf.reshape(
+        tf.matmul(rows, kernel), [-1, height, width, size * channels_out]
+    )
+
+
+def depthwise(x, kernel, stride=1, dilation=1):
+    """Depthwise convolution, padded symmetrically.
+
+    Args:
+        x: float [B / F, H, W, F * C].
+        kernel: float [k, k, C, 1], k odd.
+        stride: 1 or 2.
+        dilation: 1 or 2.
+
+    Returns:
+        float [B / F, ceil(H / stride), ceil(W / stride), F * C].
+    """
+    if stride == 2 and dilation == 2:
+        # Every tap lies on the even rows and columns.
+        x, stride, dilation = subsample(x), 1, 1
+    size = x.shape[-1] // kernel.shape[2]
+    if size > 1:
+        kernel = tf.tile(kernel, [1, 1, size, 1])
+    padding = "SAME"
+    if stride == 2:
+        x, padding = _pad(x, kernel.shape[0] // 2), "VALID"
+    return tf.nn.depthwise_conv2d(
+        x, kernel, [1, stride, stride, 1], padding, dilations=[dilation] * 2
+    )
+
+
+def convolution(x, kernel, strides=(1, 1)):
+    """Ordinary convolution, padded symmetrically.
+
+    Args:
+        x: float [B / F, H, W, F * C_in].
+        kernel: float [k_h, k_w, C_in, C_out], k_h and k_w odd.
+        strides: Vertical and horizontal stride.
+
+    Returns:
+        float [B / F, ceil(H / strides[0]), ceil(W / strides[1]), F * C_out].
+    """
+    height, width, channels_in, _ = kernel.shape
+    size = x.shape[-1] // channels_in
+    images = _pad(unfold(x, channels_in), height // 2, width // 2)
+    return fold(tf.nn.conv2d(images, kernel, strides, "VALID"), size)
+
+
+def max_pool(x, stride):
+    """3x3 max pooling; padding never wins."""
+    if stride == 1:
+        return tf.nn.max_pool2d(x, 3, 1, "SAME")
+    return tf.nn.max_pool2d(_pad(x, 1, value=x.dtype.min), 3, 2, "VALID")
+
+
+def average_pool(x, stride):
+    """3x3 average pooling; padding is not counted."""
+    if stride == 1:
+        return tf.nn.avg_pool2d(x, 3, 1, "SAME")
+    present = tf.pad(tf.ones([1, *x.shape[1:3], 1], x.dtype), _margins(1, 1))
+    share = tf.nn.avg_pool2d(present, 3, 2, "VALID")  # [1, H/2, W/2, 1]
+    return tf.nn.avg_pool2d(_pad(x, 1), 3, 2, "VALID") / share
+
+
+def subsample(x):
+    """Keeps the even rows and columns: [B, H, W, C] -> [B, H/2, W/2, C]."""
+    return x[:, ::2, ::2, :]
+
+
+def subsample_shifted(x):
+    """Keeps the odd rows and columns; an odd size is padded with zeros."""
+    _, height, width, _ = x.shape
+    x = tf.pad(x, [[0, 0], [0, height % 2], [0, width % 2], [0, 0]])
+    return x[:, 1::2, 1::2, :]
+
+
+def _pad(x, vertical, horizontal=None, value=0):
+    horizontal = vertical if horizontal is None else horizontal
+    return tf.pad(x, _margins(vertical, horizontal), constant_values=value)
+
+
+def _margins(vertical, horizontal):
+    return [[0, 0], [vertical] * 2, [horizontal] * 2, [0, 0]]

@@ -1,0 +1,234 @@
+"""The candidate primitives: one layer each, the table at the bottom.
+
+Definitions are DARTS's. Tensors lie in the folded layout of `layout`; every
+layer maps float [B / F, H, W, F * C] to [B / F, H / stride, W / stride, F * C].
+"""
+
+import keras
+import tensorflow as tf
+
+from entrannas_tf import blocks, layout
+
+
+class Operation(keras.layers.Layer):
+    """What all primitives share: the arguments.
+
+    Args:
+        channels: C, of the input and the output.
+        stride: 1 or 2.
+        affine: Whether batch norms learn scale and offset. Without, the
+            layer is one of the super-net: a pool is then followed by a batch
+            norm too, as in DARTS.
+    """
+
+    def __init__(self, channels, stride=1, affine=False, **kwargs):
+        super().__init__(**kwargs)
+        self.channels = channels
+        self.stride = stride
+        self.affine = affine
+        self.add_layers()
+        self.built = True
+
+    def add_layers(self):
+        """Makes the sublayers and weights; pools and skips may need none."""
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "channels": self.channels,
+            "stride": self.stride,
+            "affine": self.affine,
+        }
+
+    def _add_depthwise_kernel(self, name, size):
+        return self.add_weight(
+            name=name,
+            shape=(size, size, self.channels, 1),
+            initializer=blocks.uniform(size * size),
+        )
+
+    def _add_kernel(self, name, height, width):
+        return self.add_weight(
+            name=name,
+            shape=(height, width, self.channels, self.channels),
+            initializer=blocks.uniform(height * width * self.channels),
+        )
+
+
+class SepConv(Operation):
+    """Two rounds of ReLU, depthwise, 1x1 convolution, batch norm."""
+
+    kernel_size = None
+
+    def add_layers(self):
+        self.depthwise = [
+            self._add_depthwise_kernel(f"depthwise_{i}", self.kernel_size)
+            for i in range(2)
+        ]
+        self.pointwise = [
+            blocks.Conv1x1(self.channels, self.channels) for _ in range(2)
+        ]
+        self.norm = [
+            blocks.BatchNorm(self.channels, self.affine) for _ in range(2)
+        ]
+
+    def call(self, x, training=False):
+        for i, stride in enumerate((self.stride, 1)):
+            x = tf.nn.relu(x)
+            kernel = tf.convert_to_tensor(self.depthwise[i])
+            x = layout.depthwise(x, kernel, stride)
+            x = self.norm[i](self.pointwise[i](x), training=training)
+        return x
+
+
+class SepConv3x3(SepConv):
+    """3x3 separable convolution, twice."""
+
+    kernel_size = 3
+
+
+class SepConv5x5(SepConv):
+    """5x5 separable convolution, twice."""
+
+    kernel_size = 5
+
+
+class DilConv(Operation):
+    """ReLU, depthwise with dilation 2, 1x1 convolution, batch norm."""
+
+    kernel_size = None
+
+    def add_layers(self):
+        self.depthwise = self._add_depthwise_kernel(
+            "depthwise", self.kernel_size
+        )
+        self.pointwise = blocks.Conv1x1(self.channels, self.channels)
+        self.norm = blocks.BatchNorm(self.channels, self.affine)
+
+    def call(self, x, training=False):
+        kernel = tf.convert_to_tensor(self.depthwise)
+        x = layout.depthwise(tf.nn.relu(x), kernel, self.stride, dilation=2)
+        return self.norm(self.pointwise(x), training=training)
+
+
+class DilConv3x3(DilConv):
+    """3x3 separable convolution with dilation 2."""
+
+    kernel_size = 3
+
+
+class DilConv5x5(DilConv):
+    """5x5 separable convolution with dilation 2."""
+
+    kernel_size = 5
+
+
+class Pool(Operation):
+    """3x3 pooling, in the super-net followed by a batch norm."""
+
+    def add_layers(self):
+        if not self.affine:
+            self.norm = blocks.BatchNorm(self.channels)
+
+    def call(self, x, training=False):
+        x = self.pool(x)
+        return x if self.affine else self.norm(x, training=training)
+
+
+class MaxPool(Pool):
+    """3x3 max pooling."""
+
+    def pool(self, x):
+        return layout.max_pool(x, self.stride)
+
+
+class AveragePool(Pool):
+    """3x3 average pooling that does not count the padding."""
+
+    def pool(self, x):
+        return layout.average_pool(x, self.stride)
+
+
+class SkipConnect(Operation):
+    """Identity; at stride 2 a `FactorizedReduce`."""
+
+    def add_layers(self):
+        if self.stride == 2:
+            self.reduce = blocks.FactorizedReduce(
+                self.channels, self.channels, self.affine
+            )
+
+    def call(self, x, training=False):
+        return x if self.stride == 1 else self.reduce(x, training=training)
+
+
+class Convolution(Operation):
+    """ReLU, ordinary convolutions one after another, batch norm."""
+
+    kernel_sizes = ()
+
+    def add_layers(self):
+        self.kernels = [
+            self._add_kernel(f"kernel_{height}x{width}", height, width)
+            for height, width in self.kernel_sizes
+        ]
+        self.norm = blocks.BatchNorm(self.channels, self.affine)
+
+    def call(self, x, training=False):
+        x = tf.nn.relu(x)
+        for kernel, strides in zip(self.kernels, self._strides(), strict=True):
+            x = layout.convolution(x, tf.convert_to_tensor(kernel), strides)
+        return self.norm(x, training=training)
+
+    def _strides(self):
+        """A pair of one-sided kernels strides along its long side."""
+        if len(self.kernel_sizes) == 1:
+            return [(self.stride, self.stride)]
+        return [(1, self.stride), (self.stride, 1)]
+
+
+class Conv1x1(Convolution):
+    """1x1 convolution."""
+
+    kernel_sizes = ((1, 1),)
+
+
+class Conv3x3(Convolution):
+    """3x3 convolution."""
+
+    kernel_sizes = ((3, 3),)
+
+
+class Conv1x3x3x1(Convolution):
+    """1x3 then 3x1 convolution."""
+
+    kernel_sizes = ((1, 3), (3, 1))
+
+
+class Conv1x5x5x1(Convolution):
+    """1x5 then 5x1 convolution."""
+
+    kernel_sizes = ((1, 5), (5, 1))
+
+
+class Conv1x7x7x1(Convolution):
+    """1x7 then 7x1 convolution."""
+
+    kernel_sizes = ((1, 7), (7, 1))
+
+
+# "none" has no layer: it is the lack of a connection.
+OPERATIONS = {
+    "max_pool_3x3": MaxPool,
+    "avg_pool_3x3": AveragePool,
+    "skip_connect": SkipConnect,
+    "sep_conv_3x3": SepConv3x3,
+    "sep_conv_5x5": SepConv5x5,
+    "dil_conv_3x3": DilConv3x3,
+    "dil_conv_5x5": DilConv5x5,
+    "conv_1x1": Conv1x1,
+    "conv_3x3": Conv3x3,
+    "conv_1x3_3x1": Conv1x3x3x1,
+    "conv_1x5_5x1": Conv1x5x5x1,
+    "conv_1x7_7x1": Conv1x7x7x1,
+}
