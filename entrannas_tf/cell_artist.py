@@ -1,0 +1,224 @@
+"""Cells in Matplotlib: colours, nodes, strands and labels.
+
+Figures are made without pyplot, so nothing outlives its figure and no display
+is asked for. The geometry is `cell_layout`'s, in points.
+"""
+
+import math
+
+import numpy as np
+from matplotlib import collections, colors, patches, path
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
+
+from entrannas_tf import cell_layout, search_space
+
+# Okabe and Ito's colour-blind-safe hues, one a family, in two tones or more.
+COLORS = {
+    "max_pool_3x3": "#D55E00",
+    "avg_pool_3x3": "#F0A830",
+    "skip_connect": "#4D4D4D",
+    "sep_conv_3x3": "#0064A4",
+    "sep_conv_5x5": "#56B4E9",
+    "dil_conv_3x3": "#00795A",
+    "dil_conv_5x5": "#5CC9A7",
+    "conv_1x1": "#5B2A6E",
+    "conv_3x3": "#8C4A96",
+    "conv_1x3_3x1": "#B0568F",
+    "conv_1x5_5x1": "#CC79A7",
+    "conv_1x7_7x1": "#E3A9C8",
+}
+OTHER_COLOR = "#8C8C8C"
+
+NAMES = ("c_{k-2}", "c_{k-1}", "0", "1", "2", "3", "c_{k}")
+NODE_COLORS = ("#C9E8C5",) * 2 + ("#CFE3F5",) * 4 + ("#F3E9B5",)
+LINE_COLOR = "#777777"
+
+
+def by_edge(cell):
+    """Returns {(source, target): [primitive, ...]}, both in a fixed order."""
+    order = {name: k for k, name in enumerate(COLORS)}
+    edges = {edge: [] for edge in search_space.EDGES}
+    for index, connections in enumerate(cell):
+        for primitive, source in connections:
+            target = search_space.NUM_INPUT_NODES + index
+            edges[source, target].append(primitive)
+    return {
+        edge: sorted(primitives, key=lambda name: order.get(name, len(order)))
+        for edge, primitives in edges.items()
+        if primitives
+    }
+
+
+def color_of(primitive):
+    """Returns a primitive's colour; foreign primitives share one."""
+    return COLORS.get(primitive, OTHER_COLOR)
+
+
+def tint(color, share):
+    """Returns a colour with white mixed in, as [3] floats."""
+    return 1 - share * (1 - np.asarray(colors.to_rgb(color)))
+
+
+def make_canvas(titles, header, dpi):
+    """Returns a white figure with room for cells below each other.
+
+    Args:
+        titles: The cells' titles, from the top down.
+        header: Height of a caption over the cells, in points; may be 0.
+        dpi: Resolution, in pixels an inch.
+
+    Returns:
+        The figure, a list of one axes a cell, whose unit is the point, and
+        the caption, a text that is still empty.
+    """
+    width = cell_layout.WIDTH
+    height = header + len(titles) * cell_layout.HEIGHT
+    figure = Figure(figsize=(width / 72, height / 72), dpi=dpi)
+    FigureCanvasAgg(figure)
+    share = cell_layout.HEIGHT / height
+    all_axes = []
+    for row, title in enumerate(reversed(titles)):
+        axes = figure.add_axes((0, row * share, 1, share))
+        axes.set(xlim=(0, width), ylim=(0, cell_layout.HEIGHT))
+        axes.axis("off")
+        top = cell_layout.HEIGHT - 8
+        axes.text(10, top, title, fontsize=12, va="top", parse_math=False)
+        all_axes.insert(0, axes)
+    middle = 1 - header / 2 / height
+    caption = figure.text(
+        0.5, middle, "", fontsize=14, ha="center", va="center", parse_math=False
+    )
+    return figure, all_axes, caption
+
+
+def draw_nodes(axes, cell=None):
+    """Draws the nodes, and the lines from intermediate nodes to the output.
+
+    Intermediate nodes without a connection are dashed and have no such line;
+    where no cell is given, all count as connected.
+    """
+    lines = []
+    for node, (x, y) in cell_layout.NODES.items():
+        inner = node in range(search_space.NUM_INPUT_NODES, cell_layout.OUTPUT)
+        connected = not inner or cell is None or bool(cell[node - 2])
+        circle = patches.Circle(
+            (x, y),
+            cell_layout.RADIUS,
+            facecolor=NODE_COLORS[node] if connected else "white",
+            edgecolor="#333333",
+            linestyle="-" if connected else "--",
+            zorder=3,
+        )
+        axes.add_patch(circle)
+        name = NAMES[node] if inner else f"${NAMES[node].replace('-', '{-}')}$"
+        axes.text(x, y, name, fontsize=11, ha="center", va="center", zorder=4)
+        if inner and connected:
+            lines.append(strand(node, cell_layout.OUTPUT, 0.0, 0.0))
+            _draw_arrow(axes, node, cell_layout.OUTPUT, LINE_COLOR)
+    add_strands(axes, lines, [LINE_COLOR] * len(lines), 1.0)
+
+
+def strand(source, target, lane_offset, label_offset):
+    """Returns the `Path` of a connection; arguments as `cell_layout.curve`."""
+    (x, right, y), *runs = cell_layout.curve(
+        source, target, lane_offset, label_offset
+    )
+    points = [(x, y), (right, y)]
+    codes = [path.Path.MOVETO, path.Path.LINETO]
+    for left, right, y in runs:
+        x, before = points[-1]
+        # In a steep turn the strands of an edge would close up; those above
+        # turn earlier on the way up, and later on the way down.
+        steepness = (y - before) / math.hypot(left - x, y - before)
+        middle = (x + left) / 2 - 1.3 * lane_offset * steepness
+        points += [(middle, before), (middle, y), (left, y), (right, y)]
+        codes += [path.Path.CURVE4] * 3 + [path.Path.LINETO]
+    return path.Path(points, codes)
+
+
+def add_strands(axes, lines, tints, width):
+    """Draws paths below labels and nodes, and returns their collection."""
+    strands = collections.PathCollection(
+        lines, facecolors="none", edgecolors=tints, linewidths=width, zorder=1
+    )
+    axes.add_collection(strands, autolim=False)
+    return strands
+
+
+def _draw_arrow(axes, source, target, color):
+    x, y = cell_layout.port(source, target)
+    arrow = patches.Polygon(
+        [(x, y), (x - 6, y + 2.5), (x - 6, y - 2.5)], color=color, lw=0
+    )
+    arrow.set_zorder(2.5)
+    return axes.add_patch(arrow)
+
+
+def draw_labels(axes, cell):
+    """Draws a cell's labels and arrow heads, and returns these artists."""
+    artists = []
+    for (source, target), primitives in by_edge(cell).items():
+        many = len(primitives) > 1
+        tip = LINE_COLOR if many else color_of(primitives[0])
+        artists.append(_draw_arrow(axes, source, target, tip))
+        height = cell_layout.row_height(len(primitives))
+        left = cell_layout.label_x(target)
+        y = cell_layout.NODES[source][1]
+        rows = cell_layout.spread(len(primitives), height)
+        for primitive, row in zip(primitives, rows, strict=True):
+            box = patches.FancyBboxPatch(
+                (left, y + row - 0.45 * height),
+                cell_layout.LABEL_WIDTH,
+                0.9 * height,
+                boxstyle=f"round,pad=0,rounding_size={height / 4}",
+                facecolor=tint(color_of(primitive), 0.15),
+                edgecolor=color_of(primitive),
+                linewidth=0.06 * height,
+                zorder=2,
+            )
+            artists.append(axes.add_patch(box))
+            artists.append(
+                axes.text(
+                    left + cell_layout.LABEL_WIDTH / 2,
+                    y + row,
+                    primitive,
+                    fontsize=0.69 * height,
+                    ha="center",
+                    va="center_baseline",
+                    gid="label",
+                    zorder=4,
+                )
+            )
+    return artists
+
+
+def draw_legend(axes, primitives):
+    """Names the colours, in the room left of the intermediate nodes."""
+    middle = cell_layout.NODES[4][1]
+    rows = cell_layout.spread(len(primitives), 13.0)
+    for primitive, row in zip(primitives, rows, strict=True):
+        y = middle + row
+        axes.plot((14, 34), (y, y), color=color_of(primitive), lw=3)
+        axes.text(40, y, primitive, fontsize=9, va="center", gid="legend")
+
+
+def render(figure):
+    """Returns a figure as uint8 [H, W, 3]."""
+    figure.canvas.draw()
+    return np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()
+
+
+def make_palette():
+    """Returns a palette image: each colour in 15 steps to white, and white.
+
+    The step next to white is left out, for Pillow would take it for white.
+    """
+    hues = [*COLORS.values(), OTHER_COLOR, "#000000"]
+    tints = [tint(hue, step / 16) for hue in hues for step in range(2, 17)]
+    tints += [tint(color, 1.0) for color in ("#FFFFFF", *NODE_COLORS)]
+    values = np.unique(np.rint(255 * np.array(tints)).astype(np.uint8), axis=0)
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(values.tobytes())
+    return palette
