@@ -26,8 +26,8 @@ lint: install ## Check format and style
 	$(BIN)/ruff check .
 
 lock: install ## Record the installed versions, which Bazel uses
-	{ echo "# Made by: make lock"; $(BIN)/python -m pip freeze --all \
-	    --exclude-editable --exclude pip; } > requirements_lock.txt
+	$(BIN)/python -m pip freeze --all --exclude-editable --exclude pip \
+	    > requirements_lock.txt
 
 clean: ## Remove .venv and caches; results in runs/ stay
 	rm -rf .venv .pytest_cache .ruff_cache entrannas_tf.egg-info
