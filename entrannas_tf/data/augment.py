@@ -101,12 +101,15 @@ def cutout(images, seed, length):
     Returns:
         float32 [B, H, W, C].
     """
-    batch, height, width = images.shape[:3]
+    batch, height, width, channels = images.shape
     centres = tf.random.stateless_uniform([2, batch, 1], seed)
-    rows = _span(centres[0], height, length)[:, :, None]  # [B, H, 1]
-    columns = _span(centres[1], width, length)[:, None, :]  # [B, 1, W]
-    kept = tf.logical_not(tf.logical_and(rows, columns))  # [B, H, W]
-    return images * tf.cast(kept, images.dtype)[..., None]
+    rows = _span(centres[0], height, length)  # [B, H]
+    columns = _span(centres[1], width, length)  # [B, W]
+    columns = tf.repeat(columns, channels, axis=1)  # [B, W * C]
+    cut = tf.logical_and(rows[:, :, None], columns[:, None, :])
+    lines = tf.reshape(images, [batch, height, width * channels])
+    lines = tf.where(cut, tf.zeros([], images.dtype), lines)
+    return tf.reshape(lines, [batch, height, width, channels])
 
 
 def _span(centres, size, length):

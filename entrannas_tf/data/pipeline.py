@@ -6,15 +6,17 @@ middle of an epoch drops the first rows of these tables and then sees bit for
 bit what an uninterrupted run would have seen, without decoding what it skips.
 """
 
+import os
+
 import numpy as np
 import tensorflow as tf
 
 from entrannas_tf.data import augment
 
-# Batches prepared ahead and at a time. A batch takes milliseconds where a
-# training step takes hundreds: more would only take cores from the step.
+# Steps prepared ahead and at a time. A step's batches take milliseconds where
+# the step takes hundreds: more would only take cores from it.
 _PREFETCH = 2
-_PARALLEL = 2
+_PARALLEL = max(2, (os.cpu_count() or 1) // 4)
 
 # What the random numbers of (seed, epoch) are for; no two streams meet.
 _WEIGHTS, _ARCHITECTURE = 0, 1
@@ -258,6 +260,7 @@ def _fetched(source, chosen):
 # Traced once for a shape and settings, not again for each epoch's dataset.
 @tf.function
 def _augmented(images, seed, mean, std, crop_padding, flip, cutout_length):
+    """Calls `augment.augment` as a graph of its own."""
     return augment.augment(
         images,
         seed,
