@@ -1,0 +1,87 @@
+"""CIFAR-10 (Krizhevsky, 2009) as `tensorflow-datasets` prepares it."""
+
+import numpy as np
+
+from entrannas_tf.data import source
+
+# Computed from the 50,000 training images scaled to [0, 1].
+MEAN = (0.4914, 0.4822, 0.4465)
+STD = (0.2470, 0.2435, 0.2616)
+
+# The data set's own order. A prepared copy need not carry the names.
+LABEL_NAMES = (
+    "airplane",
+    "automobile",
+    "bird",
+    "cat",
+    "deer",
+    "dog",
+    "frog",
+    "horse",
+    "ship",
+    "truck",
+)
+
+_IMAGE_SHAPE = (32, 32, 3)
+_CHUNK = 1000  # images read at a time
+
+
+def load(data_dir, num_examples=0):
+    """Loads CIFAR-10 from disk into memory, the official split in its order.
+
+    Args:
+        data_dir: Directory in which `tensorflow-datasets` prepared the data
+            set; it holds cifar10/<version>/.
+        num_examples: Takes the first so many images of either set; 0 takes
+            all.
+
+    Returns:
+        (train, test), two `ImageSource` of image shape (32, 32, 3) with
+        50,000 and 10,000 images. Both carry the mean and standard deviation
+        of the training images.
+
+    Raises:
+        ValueError: If the data set is not prepared there, or num_examples is
+            negative.
+    """
+    # Slow to import, and of use to this data set only.
+    import tensorflow_datasets as tfds  # noqa: PLC0415
+
+    if num_examples < 0:
+        raise ValueError(
+            f"The number of examples is {num_examples}; expected 0 (all) or "
+            "more."
+        )
+    builder = tfds.builder("cifar10", data_dir=data_dir)
+    if not {"train", "test"} <= set(builder.info.splits):
+        raise ValueError(
+            f"CIFAR-10 is not prepared: looked for {builder.data_path} and "
+            "found no data set there. Prepare it where there is a network by "
+            f"`tfds build cifar10 --data_dir={data_dir}`, or name the "
+            "directory that holds cifar10/."
+        )
+    sources = []
+    for split in ("train", "test"):
+        size = builder.info.splits[split].num_examples
+        size = min(size, num_examples or size)
+        images = np.empty((size, *_IMAGE_SHAPE), np.uint8)
+        labels = np.empty(size, np.int32)
+        dataset = tfds.load(
+            "cifar10",
+            split=f"{split}[:{size}]",
+            data_dir=data_dir,
+            batch_size=_CHUNK,
+            download=False,
+        )
+        start = 0
+        for chunk in tfds.as_numpy(dataset):
+            end = start + len(chunk["label"])
+            images[start:end] = chunk["image"]
+            labels[start:end] = chunk["label"]
+            start = end
+        sources.append(
+            source.from_arrays(
+                f"cifar10/{split}", images, labels, LABEL_NAMES, MEAN, STD
+            )
+        )
+    return tuple(sources)

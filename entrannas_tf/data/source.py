@@ -1,0 +1,132 @@
+"""A labelled set of images that batches are drawn from by index."""
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+# Images a chunk when statistics are counted: bounds the memory beside them.
+_CHUNK = 1000
+
+# A channel that is the same everywhere must not be divided by zero.
+_MIN_STD = 1.0 / 255.0
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ImageSource:
+    """A labelled set of images, wherever they lie.
+
+    Attributes:
+        name: What the set is called in messages and records.
+        image_shape: (H, W, C) of every image.
+        label_names: Name of each class, in the order of the labels.
+        labels: int32 [N], the class of each image.
+        fetch: Maps indices, an int64 tensor [B] with values from 0 to N - 1,
+            to images, uint8 [B, H, W, C]. It works eagerly and in graphs.
+        mean: float32 [C], mean of the images scaled to [0, 1].
+        std: float32 [C], standard deviation of the same, never 0.
+    """
+
+    name: str
+    image_shape: tuple[int, int, int]
+    label_names: tuple[str, ...]
+    labels: np.ndarray
+    fetch: Callable[[tf.Tensor], tf.Tensor]
+    mean: np.ndarray
+    std: np.ndarray
+
+    @property
+    def num_classes(self):
+        """Number of classes."""
+        return len(self.label_names)
+
+    @property
+    def num_examples(self):
+        """Number of images."""
+        return len(self.labels)
+
+
+def from_arrays(name, images, labels, label_names, mean=None, std=None):
+    """Makes a source of images that are held in memory.
+
+    The images are copied once, into host memory; the caller may drop his own.
+
+    Args:
+        name: What the set is called.
+        images: uint8 [N, H, W, C].
+        labels: Integers [N], from 0 to the number of classes - 1.
+        label_names: Name of each class.
+        mean: float [C], of the images scaled to [0, 1]; None measures it.
+        std: float [C], likewise.
+
+    Raises:
+        ValueError: If the arrays do not fit together.
+    """
+    images = np.asarray(images)
+    labels = np.asarray(labels)
+    if images.dtype != np.uint8 or images.ndim != 4:
+        raise ValueError(
+            f"{name}: the images are {images.dtype} {list(images.shape)}; "
+            "expected uint8 [N, H, W, C]. Scale them to 0..255 and give grey "
+            "images a last axis of length 1."
+        )
+    if labels.shape != images.shape[:1] or not len(labels):
+        raise ValueError(
+            f"{name}: {len(images)} images came with labels of shape "
+            f"{list(labels.shape)}; expected one label an image, and at least "
+            "one image."
+        )
+    if labels.min() < 0 or labels.max() >= len(label_names):
+        raise ValueError(
+            f"{name}: the labels lie in {labels.min()}..{labels.max()}; "
+            f"expected 0..{len(label_names) - 1} for {len(label_names)} "
+            "classes."
+        )
+    if mean is None or std is None:
+        measured_mean, measured_std = statistics(images)
+        mean = measured_mean if mean is None else mean
+        std = measured_std if std is None else std
+    # An eager tensor is captured by graphs by reference: however many epochs
+    # and graphs read it, it is there once. On an accelerator's machine it
+    # stays with the host, where input pipelines run.
+    with tf.device("CPU:0"):
+        held = tf.constant(images)
+
+    def fetch(indices):
+        with tf.device("CPU:0"):
+            return tf.gather(held, indices)  # [B, H, W, C]
+
+    return ImageSource(
+        name=name,
+        image_shape=tuple(images.shape[1:]),
+        label_names=tuple(label_names),
+        labels=labels.astype(np.int32),
+        fetch=fetch,
+        mean=np.asarray(mean, np.float32),
+        std=np.asarray(std, np.float32),
+    )
+
+
+def statistics(images):
+    """Measures images scaled to [0, 1], exactly and in little memory.
+
+    Args:
+        images: uint8 [N, H, W, C].
+
+    Returns:
+        (mean, std), float32 [C] each; std is at least 1/255.
+    """
+    channels = images.shape[-1]
+    counts = np.zeros((channels, 256), np.int64)
+    for start in range(0, len(images), _CHUNK):
+        chunk = images[start : start + _CHUNK]
+        for channel in range(channels):
+            values = chunk[..., channel].ravel()
+            counts[channel] += np.bincount(values, minlength=256)
+    levels = np.arange(256) / 255.0
+    shares = counts / counts.sum(axis=1, keepdims=True)  # [C, 256]
+    mean = shares @ levels
+    variance = shares @ levels**2 - mean**2
+    std = np.maximum(np.sqrt(np.maximum(variance, 0.0)), _MIN_STD)
+    return mean.astype(np.float32), std.astype(np.float32)

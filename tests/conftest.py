@@ -1,0 +1,19 @@
+"""Fixtures that several test modules share."""
+
+import os
+import pathlib
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared_data():
+    """Folder with the real data sets, or a skip where it is missing."""
+    repository = pathlib.Path(__file__).resolve().parents[1]
+    beside = repository.parent / "shared" / "data"
+    folder = pathlib.Path(os.environ.get("ENTRANNAS_DATA", beside))
+    if not folder.is_dir():
+        pytest.skip(
+            f"no data sets in {folder}; ENTRANNAS_DATA names another folder"
+        )
+    return folder
