@@ -58,7 +58,7 @@ class Architecture(keras.layers.Layer):
         )
         self.built = True
 
-    def call(self):
+    def coefficients(self):
         """Returns the coefficients: dict by kind of float32 [E, K]."""
         tau = tf.convert_to_tensor(self.temperature)
         alpha = {k: tf.convert_to_tensor(v) for k, v in self.alpha.items()}
@@ -82,7 +82,7 @@ class Architecture(keras.layers.Layer):
         """Returns the `Genotype` that coefficients stand for.
 
         Args:
-            coefficients: What `call` returned, as NumPy arrays.
+            coefficients: What `coefficients` returned, as NumPy arrays.
         """
         rule = derivation.non_zero if self.sparse else derivation.top_two
         return genotypes.Genotype(
