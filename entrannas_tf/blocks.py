@@ -166,8 +166,8 @@ class Conv1x1(keras.layers.Layer):
         }
 
 
-class ReLUConvBN(keras.layers.Layer):
-    """ReLU, 1x1 convolution, batch normalisation.
+class Conv1x1BN(keras.layers.Layer):
+    """1x1 convolution, batch normalisation.
 
     Args:
         channels_in: C_in.
@@ -186,7 +186,7 @@ class ReLUConvBN(keras.layers.Layer):
         self.built = True
 
     def call(self, x, training=False):
-        return self.norm(self.convolution(tf.nn.relu(x)), training=training)
+        return self.norm(self.convolution(x), training=training)
 
     def get_config(self):
         return {
@@ -195,6 +195,13 @@ class ReLUConvBN(keras.layers.Layer):
             "channels": self.convolution.channels,
             "affine": self.affine,
         }
+
+
+class ReLUConvBN(Conv1x1BN):
+    """ReLU, 1x1 convolution, batch normalisation. As `Conv1x1BN` otherwise."""
+
+    def call(self, x, training=False):
+        return super().call(tf.nn.relu(x), training=training)
 
 
 class FactorizedReduce(keras.layers.Layer):

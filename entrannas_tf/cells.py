@@ -4,75 +4,46 @@ Both own every candidate operation. An Engine-cell runs them all, weighted by
 coefficients; a Transit-cell runs the derived connections only.
 """
 
+import collections
+
 import keras
 import tensorflow as tf
 
 from entrannas_tf import blocks, layout, operations, search_space
 
 
-class CellInputs(keras.layers.Layer):
-    """Brings the outputs of cells k-2 and k-1 to this cell's size.
-
-    Args:
-        channels_in: Channels of the two inputs.
-        channels: C, of both outputs.
-        halve_first: Whether cell k-1 is a reduction cell, so that the output
-            of cell k-2 is twice as large.
-        affine: As in `blocks.BatchNorm`.
-
-    Call:
-        inputs: pair of float [B / F, H, W, F * C_in]; returns the pair
-        [B / F, H, W, F * C].
-    """
-
-    def __init__(
-        self, channels_in, channels, halve_first, affine=False, **kwargs
-    ):
-        super().__init__(**kwargs)
-        self.channels_in = tuple(channels_in)
-        self.channels = channels
-        self.halve_first = halve_first
-        self.affine = affine
-        first = blocks.FactorizedReduce if halve_first else blocks.ReLUConvBN
-        self.first = first(self.channels_in[0], channels, affine)
-        self.second = blocks.ReLUConvBN(self.channels_in[1], channels, affine)
-        self.built = True
-
-    def call(self, inputs, training=False):
-        return (
-            self.first(inputs[0], training=training),
-            self.second(inputs[1], training=training),
-        )
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "channels_in": self.channels_in,
-            "channels": self.channels,
-            "halve_first": self.halve_first,
-            "affine": self.affine,
-        }
-
-
 class SearchCell(keras.layers.Layer):
-    """What Engine- and Transit-cells share: the operations and their wiring.
+    """What Engine- and Transit-cells share: all operations, and their wiring.
 
     Args:
-        channels: C, of the two inputs and of each node.
+        channels_in: Channels of the outputs of cells k-2 and k-1.
+        channels: C, of each node.
         reduction: Whether edges that leave an input node have stride 2.
-        primitives: Names of the candidate primitives, in alpha's order.
+        halve_first: Whether cell k-1 is a reduction cell, so that the output
+            of cell k-2 is twice as large as that of cell k-1.
+        primitives: Names of the K candidate primitives, in alpha's order.
         feature_sharing: Whether an operation on a node is computed once and
             used by every later node (Eq. 6); otherwise every edge has its
             own operations, as in DARTS (Eq. 1).
         bottleneck: Ratio by which a 1x1 convolution divides the channels
-            before the operations, and another multiplies them when a node is
-            formed (section 2.5); 1 for none.
+            before a node's operations, and another multiplies them when a
+            node is formed (section 2.5); 1 for none.
+
+    Call:
+        inputs: pair of float [B / F, H, W, F * C_in]; a second argument says
+        which connections to run. Returns float [B / F, H', W', F * 4 * C].
+
+    The computation stands in `weighted` and `derived`. Both take a callable
+    `run(part, x)` that runs a part of the cell, so that whoever holds the
+    weights elsewhere can run it in his own way.
     """
 
     def __init__(
         self,
+        channels_in,
         channels,
         reduction,
+        halve_first,
         primitives,
         feature_sharing=True,
         bottleneck=4,
@@ -84,154 +55,177 @@ class SearchCell(keras.layers.Layer):
                 f"A cell of {channels} channels cannot have a bottleneck of "
                 f"ratio {bottleneck}: choose channels that it divides."
             )
+        self.channels_in = tuple(channels_in)
         self.channels = channels
         self.reduction = reduction
+        self.halve_first = halve_first
         self.primitives = tuple(primitives)
         self.feature_sharing = feature_sharing
         self.bottleneck = bottleneck
-        width = channels // bottleneck
-        self.operations = {
-            str(place): {
-                name: operations.OPERATIONS[name](width, stride=stride)
-                for name in self.primitives
-                if name != search_space.NONE
-            }
-            for place, stride in self._places()
-        }
-        self.squeeze, self.restore = [], []
-        if bottleneck > 1:
-            for _ in range(search_space.NUM_NODES - 1):
-                self.squeeze.append(Squeeze(channels, width))
-            for _ in range(search_space.NUM_INTERMEDIATE_NODES):
-                self.restore.append(blocks.Conv1x1(width, channels))
+        self.names = tuple(n for n in primitives if n != search_space.NONE)
+        self._add_layers()
         self.built = True
 
-    def _places(self):
-        """Where operations stand, with stride: nodes if shared, else edges."""
-
-        def stride(source):
-            halves = self.reduction and source < search_space.NUM_INPUT_NODES
-            return 2 if halves else 1
-
-        if self.feature_sharing:
-            nodes = range(search_space.NUM_NODES - 1)
-            return [(source, stride(source)) for source in nodes]
-        return [
-            (edge, stride(source))
-            for edge, (source, _) in enumerate(search_space.EDGES)
+    def _add_layers(self):
+        first = (
+            blocks.FactorizedReduce if self.halve_first else blocks.ReLUConvBN
+        )
+        self.preprocess = [
+            first(self.channels_in[0], self.channels),
+            blocks.ReLUConvBN(self.channels_in[1], self.channels),
         ]
+        width = self.channels // self.bottleneck
+        self.operations = [
+            [operations.OPERATIONS[n](width, stride) for n in self.names]
+            for stride in self._strides()
+        ]
+        self.squeeze, self.restore = [], []
+        if self.bottleneck > 1:
+            self.squeeze = [
+                blocks.Conv1x1BN(self.channels, width)
+                for _ in range(search_space.NUM_NODES - 1)
+            ]
+            self.restore = [
+                blocks.Conv1x1(width, self.channels)
+                for _ in range(search_space.NUM_INTERMEDIATE_NODES)
+            ]
 
-    def place(self, edge):
-        """Returns the key in `operations` of those that an edge uses."""
-        source, _ = search_space.EDGES[edge]
-        return str(source if self.feature_sharing else edge)
+    def _strides(self):
+        """The stride at each place of operations: a node, or an edge."""
+        sources = (
+            range(search_space.NUM_NODES - 1)
+            if self.feature_sharing
+            else [source for source, _ in search_space.EDGES]
+        )
+        inputs = search_space.NUM_INPUT_NODES
+        return [2 if self.reduction and s < inputs else 1 for s in sources]
 
     def operation(self, edge, primitive):
         """Returns the layer of a connection."""
-        return self.operations[self.place(edge)][primitive]
+        source, _ = search_space.EDGES[edge]
+        place = source if self.feature_sharing else edge
+        return self.operations[place][self.names.index(primitive)]
 
-    def output_channels(self):
-        """Returns the number of channels that come out."""
-        return self.channels * search_space.NUM_INTERMEDIATE_NODES
+    def parts(self):
+        """Returns the layers that `weighted` and `derived` give to `run`."""
+        flat = [layer for group in self.operations for layer in group]
+        return [*self.preprocess, *self.squeeze, *flat, *self.restore]
 
-    def _squeezed(self, node, x, training):
-        if self.bottleneck == 1:
-            return x
-        return self.squeeze[node](x, training=training)
+    def weighted(self, inputs, coefficients, run):
+        """Runs all connections, weighted (Eq. 6, first line; Eq. 1).
 
-    def _restored(self, node, x):
-        if self.bottleneck == 1:
-            return x
-        return self.restore[node - search_space.NUM_INPUT_NODES](x)
+        Args:
+            inputs: Pair of float [B / F, H, W, F * C_in].
+            coefficients: float32 [E, K].
+            run: Callable (part, x) -> the part's output.
+        """
+        columns = [self.primitives.index(name) for name in self.names]
+        weights = tf.gather(coefficients, columns, axis=1)
+        nodes = self._input_nodes(inputs, run)
+        arriving = collections.defaultdict(list)
+        for source in range(search_space.NUM_NODES - 1):
+            if source >= search_space.NUM_INPUT_NODES:
+                nodes.append(self._form_node(source, arriving[source], run))
+            x = self._squeezed(nodes[source], source, run)
+            for edges in self._sharing_edges(source):
+                features = [
+                    run(self.operation(edges[0], name), x)
+                    for name in self.names
+                ]
+                mixed = _mix(features, tf.gather(weights, edges))
+                for edge, part in zip(edges, mixed, strict=True):
+                    arriving[search_space.EDGES[edge][1]].append(part)
+        last = search_space.NUM_NODES - 1
+        nodes.append(self._form_node(last, arriving[last], run))
+        return self._output(nodes)
+
+    def derived(self, inputs, cell, run):
+        """Runs the derived connections alone (Eq. 6, second line; Eq. 3).
+
+        Args:
+            inputs: Pair of float [B / F, H, W, F * C_in].
+            cell: `genotypes.Cell`, at least one connection per node.
+            run: Callable (part, x) -> the part's output.
+        """
+        nodes = self._input_nodes(inputs, run)
+        squeezed, features = {}, {}
+        for index, connections in enumerate(cell):
+            node = search_space.NUM_INPUT_NODES + index
+            arriving = []
+            for primitive, source in connections:
+                if source not in squeezed:
+                    squeezed[source] = self._squeezed(
+                        nodes[source], source, run
+                    )
+                edge = search_space.EDGES.index((source, node))
+                operation = self.operation(edge, primitive)
+                if id(operation) not in features:
+                    features[id(operation)] = run(operation, squeezed[source])
+                arriving.append(features[id(operation)])
+            nodes.append(self._form_node(node, arriving, run))
+        return self._output(nodes)
+
+    def _input_nodes(self, inputs, run):
+        pairs = zip(self.preprocess, inputs, strict=True)
+        return [run(layer, x) for layer, x in pairs]
+
+    def _sharing_edges(self, source):
+        """Edges out of a node, grouped by those that share features."""
+        edges = search_space.edges_from(source)
+        return [edges] if self.feature_sharing else [(e,) for e in edges]
+
+    def _squeezed(self, x, node, run):
+        return run(self.squeeze[node], x) if self.squeeze else x
+
+    def _form_node(self, node, arriving, run):
+        x = tf.add_n(arriving)
+        index = node - search_space.NUM_INPUT_NODES
+        return run(self.restore[index], x) if self.restore else x
+
+    def _output(self, nodes):
+        intermediate = nodes[search_space.NUM_INPUT_NODES :]
+        return layout.concat(intermediate, self.channels)
 
     def get_config(self):
         return {
             **super().get_config(),
+            "channels_in": self.channels_in,
             "channels": self.channels,
             "reduction": self.reduction,
+            "halve_first": self.halve_first,
             "primitives": self.primitives,
             "feature_sharing": self.feature_sharing,
             "bottleneck": self.bottleneck,
         }
 
 
-class Squeeze(keras.layers.Layer):
-    """The bottleneck's first half: 1x1 convolution, batch normalisation.
-
-    Args:
-        channels_in: C_in.
-        channels: C_out, fewer.
-
-    Call:
-        x: float [B / F, H, W, F * C_in] -> [B / F, H, W, F * C_out].
-    """
-
-    def __init__(self, channels_in, channels, **kwargs):
-        super().__init__(**kwargs)
-        self.convolution = blocks.Conv1x1(channels_in, channels)
-        self.norm = blocks.BatchNorm(channels)
-        self.built = True
-
-    def call(self, x, training=False):
-        return self.norm(self.convolution(x), training=training)
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "channels_in": self.convolution.channels_in,
-            "channels": self.convolution.channels,
-        }
-
-
 class EngineCell(SearchCell):
-    """Runs all connections, weighted by coefficients (Eq. 6, first line).
+    """Searches: runs all connections, weighted by coefficients.
 
     Call:
-        inputs: pair of float [B / F, H, W, F * C].
-        coefficients: float32 [E, K]; the gradient to alpha and beta flows
-            through them.
-        Returns float [B / F, H', W', F * 4 * C].
+        inputs: pair of float [B / F, H, W, F * C_in].
+        coefficients: float32 [E, K]; through them the gradient flows to
+        alpha and beta.
     """
 
     def call(self, inputs, coefficients, training=False):
-        columns = [
-            k for k, n in enumerate(self.primitives) if n != search_space.NONE
-        ]
-        weights = tf.gather(coefficients, columns, axis=1)
-        nodes = list(inputs)
-        arriving = {
-            n: [] for n in range(len(nodes), search_space.NUM_NODES)
-        }
-        for source in range(search_space.NUM_NODES - 1):
-            if source >= search_space.NUM_INPUT_NODES:
-                nodes.append(self._node(source, arriving.pop(source)))
-            x = self._squeezed(source, nodes[source], training)
-            for edges in self._edge_groups(source):
-                features = self._features(edges[0], x, training)
-                mixed = _mix(features, tf.gather(weights, edges))
-                for edge, part in zip(edges, mixed, strict=True):
-                    arriving[search_space.EDGES[edge][1]].append(part)
-        last = search_space.NUM_NODES - 1
-        nodes.append(self._node(last, arriving.pop(last)))
-        return layout.concat(
-            nodes[search_space.NUM_INPUT_NODES :], self.channels
+        return self.weighted(
+            inputs, coefficients, lambda part, x: part(x, training=training)
         )
 
-    def _edge_groups(self, source):
-        """Edges out of a node, grouped by those that share features."""
-        edges = search_space.edges_from(source)
-        return [edges] if self.feature_sharing else [(e,) for e in edges]
 
-    def _features(self, edge, x, training):
-        group = self.operations[self.place(edge)]
-        return [
-            group[name](x, training=training)
-            for name in self.primitives
-            if name != search_space.NONE
-        ]
+class TransitCell(SearchCell):
+    """Transits: runs the derived connections, without coefficients.
 
-    def _node(self, node, parts):
-        return self._restored(node, tf.add_n(parts))
+    Call:
+        inputs: pair of float [B / F, H, W, F * C_in].
+        cell: `genotypes.Cell`, at least one connection per node.
+    """
+
+    def call(self, inputs, cell, training=False):
+        return self.derived(
+            inputs, cell, lambda part, x: part(x, training=training)
+        )
 
 
 def _mix(features, weights):
@@ -248,37 +242,3 @@ def _mix(features, weights):
     stacked = tf.stack([tf.reshape(f, [-1]) for f in features])  # [K, P]
     mixed = tf.matmul(tf.cast(weights, stacked.dtype), stacked)  # [T, P]
     return [tf.reshape(row, shape) for row in tf.unstack(mixed)]
-
-
-class TransitCell(SearchCell):
-    """Runs the derived connections only (Eqs. 3 and 6, second line).
-
-    Call:
-        inputs: pair of float [B / F, H, W, F * C].
-        cell: `genotypes.Cell`, at least one connection per node.
-        Returns float [B / F, H', W', F * 4 * C].
-    """
-
-    def call(self, inputs, cell, training=False):
-        nodes = list(inputs)
-        squeezed, features = {}, {}
-        for index, connections in enumerate(cell):
-            node = search_space.NUM_INPUT_NODES + index
-            parts = []
-            for primitive, source in connections:
-                if source not in squeezed:
-                    squeezed[source] = self._squeezed(
-                        source, nodes[source], training
-                    )
-                edge = search_space.EDGES.index((source, node))
-                key = (self.place(edge), primitive)
-                if key not in features:
-                    operation = self.operation(edge, primitive)
-                    features[key] = operation(
-                        squeezed[source], training=training
-                    )
-                parts.append(features[key])
-            nodes.append(self._restored(node, tf.add_n(parts)))
-        return layout.concat(
-            nodes[search_space.NUM_INPUT_NODES :], self.channels
-        )

@@ -11,7 +11,13 @@ import pydot
 from absl import logging
 from PIL import Image
 
-from entrannas_tf import cell_artist, cell_layout, genotypes, search_space
+from entrannas_tf import (
+    cell_artist,
+    cell_layout,
+    files,
+    genotypes,
+    search_space,
+)
 
 _RIBBON_WIDTH = 7.0  # Of all the strands of an edge together, in points.
 _CELL_DPI = 150
@@ -146,8 +152,8 @@ def save_cell(cell, stem, title):
         file = io.BytesIO()
         Image.fromarray(cell_figure(cell, title)).save(file, "PNG")
         picture = file.getvalue()
-    _write(f"{os.fspath(stem)}.dot", source)
-    _write(f"{os.fspath(stem)}.png", picture)
+    files.write_bytes(f"{os.fspath(stem)}.dot", source)
+    files.write_bytes(f"{os.fspath(stem)}.png", picture)
 
 
 def save_film(frames, path, frame_seconds=0.4):
@@ -187,7 +193,7 @@ def save_film(frames, path, frame_seconds=0.4):
         duration=durations,
         loop=0,
     )
-    _write(os.fspath(path), file.getvalue())
+    files.write_bytes(path, file.getvalue())
 
 
 def _film_pixels(frames):
@@ -284,16 +290,3 @@ def _run_graphviz(source):
     except (OSError, subprocess.SubprocessError) as error:
         logging.warning("Drawing without Graphviz, which failed: %s", error)
         return None
-
-
-def _write(path, content):
-    """Writes bytes to a file; at no time does a part of them stand there."""
-    temporary = f"{path}.{os.getpid()}.tmp"
-    try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-        os.replace(temporary, path)
-    except BaseException:
-        if os.path.exists(temporary):
-            os.remove(temporary)
-        raise

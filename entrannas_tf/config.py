@@ -1,0 +1,280 @@
+"""The configuration of an experiment, typed and checked.
+
+`configs/*.py` return it as a `ConfigDict`, which the command line overrides;
+`from_config_dict` is the door through which it comes in. A plain dict of
+`to_dict` goes in and out of JSON unchanged.
+"""
+
+import dataclasses
+import difflib
+
+import ml_collections
+
+from entrannas_tf import config_rules
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """The images, and what is done to them.
+
+    Attributes:
+        name: "digits" (scikit-learn's handwritten digits), "cifar10" (through
+            tensorflow-datasets) or "folder" (a user's own images).
+        data_dir: Directory of tensorflow-datasets, which holds cifar10/; only
+            acts on "cifar10". A leading ~ stands for the home directory.
+        dir: Folder that holds train/<class>/ and perhaps val/<class>/; only
+            acts on "folder", which needs it. A leading ~ likewise.
+        num_examples: Number of training images to use, the first ones; 0 for
+            all.
+        image_size: Side in pixels that images of a folder are resized to; 0
+            for the size that they all have.
+        weight_fraction: Share of the training images that trains the weights,
+            between 0 and 1, both excluded; the rest trains alpha and beta.
+        crop_padding: Pixels of padding on each side before a random crop; 0
+            for no crop.
+        flip: Whether half of the images, at random, are mirrored.
+        cutout_length: Side in pixels of the square that is cut out; 0 for
+            none.
+    """
+
+    name: str
+    data_dir: str = "~/tensorflow_datasets"
+    dir: str = ""
+    num_examples: int = 0
+    image_size: int = 0
+    weight_fraction: float = 0.5
+    crop_padding: int = 0
+    flip: bool = False
+    cutout_length: int = 0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NetworkConfig:
+    """The super-net.
+
+    Attributes:
+        space: Search space, "standard" (7 operations and none) or "extended"
+            (12 and none).
+        sparse: False for EnTranNAS, True for EnTranNAS-DST (thresholds, any
+            number of connections, no "none").
+        num_cells: Number of cells, at least 3; those at 1/3 and 2/3 of the
+            depth are reduction cells.
+        init_channels: Channels of the first cells, a multiple of bottleneck.
+        engine_cells: Which cells are Engine-cells: "first" (the first normal
+            and the first reduction cell), "last", "half" or "all".
+        feature_sharing: Whether an operation on a node is computed once for
+            all later nodes.
+        bottleneck: Ratio by which channels are divided before operations; 1
+            for no bottleneck.
+        max_fold: Number of images folded into the channels, at most, so that
+            small tensors fill the processor; 1 for none. Changes the speed.
+    """
+
+    space: str = "standard"
+    sparse: bool = False
+    num_cells: int = 8
+    init_channels: int = 16
+    engine_cells: str = "first"
+    feature_sharing: bool = True
+    bottleneck: int = 4
+    max_fold: int = 64
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SearchConfig:
+    """The search's course.
+
+    Attributes:
+        epochs: Number of epochs over the weights' share of the images.
+        batch_size: Images of each of a step's two batches.
+        eval_every_epochs: Epochs between evaluations as super-net and as
+            child network; the last epoch is always evaluated.
+        weight_learning_rate: Of SGD on the weights at the start; falls to 0
+            along a cosine.
+        weight_momentum: Of SGD, from 0 to below 1.
+        weight_decay: L2 on the weights, added to the gradient.
+        gradient_clip_norm: Largest global norm of the weights' gradient.
+        architecture_learning_rate: Of Adam on alpha and beta, constant.
+        architecture_beta_1: Adam's decay of the mean, from 0 to below 1.
+        architecture_beta_2: Adam's decay of the variance, from 0 to below 1.
+        architecture_weight_decay: L2 on alpha and beta, added to the gradient.
+        threshold_penalty: lambda of Eq. 11: larger means fewer connections.
+            Only acts when the network is sparse.
+        initial_temperature: tau of Eq. 5 in the first epoch, above 0.
+        temperature_decay: Factor of tau from epoch to epoch, above 0, at most
+            1.
+        checkpoint_every_steps: Steps between checkpoints; 0 for one at the end
+            of each epoch.
+        checkpoints_to_keep: At least 2: one that a crash cuts short has one
+            before it.
+        max_graphs: Number of cells' graphs held, at most; the least recently
+            used is dropped.
+    """
+
+    epochs: int
+    batch_size: int
+    eval_every_epochs: int = 1
+    weight_learning_rate: float
+    weight_momentum: float = 0.9
+    weight_decay: float
+    gradient_clip_norm: float = 5.0
+    architecture_learning_rate: float
+    architecture_beta_1: float = 0.5
+    architecture_beta_2: float = 0.999
+    architecture_weight_decay: float = 1e-3
+    threshold_penalty: float = 0.0
+    initial_temperature: float
+    temperature_decay: float
+    checkpoint_every_steps: int = 0
+    checkpoints_to_keep: int = 2
+    max_graphs: int = 256
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config:
+    """An experiment.
+
+    Attributes:
+        name: What the experiment is called in records, not empty.
+        seed: Of all random numbers, from 0 to 2**31 - 1.
+        deterministic: Whether a run gives bit for bit what another one of the
+            same seed and device gives, at some cost in speed.
+        data: A `DataConfig`.
+        network: A `NetworkConfig`.
+        search: A `SearchConfig`.
+    """
+
+    name: str
+    seed: int = 0
+    deterministic: bool = False
+    data: DataConfig
+    network: NetworkConfig
+    search: SearchConfig
+
+
+def from_config_dict(config_dict):
+    """Returns the checked `Config` that a `ConfigDict` or a dict describes.
+
+    Args:
+        config_dict: An `ml_collections.ConfigDict`, or the dict of `to_dict`.
+            A field that has a default may be left out.
+
+    Raises:
+        ValueError: In one line, if a field is unknown, missing, of another
+            type or out of range.
+    """
+    if isinstance(config_dict, ml_collections.ConfigDict):
+        config_dict = config_dict.to_dict()
+    if not isinstance(config_dict, dict):
+        raise ValueError(
+            f"The configuration is {type(config_dict).__name__}; expected a "
+            "ConfigDict: get_config() must return one."
+        )
+    config = _make_section(Config, config_dict, "")
+    config_rules.check(to_flat_dict(config))
+    return config
+
+
+def to_dict(config):
+    """Returns a `Config` as nested dicts of texts, numbers and booleans."""
+    return dataclasses.asdict(config)
+
+
+def to_flat_dict(config):
+    """Returns a `Config` as {dotted path: value}, such as "search.epochs"."""
+    return flatten(to_dict(config))
+
+
+def flatten(values, prefix=""):
+    """Returns {dotted path: value} of nested dicts such as `to_dict` gives."""
+    flat = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            flat |= flatten(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = value
+    return flat
+
+
+def to_config_dict(config):
+    """Returns a `Config` as a `ConfigDict` for a file of configs/.
+
+    It is locked: its fields change, and no field is added. Nothing is checked
+    but the types, for the command line may still complete it.
+    """
+    return ml_collections.ConfigDict(to_dict(config)).lock()
+
+
+def expected_type(path):
+    """Returns in words what a field takes, such as "an integer".
+
+    Args:
+        path: Dotted path of a field or a section, such as "search.epochs".
+
+    Raises:
+        ValueError: In one line, if there is no such field. It names the
+            fields that there are, and the one that was probably meant.
+    """
+    section, prefix = Config, ""
+    *parents, last = path.split(".")
+    for name in parents:
+        section = _find_field(section, prefix, name).type
+        prefix += f"{name}."
+        if not dataclasses.is_dataclass(section):
+            raise ValueError(
+                f"Unknown field {path}: {prefix[:-1]} is {_in_words(section)} "
+                "and has no fields."
+            )
+    return _in_words(_find_field(section, prefix, last).type)
+
+
+def _in_words(kind):
+    words = {
+        bool: "true or false",
+        int: "an integer",
+        float: "a number",
+        str: "a text",
+    }
+    return words.get(kind, "a section of fields")
+
+
+def _find_field(section, prefix, name):
+    """Returns the dataclass field of a section, or says what there is."""
+    fields = {field.name: field for field in dataclasses.fields(section)}
+    if name in fields:
+        return fields[name]
+    close = difflib.get_close_matches(str(name), fields, n=1)
+    hint = f"did you mean {prefix}{close[0]}? " if close else ""
+    where = prefix[:-1] or "the configuration"
+    raise ValueError(
+        f"Unknown field {prefix}{name}; {hint}The fields of {where} are "
+        f"{', '.join(fields)}."
+    )
+
+
+def _make_section(section, values, prefix):
+    """Makes a dataclass of a dict of values, checked for names and types."""
+    for name in values:
+        _find_field(section, prefix, name)
+    checked = {}
+    for field in dataclasses.fields(section):
+        path = prefix + field.name
+        if field.name not in values:
+            if field.default is dataclasses.MISSING:
+                raise ValueError(
+                    f"The field {path} is missing; expected "
+                    f"{_in_words(field.type)}."
+                )
+            continue
+        value = values[field.name]
+        if dataclasses.is_dataclass(field.type) and isinstance(value, dict):
+            value = _make_section(field.type, value, f"{path}.")
+        elif field.type is float and type(value) is int:
+            value = float(value)
+        if type(value) is not field.type:
+            raise ValueError(
+                f"{path} is {value!r}, of type {type(value).__name__}; "
+                f"expected {_in_words(field.type)}."
+            )
+        checked[field.name] = value
+    return section(**checked)

@@ -1,0 +1,90 @@
+"""What the values of a configuration must be."""
+
+import math
+
+
+def _one_of(*choices):
+    return f"one of {', '.join(choices)}", lambda value: value in choices
+
+
+_NOT_EMPTY = "a text that is not empty", lambda value: bool(value.strip())
+_ANY_TEXT = "a text", lambda value: True
+_FROM_0 = "0 or more", lambda value: value >= 0
+_FROM_1 = "1 or more", lambda value: value >= 1
+_FROM_2 = "2 or more", lambda value: value >= 2
+_FROM_3 = "3 or more", lambda value: value >= 3
+_ABOVE_0 = "more than 0", lambda value: value > 0
+_SHARE = "more than 0 and less than 1", lambda value: 0 < value < 1
+_FACTOR = "more than 0 and at most 1", lambda value: 0 < value <= 1
+_MOMENTUM = "from 0 to below 1", lambda value: 0 <= value < 1
+
+# What each field must be, in words and as a test. Booleans need no rule.
+RULES = {
+    "name": _NOT_EMPTY,
+    "seed": ("from 0 to 2**31 - 1", lambda value: 0 <= value < 2**31),
+    "data.name": _one_of("digits", "cifar10", "folder"),
+    "data.data_dir": _ANY_TEXT,
+    "data.dir": _ANY_TEXT,
+    "data.num_examples": _FROM_0,
+    "data.image_size": _FROM_0,
+    "data.weight_fraction": _SHARE,
+    "data.crop_padding": _FROM_0,
+    "data.cutout_length": _FROM_0,
+    "network.space": _one_of("standard", "extended"),
+    "network.num_cells": _FROM_3,
+    "network.init_channels": _FROM_1,
+    "network.engine_cells": _one_of("first", "last", "half", "all"),
+    "network.bottleneck": _FROM_1,
+    "network.max_fold": _FROM_1,
+    "search.epochs": _FROM_1,
+    "search.batch_size": _FROM_1,
+    "search.eval_every_epochs": _FROM_1,
+    "search.weight_learning_rate": _ABOVE_0,
+    "search.weight_momentum": _MOMENTUM,
+    "search.weight_decay": _FROM_0,
+    "search.gradient_clip_norm": _ABOVE_0,
+    "search.architecture_learning_rate": _ABOVE_0,
+    "search.architecture_beta_1": _MOMENTUM,
+    "search.architecture_beta_2": _MOMENTUM,
+    "search.architecture_weight_decay": _FROM_0,
+    "search.threshold_penalty": _FROM_0,
+    "search.initial_temperature": _ABOVE_0,
+    "search.temperature_decay": _FACTOR,
+    "search.checkpoint_every_steps": _FROM_0,
+    "search.checkpoints_to_keep": _FROM_2,
+    "search.max_graphs": _FROM_1,
+}
+
+
+def check(values):
+    """Checks the ranges of all values, then those that hang together.
+
+    Args:
+        values: {dotted path: value} of all fields, each of its type.
+
+    Raises:
+        ValueError: In one line, for the first field that is out of range.
+    """
+    for path, (words, is_good) in RULES.items():
+        value = values[path]
+        finite = not isinstance(value, float) or math.isfinite(value)
+        if not finite or not is_good(value):
+            raise ValueError(f"{path} is {value!r}; expected {words}.")
+    channels = values["network.init_channels"]
+    bottleneck = values["network.bottleneck"]
+    if channels % bottleneck:
+        raise ValueError(
+            f"network.init_channels is {channels}; expected a multiple of "
+            f"network.bottleneck, which is {bottleneck}."
+        )
+    if values["data.name"] == "folder" and not values["data.dir"]:
+        raise ValueError(
+            "data.dir is empty; expected the folder of your images, which "
+            "holds train/<class>/<image>: --config.data.dir=PATH."
+        )
+    if values["data.name"] == "cifar10" and not values["data.data_dir"]:
+        raise ValueError(
+            "data.data_dir is empty; expected the directory in which "
+            "tensorflow-datasets prepared CIFAR-10: "
+            "--config.data.data_dir=PATH."
+        )

@@ -1,0 +1,52 @@
+"""Where a result comes from: configuration, seed, versions, metrics."""
+
+import hashlib
+import json
+import platform
+from importlib import metadata
+
+from entrannas_tf import config as config_lib
+
+_DISTRIBUTIONS = ("entrannas_tf", "tensorflow", "keras", "numpy")
+
+
+def config_hash(config):
+    """Returns 12 hexadecimal digits that stand for a configuration.
+
+    Every field counts, also those that only change the speed.
+
+    Args:
+        config: A `config.Config`.
+    """
+    text = json.dumps(
+        config_lib.to_dict(config), sort_keys=True, separators=(",", ":")
+    )
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()[:12]
+
+
+def collect(config, metrics):
+    """Returns the member `provenance` of a genotype.json.
+
+    Args:
+        config: A `config.Config`.
+        metrics: A dict from names to numbers, such as accuracies.
+
+    Returns:
+        A dict that JSON can hold. A version is "unknown" where the
+        distribution is not installed under its name.
+    """
+    versions = {name: _version(name) for name in _DISTRIBUTIONS}
+    return {
+        "config_hash": config_hash(config),
+        "config_name": config.name,
+        "seed": config.seed,
+        "versions": {**versions, "python": platform.python_version()},
+        "metrics": dict(metrics),
+    }
+
+
+def _version(distribution):
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return "unknown"

@@ -1,0 +1,143 @@
+"""The search step: alpha and beta on one batch, weights on another."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from entrannas_tf import objective
+
+
+class SearchTrainer(keras.Model):
+    """First-order bi-level search (sections 2.2 to 2.4).
+
+    Args:
+        architecture: `architecture.Architecture`, alpha and beta.
+        supernet: `supernet.Supernet`, the weights.
+        architecture_optimizer: `optimizers.CoupledAdam` for alpha and beta.
+        weight_optimizer: `optimizers.MaskedSGD` for the weights.
+        threshold_penalty: lambda of Eq. 11; acts on EnTranNAS-DST only.
+
+    Attributes:
+        genotype: The current derivation, a `genotypes.Genotype`.
+    """
+
+    def __init__(
+        self,
+        architecture,
+        supernet,
+        architecture_optimizer,
+        weight_optimizer,
+        threshold_penalty=0.0,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.architecture = architecture
+        self.supernet = supernet
+        self.architecture_optimizer = architecture_optimizer
+        self.weight_optimizer = weight_optimizer
+        self.threshold_penalty = threshold_penalty
+        self.vectors = [unit.vector for unit in supernet.units]
+        architecture_optimizer.build(architecture.trainable_variables)
+        weight_optimizer.build(self.vectors)
+        self.search_metrics = {
+            f"{half}{name}": metric(name=f"{half}{name}")
+            for half in ("validation_", "")
+            for name, metric in (
+                ("loss", keras.metrics.Mean),
+                ("accuracy", keras.metrics.Mean),
+            )
+        }
+        self.genotype = None
+        self.built = True
+
+    @property
+    def metrics(self):
+        return list(self.search_metrics.values())
+
+    def call(self, images, training=False):
+        """Returns the super-net's logits, float32 [B, num_classes]."""
+        return self.supernet(
+            images, self.coefficients(), self.derive(), training=training
+        )
+
+    def train_step(self, data):
+        """One step for alpha and beta, then one for the weights.
+
+        Args:
+            data: Pair of batches (images, labels): of the validation half,
+                then of the training half.
+
+        Returns:
+            Dict of the means so far: `validation_loss` and
+            `validation_accuracy` from the step for alpha and beta, `loss` and
+            `accuracy` from the step for the weights.
+        """
+        validation_batch, training_batch = data
+        self.update_architecture(*validation_batch)
+        self.update_weights(*training_batch)
+        return {n: m.result() for n, m in self.search_metrics.items()}
+
+    def update_architecture(self, images, labels):
+        """Takes a step on alpha and beta; no gradient is made for weights."""
+        coefficients = self.coefficients()
+        self.genotype = self.derive(coefficients)
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(coefficients)
+            logits, _, _ = self.supernet.forward(
+                images, coefficients, self.genotype, "architecture"
+            )
+            loss = self._measure("validation_", labels, logits)
+        self._step_architecture(tape.gradient(loss, coefficients))
+
+    def update_weights(self, images, labels):
+        """Takes a step on the weights that the current derivation uses."""
+        coefficients = self.coefficients()
+        self.genotype = self.derive(coefficients)
+        with tf.GradientTape() as tape:
+            logits, statistics, masks = self.supernet.forward(
+                images, coefficients, self.genotype, "weights"
+            )
+            loss = self._measure("", labels, logits)
+        gradients = tape.gradient(loss, [v.value for v in self.vectors])
+        self._step_weights(gradients, masks)
+        self.supernet.move_statistics(statistics)
+
+    @tf.function(autograph=False, jit_compile=False)
+    def coefficients(self):
+        """Returns dict by kind of cell of float32 [E, K]."""
+        return self.architecture.coefficients()
+
+    def derive(self, coefficients=None):
+        """Returns the `Genotype` of these or the current coefficients."""
+        if coefficients is None:
+            coefficients = self.coefficients()
+        return self.architecture.derive(
+            {kind: c.numpy() for kind, c in coefficients.items()}
+        )
+
+    @tf.function(autograph=False, jit_compile=False)
+    def _measure(self, half, labels, logits):
+        """Returns the loss, float32 scalar, and adds to the metrics."""
+        loss = objective.cross_entropy(labels, logits)
+        hits = tf.equal(tf.argmax(logits, -1, labels.dtype), labels)
+        self.search_metrics[f"{half}loss"].update_state(loss)
+        self.search_metrics[f"{half}accuracy"].update_state(hits)
+        return loss
+
+    @tf.function(autograph=False, jit_compile=False)
+    def _step_architecture(self, coefficient_gradients):
+        """Goes on from the coefficients' gradients to alpha's and beta's."""
+        variables = self.architecture.trainable_variables
+        with tf.GradientTape() as tape:
+            loss = sum(
+                tf.reduce_sum(c * coefficient_gradients[kind])
+                for kind, c in self.architecture.coefficients().items()
+            )
+            for t in self.architecture.thresholds().values():
+                loss += self.threshold_penalty * objective.threshold_penalty(t)
+        gradients = tape.gradient(loss, [v.value for v in variables])
+        self.architecture_optimizer.apply(gradients, variables)
+
+    @tf.function(autograph=False, jit_compile=False)
+    def _step_weights(self, gradients, masks):
+        self.weight_optimizer.apply(gradients, self.vectors, masks)

@@ -1,0 +1,32 @@
+"""Searches the cells of a network.
+
+python -m launch.search --config=configs/digits.py --workdir=runs/digits
+
+--config.FIELD=VALUE changes a field of the configuration, such as
+--config.search.epochs=2. The same command on the same workdir resumes.
+"""
+
+from absl import flags
+from ml_collections import config_flags
+
+from entrannas_tf import command_line
+
+with command_line.quiet_loading():
+    from entrannas_tf import experiments
+
+_CONFIG = config_flags.DEFINE_config_file(
+    "config",
+    None,
+    "Path of the configuration, a file such as those of configs.",
+)
+_WORKDIR = flags.DEFINE_string(
+    "workdir", None, "Directory of the run, made if it is not there."
+)
+
+
+def main():
+    experiments.search(_CONFIG.value, _WORKDIR.value)
+
+
+if __name__ == "__main__":
+    command_line.run(main, required=("config", "workdir"))

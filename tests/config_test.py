@@ -1,0 +1,219 @@
+import dataclasses
+import json
+import math
+
+import ml_collections
+import pytest
+
+from configs import digits
+from entrannas_tf import config, config_rules
+
+
+def make_dict(**changes):
+    """Returns the values of a good configuration with dotted changes."""
+    values = digits.get_config().to_dict()
+    for path, value in changes.items():
+        *sections, name = path.split("__")
+        section = values
+        for part in sections:
+            section = section[part]
+        section[name] = value
+    return values
+
+
+def test_round_trips():
+    first = config.from_config_dict(digits.get_config())
+    assert config.from_config_dict(config.to_dict(first)) == first
+    assert config.from_config_dict(config.to_config_dict(first)) == first
+    text = json.dumps(config.to_dict(first))
+    assert config.from_config_dict(json.loads(text)) == first
+
+
+def test_config_dict_is_locked_and_typed():
+    values = digits.get_config()
+    with pytest.raises(AttributeError):
+        values.search.epoch = 3
+    with pytest.raises(TypeError):
+        values.search.epochs = "3"
+    values.search.epochs = 3
+    assert config.from_config_dict(values).search.epochs == 3
+
+
+def test_config_is_frozen():
+    made = config.from_config_dict(make_dict())
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        made.search.epochs = 3
+
+
+def test_defaults_fill_in():
+    values = make_dict()
+    del values["search"]["gradient_clip_norm"], values["data"]["data_dir"]
+    made = config.from_config_dict(values)
+    assert made.search.gradient_clip_norm == 5.0
+    assert made.data.data_dir == "~/tensorflow_datasets"
+
+
+def test_integer_becomes_number():
+    made = config.from_config_dict(make_dict(search__gradient_clip_norm=3))
+    assert type(made.search.gradient_clip_norm) is float
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"search__epoch": 2},
+            "Unknown field search.epoch; did you mean search.epochs? The "
+            "fields of search are epochs, batch_size, eval_every_epochs,",
+        ),
+        (
+            {"serch": 2},
+            "Unknown field serch; did you mean search? The fields of the "
+            "configuration are name, seed, deterministic, data, network, ",
+        ),
+        ({"data__zzz": 2}, "Unknown field data.zzz; The fields of data"),
+        (
+            {"search__epochs": 2.5},
+            "search.epochs is 2.5, of type float; expected an integer.",
+        ),
+        (
+            {"search__epochs": True},
+            "search.epochs is True, of type bool; expected an integer.",
+        ),
+        (
+            {"search__weight_decay": True},
+            "search.weight_decay is True, of type bool; expected a number.",
+        ),
+        (
+            {"data__flip": 1},
+            "data.flip is 1, of type int; expected true or false.",
+        ),
+        (
+            {"data__name": None},
+            "data.name is None, of type NoneType; expected a text.",
+        ),
+        (
+            {"search": 3},
+            "search is 3, of type int; expected a section of fields.",
+        ),
+        (
+            {"data__name": "mnist"},
+            "data.name is 'mnist'; expected one of digits, cifar10, folder.",
+        ),
+        ({"name": " "}, "name is ' '; expected a text that is not empty."),
+        ({"seed": 2**31}, "seed is 2147483648; expected from 0 to 2**31 - 1."),
+        (
+            {"search__initial_temperature": 0.0},
+            "search.initial_temperature is 0.0; expected more than 0.",
+        ),
+        (
+            {"search__weight_decay": math.nan},
+            "search.weight_decay is nan; expected 0 or more.",
+        ),
+        (
+            {"search__weight_learning_rate": math.inf},
+            "search.weight_learning_rate is inf; expected more than 0.",
+        ),
+        (
+            {"network__init_channels": 10},
+            "network.init_channels is 10; expected a multiple of "
+            "network.bottleneck, which is 4.",
+        ),
+        (
+            {"data__name": "folder"},
+            "data.dir is empty; expected the folder of your images",
+        ),
+        (
+            {"data__name": "cifar10", "data__data_dir": ""},
+            "data.data_dir is empty; expected the directory",
+        ),
+    ],
+)
+def test_bad_values_are_named(changes, message):
+    with pytest.raises(ValueError) as caught:
+        config.from_config_dict(make_dict(**changes))
+    assert str(caught.value).startswith(message)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("path", "good", "bad"),
+    [
+        ("data.num_examples", (0, 5), (-1,)),
+        ("data.weight_fraction", (0.1, 0.9), (0.0, 1.0)),
+        ("data.cutout_length", (0, 16), (-1,)),
+        ("network.num_cells", (3, 20), (2, 0, -1)),
+        ("network.max_fold", (1, 64), (0,)),
+        ("network.engine_cells", ("half", "all"), ("some", "")),
+        ("search.batch_size", (1,), (0, -64)),
+        ("search.weight_momentum", (0.0, 0.99), (1.0, -0.1)),
+        ("search.temperature_decay", (1.0, 0.1), (0.0, 1.1)),
+        ("search.checkpoints_to_keep", (2,), (1, 0)),
+    ],
+)
+def test_ranges(path, good, bad):
+    name = path.replace(".", "__")
+    for value in good:
+        config.from_config_dict(make_dict(**{name: value}))
+    for value in bad:
+        with pytest.raises(ValueError, match=f"^{path} is .*; expected "):
+            config.from_config_dict(make_dict(**{name: value}))
+
+
+def test_every_field_has_a_rule():
+    flat = config.to_flat_dict(config.from_config_dict(make_dict()))
+    switches = {path for path, value in flat.items() if type(value) is bool}
+    assert set(config_rules.RULES) == set(flat) - switches
+
+
+def test_missing_field_is_named():
+    values = make_dict()
+    del values["search"]["epochs"]
+    with pytest.raises(ValueError, match=r"field search\.epochs is missing"):
+        config.from_config_dict(values)
+
+
+def test_only_a_configuration_is_taken():
+    with pytest.raises(ValueError, match="is NoneType; expected a ConfigDict"):
+        config.from_config_dict(None)
+
+
+def test_what_config_dict_lets_pass_is_refused():
+    """A ConfigDict takes True for an integer, and None for anything."""
+    for value in (True, None):
+        values = digits.get_config()
+        values.search.epochs = value
+        with pytest.raises(ValueError, match=r"search\.epochs is "):
+            config.from_config_dict(values)
+    values = ml_collections.ConfigDict(make_dict())
+    values.extra = 3
+    with pytest.raises(ValueError, match="Unknown field extra"):
+        config.from_config_dict(values)
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("seed", "an integer"),
+        ("deterministic", "true or false"),
+        ("search.weight_decay", "a number"),
+        ("data.dir", "a text"),
+        ("data", "a section of fields"),
+    ],
+)
+def test_expected_type(path, words):
+    assert config.expected_type(path) == words
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("searhc.epochs", "Unknown field searhc; did you mean search?"),
+        ("network.space.x", "network.space is a text and has no fields"),
+        ("", "Unknown field ;"),
+    ],
+)
+def test_expected_type_of_nothing(path, message):
+    with pytest.raises(ValueError) as caught:
+        config.expected_type(path)
+    assert message in str(caught.value)

@@ -1,0 +1,82 @@
+import dataclasses
+import json
+import re
+from importlib import metadata
+
+from configs import digits
+from entrannas_tf import config as config_lib
+from entrannas_tf import provenance
+
+CONFIG = config_lib.from_config_dict(digits.get_config())
+
+
+def change(path, value):
+    values = digits.get_config()
+    values.unlock()
+    values.update_from_flattened_dict({path: value})
+    return config_lib.from_config_dict(values)
+
+
+def test_hash_is_stable():
+    """Does not vary with the process, the order of fields or 1 for 1.0."""
+    digest = provenance.config_hash(CONFIG)
+    assert re.fullmatch("[0-9a-f]{12}", digest)
+    values = config_lib.to_dict(CONFIG)
+    turned = dict(reversed(values.items()))
+    again = config_lib.from_config_dict(turned)
+    assert provenance.config_hash(again) == digest
+    one, also_one = (
+        change("search.gradient_clip_norm", value) for value in (1, 1.0)
+    )
+    assert provenance.config_hash(one) == provenance.config_hash(also_one)
+
+
+def test_every_field_counts():
+    flat = config_lib.to_flat_dict(CONFIG)
+    hashes = {provenance.config_hash(CONFIG)}
+    for path, value in flat.items():
+        other = f"{value}x" if isinstance(value, str) else not value
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            other = value + 1
+        sections = config_lib.to_dict(CONFIG)
+        *parents, name = path.split(".")
+        section = sections
+        for parent in parents:
+            section = section[parent]
+        section[name] = other
+        made = dataclasses.replace(
+            CONFIG,
+            **{k: v for k, v in sections.items() if not isinstance(v, dict)},
+            data=config_lib.DataConfig(**sections["data"]),
+            network=config_lib.NetworkConfig(**sections["network"]),
+            search=config_lib.SearchConfig(**sections["search"]),
+        )
+        hashes.add(provenance.config_hash(made))
+    assert len(hashes) == 1 + len(flat)
+
+
+def test_collect():
+    metrics = {"accuracy": 0.5}
+    made = provenance.collect(CONFIG, metrics)
+    assert json.loads(json.dumps(made)) == made
+    assert made["config_hash"] == provenance.config_hash(CONFIG)
+    assert made["config_name"] == "digits"
+    assert made["seed"] == CONFIG.seed
+    assert made["metrics"] == {"accuracy": 0.5}
+    assert made["versions"]["numpy"] == metadata.version("numpy")
+    assert set(made["versions"]) == {
+        "entrannas_tf",
+        "tensorflow",
+        "keras",
+        "numpy",
+        "python",
+    }
+
+
+def test_a_version_that_is_not_there(monkeypatch):
+    def refuse(name):
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "version", refuse)
+    made = provenance.collect(CONFIG, {})
+    assert made["versions"]["tensorflow"] == "unknown"
