@@ -133,9 +133,9 @@ class ShowProgress(Callback):
 class WarnOfSkips(Callback):
     """Warns when the normal cell collapses into skip connections.
 
-    It does so where the networks are evaluated, and at the end. Before the
-    end of EnTranNAS-DST, where nearly all connections begin alive, skips
-    count only where they are more than their share.
+    It does so where the networks are evaluated, and at the end. As nearly all
+    connections of EnTranNAS-DST begin alive, before the end skips must also be
+    more than twice their share.
 
     Args:
         num_epochs: Number of epochs of the search.
@@ -149,10 +149,10 @@ class WarnOfSkips(Callback):
         skips = genotypes.num_skip_connections(cell)
         total = genotypes.num_connections(cell)
         at_end = report.record["epoch"] == self._num_epochs
-        share = total / len(report.primitives)
+        twice_the_share = 2 * total / len(report.primitives)
         if not report.evaluated or skips <= MAX_SKIPS:
             return
-        if at_end or skips > share:
+        if at_end or skips > twice_the_share:
             logging.warning(
                 "%d of the %d connections of the normal cell are skip "
                 "connections; more than %d are a sign that the search "

@@ -24,6 +24,9 @@ _DIGEST_BYTES = hashlib.sha256().digest_size
 def search_variables(trainer):
     """Returns all that changes during a search: {name: variable}.
 
+    The names count variables, for Keras's own also count the layers that were
+    made before in the same process.
+
     Random numbers are not among it: batches, their order and augmentation are
     functions of the seed and the step, and a step draws none.
 
@@ -44,7 +47,7 @@ def search_variables(trainer):
         },
     }
     return {
-        f"{group}/{number}_{variable.name}": variable
+        f"{group}/{number}": variable
         for group, variables in groups.items()
         for number, variable in enumerate(variables)
     }

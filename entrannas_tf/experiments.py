@@ -57,7 +57,7 @@ def search(config_dict, workdir):
     if search_results.is_finished(workdir):
         logging.info("The search in %s is finished already.", workdir)
     else:
-        with _plain_errors():
+        with plain_errors():
             _search(config, workdir, start)
     print(search_results.summary(workdir), flush=True)
     return search_results.read_genotype(workdir)
@@ -243,7 +243,7 @@ def _make_loop(config, workdir, data, trainer, start):
 
 
 @contextlib.contextmanager
-def _plain_errors():
+def plain_errors():
     """Says in plain words what TensorFlow reports from inside a graph."""
     try:
         yield
