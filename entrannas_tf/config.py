@@ -24,8 +24,8 @@ class DataConfig:
             acts on "cifar10". A leading ~ stands for the home directory.
         dir: Folder that holds train/<class>/ and perhaps val/<class>/; only
             acts on "folder", which needs it. A leading ~ likewise.
-        num_examples: Number of training images to use, the first ones; 0 for
-            all.
+        num_examples: Number of training images to use, 0 for all: evenly
+            chosen ones of a folder, the first ones otherwise.
         image_size: Side in pixels that images of a folder are resized to; 0
             for the size that they all have.
         weight_fraction: Share of the training images that trains the weights,
@@ -103,8 +103,8 @@ class SearchConfig:
         initial_temperature: tau of Eq. 5 in the first epoch, above 0.
         temperature_decay: Factor of tau from epoch to epoch, above 0, at most
             1.
-        checkpoint_every_steps: Steps between checkpoints; 0 for one at the end
-            of each epoch.
+        checkpoint_every_steps: Steps between checkpoints beside the one at the
+            end of each epoch; 0 for that one alone.
         checkpoints_to_keep: At least 2: one that a crash cuts short has one
             before it.
         max_graphs: Number of cells' graphs held, at most; the least recently

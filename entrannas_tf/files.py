@@ -6,6 +6,7 @@ before or as it is after, never a part of it.
 
 import json
 import os
+import re
 
 
 def write_bytes(path, data):
@@ -35,6 +36,17 @@ def write_bytes(path, data):
         if isinstance(error, OSError) and error.errno is not None:
             error.filename, error.filename2 = path, None
         raise
+
+
+def remove_leftovers(directory):
+    """Removes what `write_bytes` leaves beside a file when it is killed.
+
+    Args:
+        directory: Directory that nobody else writes to.
+    """
+    for name in os.listdir(directory):
+        if re.fullmatch(r".*\.\d+\.tmp", name):
+            os.remove(os.path.join(directory, name))
 
 
 def write_text(path, text):

@@ -110,3 +110,10 @@ def test_bad_lines(tmp_path):
         files.truncate_lines(path, -1)
     with pytest.raises(FileNotFoundError):
         files.read_json_lines(tmp_path / "b.jsonl")
+
+
+def test_leftovers_of_a_killed_writer_go(tmp_path):
+    for name in ("a.json", "a.json.4711.tmp", "notes.tmp"):
+        (tmp_path / name).write_text("x")
+    files.remove_leftovers(tmp_path)
+    assert sorted(os.listdir(tmp_path)) == ["a.json", "notes.tmp"]

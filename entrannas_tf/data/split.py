@@ -3,13 +3,14 @@
 import numpy as np
 
 
-def halves(labels, fraction, seed):
+def halves(labels, fraction, seed, label_names=None):
     """Splits a data set in two, each class in the same proportion.
 
     Args:
         labels: Integers [N], the class of each example.
         fraction: Share of the examples that trains the weights, in (0, 1).
         seed: Non-negative integer; the same seed gives the same halves.
+        label_names: Names of the classes for messages; None for numbers.
 
     Returns:
         (weight indices, validation indices): int64, shuffled, disjoint, and
@@ -31,8 +32,9 @@ def halves(labels, fraction, seed):
         members = rng.permutation(np.flatnonzero(labels == index))
         cut = round(fraction * len(members))
         if not 0 < cut < len(members):
+            name = index if label_names is None else label_names[index]
             raise ValueError(
-                f"Class {index} has {len(members)} example(s), of which "
+                f"Class {name} has {len(members)} example(s), of which "
                 f"{cut} would train the weights and {len(members) - cut} the "
                 f"architecture at a share of {fraction}; expected at least "
                 "one in each. Add examples of this class, leave the class "

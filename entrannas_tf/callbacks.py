@@ -1,0 +1,211 @@
+"""What a search does now and then: one verb each."""
+
+import collections
+import json
+import os
+import shutil
+import statistics
+import sys
+import time
+
+from absl import logging
+
+from entrannas_tf import files, genotypes, progress_bar, search_results
+
+MAX_SKIPS = 2  # Of a good normal cell, by experience (Liang et al., DARTS+).
+
+_DRAW_SECONDS = 0.1  # Between two pictures of the bar.
+_LINE_SECONDS = 30.0  # Between two lines where there is no terminal.
+
+
+class Callback:
+    """Does something at fixed places of a search; nothing where not said."""
+
+    def on_search_begin(self, progress):
+        """Called before the first step, and when a search is resumed.
+
+        Args:
+            progress: `search_progress.Progress`.
+        """
+
+    def on_step_end(self, report):
+        """Called after each step.
+
+        Args:
+            report: `search_progress.StepReport`.
+        """
+
+    def on_epoch_end(self, report):
+        """Called after each epoch, before its checkpoint is written.
+
+        A search that is killed between the two calls it again.
+
+        Args:
+            report: `search_progress.EpochReport`.
+        """
+
+
+class ShowProgress(Callback):
+    """Shows a bar on a terminal, and lines where there is none.
+
+    Args:
+        num_epochs: Number of epochs of the search.
+        num_steps: Number of steps of an epoch.
+        stream: Text stream that the bar is drawn on, where it is a terminal.
+    """
+
+    def __init__(self, num_epochs, num_steps, stream=None):
+        self._num_epochs = num_epochs
+        self._num_steps = num_steps
+        self._stream = sys.stderr if stream is None else stream
+        # Seconds from step to step, what lies between two epochs included.
+        self._intervals = collections.deque(maxlen=max(num_steps, 2))
+        self._last_step = None
+        self._last_shown = time.monotonic()
+
+    def on_step_end(self, report):
+        now = time.monotonic()
+        if self._last_step is not None:
+            self._intervals.append(now - self._last_step)
+        self._last_step = now
+        on_terminal = self._stream.isatty()
+        pause = _DRAW_SECONDS if on_terminal else _LINE_SECONDS
+        if now - self._last_shown < pause and report.step < self._num_steps:
+            return
+        if on_terminal:
+            self._draw(self._step_line(report))
+        elif now - self._last_shown >= pause:
+            logging.info("%s", self._step_line(report))
+        else:
+            return
+        self._last_shown = now
+
+    def on_epoch_end(self, report):
+        record = report.record
+        line = (
+            f"epoch {record['epoch']}/{self._num_epochs} "
+            f"{progress_bar.duration(record['timing']['seconds'])}, "
+            + progress_bar.course(
+                record, record["temperature"], report.genotype
+            )
+        )
+        if report.evaluated:
+            line += (
+                f", super-net {record['supernet_accuracy']:.1%}, child "
+                f"network {record['child_accuracy']:.1%}"
+            )
+        if self._stream.isatty():
+            self._draw("")
+        logging.info("%s", line)
+        logging.info("  %s", genotypes.describe(report.genotype.normal))
+        self._last_shown = time.monotonic()
+
+    def _step_line(self, report):
+        return (
+            f"epoch {report.epoch + 1}/{self._num_epochs} "
+            f"{progress_bar.bar(report.step, self._num_steps)}"
+            f"{self._time_left(report)}, "
+            + progress_bar.course(
+                report.metrics, report.temperature, report.genotype
+            )
+        )
+
+    def _time_left(self, report):
+        if not self._intervals:  # The first step builds graphs.
+            return ""
+        in_epoch = self._num_steps - report.step
+        epochs_after = self._num_epochs - report.epoch - 1
+        in_search = in_epoch + epochs_after * self._num_steps
+        epoch = in_epoch * statistics.median(self._intervals)
+        search = in_search * statistics.fmean(self._intervals)
+        return (
+            f" {progress_bar.duration(epoch)} left, of all "
+            f"{progress_bar.duration(max(epoch, search))}"
+        )
+
+    def _draw(self, line):
+        columns = shutil.get_terminal_size().columns
+        # To the line's start, and delete what stands there.
+        self._stream.write(f"\r\x1b[K{line[: columns - 1]}")
+        self._stream.flush()
+
+
+class WarnOfSkips(Callback):
+    """Warns when the normal cell collapses into skip connections.
+
+    It does so where the networks are evaluated, and at the end. As nearly all
+    connections of EnTranNAS-DST begin alive, before the end skips must also be
+    more than twice their share.
+
+    Args:
+        num_epochs: Number of epochs of the search.
+    """
+
+    def __init__(self, num_epochs):
+        self._num_epochs = num_epochs
+
+    def on_epoch_end(self, report):
+        cell = report.genotype.normal
+        skips = genotypes.num_skip_connections(cell)
+        total = genotypes.num_connections(cell)
+        at_end = report.record["epoch"] == self._num_epochs
+        twice_the_share = 2 * total / len(report.primitives)
+        if not report.evaluated or skips <= MAX_SKIPS:
+            return
+        if at_end or skips > twice_the_share:
+            logging.warning(
+                "%d of the %d connections of the normal cell are skip "
+                "connections; more than %d are a sign that the search "
+                "collapses into them, and such networks are weak. Take the "
+                "cell of an earlier epoch from %s, or search again with fewer "
+                "search.epochs or a lower search.architecture_learning_rate.",
+                skips,
+                total,
+                MAX_SKIPS,
+                search_results.GENOTYPES,
+            )
+
+
+class WriteMetrics(Callback):
+    """Writes a line of JSON an epoch.
+
+    Args:
+        workdir: Directory of the search.
+    """
+
+    def __init__(self, workdir):
+        self._path = os.path.join(workdir, search_results.METRICS_FILE)
+
+    def on_search_begin(self, progress):
+        files.truncate_lines(self._path, progress.epoch)
+
+    def on_epoch_end(self, report):
+        files.append_line(self._path, json.dumps(report.record))
+
+
+class WriteGenotypes(Callback):
+    """Writes the genotype of each epoch, with what a film of it needs.
+
+    Args:
+        workdir: Directory of the search.
+    """
+
+    def __init__(self, workdir):
+        self._workdir = workdir
+
+    def on_epoch_end(self, report):
+        record = report.record
+        files.write_text(
+            search_results.epoch_file(self._workdir, record["epoch"]),
+            genotypes.to_json(
+                report.genotype,
+                epoch=record["epoch"],
+                temperature=record["temperature"],
+                validation_accuracy=record["validation_accuracy"],
+                primitives=list(report.primitives),
+                coefficients={
+                    kind: values.tolist()
+                    for kind, values in report.coefficients.items()
+                },
+            ),
+        )

@@ -1,0 +1,166 @@
+"""Checkpoints: the whole state of a search in one file, whole or not at all.
+
+A file is the SHA-256 of what follows, then a NumPy archive of the variables
+and of the search's progress. Cut short or altered, it is told from a good one
+before anything of it is used.
+"""
+
+import hashlib
+import io
+import json
+import os
+import re
+
+import numpy as np
+from absl import logging
+
+from entrannas_tf import files
+
+_NAME = re.compile(r"step_(\d{8})\.checkpoint")
+_PROGRESS = "progress"
+_DIGEST_BYTES = hashlib.sha256().digest_size
+
+
+def search_variables(trainer):
+    """Returns all that changes during a search: {name: variable}.
+
+    The names count variables, for Keras's own also count the layers that were
+    made before in the same process.
+
+    Random numbers are not among it: batches, their order and augmentation are
+    functions of the seed and the step, and a step draws none.
+
+    Args:
+        trainer: A `search_trainer.SearchTrainer`.
+    """
+    groups = {
+        "architecture": trainer.architecture.variables,
+        **{
+            f"unit_{number}": unit.variables
+            for number, unit in enumerate(trainer.supernet.units)
+        },
+        "architecture_optimizer": trainer.architecture_optimizer.variables,
+        "weight_optimizer": trainer.weight_optimizer.variables,
+        **{
+            f"metric_{metric.name}": metric.variables
+            for metric in trainer.metrics
+        },
+    }
+    return {
+        f"{group}/{number}": variable
+        for group, variables in groups.items()
+        for number, variable in enumerate(variables)
+    }
+
+
+def save(directory, num_steps, variables, progress, keep):
+    """Writes a checkpoint, then removes old ones.
+
+    Args:
+        directory: Directory of the checkpoints, which exists.
+        num_steps: Number of steps done since the search began.
+        variables: {name: variable}.
+        progress: A dict that JSON can hold.
+        keep: Number of checkpoints that stay, the new one included.
+
+    Raises:
+        FloatingPointError: If a variable holds a NaN or an infinity. Nothing
+            is written or removed.
+        OSError: If the file cannot be written.
+    """
+    arrays = {name: _value(variable) for name, variable in variables.items()}
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            raise FloatingPointError(
+                f"After step {num_steps} of the search {name} holds values "
+                "that are not finite; it is not saved."
+            )
+    archive = io.BytesIO()
+    np.savez(archive, **{_PROGRESS: json.dumps(progress)}, **arrays)
+    payload = archive.getvalue()
+    saved = os.path.join(directory, f"step_{num_steps:08d}.checkpoint")
+    files.write_bytes(saved, hashlib.sha256(payload).digest() + payload)
+    # Later ones are damaged and were skipped; this run overwrites them.
+    there = [path for path in _list(directory) if path <= saved]
+    for path in there[keep:]:
+        os.remove(path)
+
+
+def restore(directory, variables):
+    """Puts the newest good checkpoint back, and warns of damaged ones.
+
+    Args:
+        directory: Directory of the checkpoints; it need not exist.
+        variables: {name: variable}, as those that were saved.
+
+    Returns:
+        The progress that was saved with it; None where there is no good
+        checkpoint, and then the variables are as they were.
+
+    Raises:
+        ValueError: If the checkpoint is whole but not one of these variables.
+        OSError: If a checkpoint cannot be read.
+    """
+    for path in _list(directory):
+        arrays = _read(path)
+        if arrays is None:
+            logging.warning(
+                "The checkpoint %s is cut short or damaged; it is skipped for "
+                "the one before it.",
+                path,
+            )
+            continue
+        progress = json.loads(arrays.pop(_PROGRESS).item())
+        _check_fit(path, arrays, variables)
+        for name, variable in variables.items():
+            variable.assign(arrays[name])
+        return progress
+    return None
+
+
+def _list(directory):
+    """Returns the paths of the checkpoints, the newest first."""
+    if not os.path.isdir(directory):
+        return []
+    names = sorted(filter(_NAME.fullmatch, os.listdir(directory)), reverse=True)
+    return [os.path.join(directory, name) for name in names]
+
+
+def _read(path):
+    """Returns the arrays of a checkpoint, None if it is not whole."""
+    with open(path, "rb") as file:
+        digest, payload = file.read(_DIGEST_BYTES), file.read()
+    if hashlib.sha256(payload).digest() != digest:
+        return None
+    with np.load(io.BytesIO(payload), allow_pickle=False) as archive:
+        return dict(archive)
+
+
+def _check_fit(path, arrays, variables):
+    """Raises ValueError unless there is an array for each variable."""
+    expected = {name: tuple(v.shape) for name, v in variables.items()}
+    found = {name: array.shape for name, array in arrays.items()}
+    if found == expected:
+        return
+    differences = [
+        f"{name} is {_shape(found, name)} there and {_shape(expected, name)} "
+        "here"
+        for name in {**expected, **found}
+        if found.get(name) != expected.get(name)
+    ]
+    more = len(differences) - 3
+    raise ValueError(
+        f"{path} is the checkpoint of another network: "
+        f"{'; '.join(differences[:3])}"
+        f"{f'; and {more} more' if more > 0 else ''}. It was probably written "
+        "by another version of this software: go back to that version, or "
+        "choose another --workdir."
+    )
+
+
+def _shape(shapes, name):
+    return list(shapes[name]) if name in shapes else "absent"
+
+
+def _value(variable):
+    return np.asarray(variable.numpy())

@@ -1,0 +1,113 @@
+"""A data set by its name, and its two halves."""
+
+import dataclasses
+import os
+
+import numpy as np
+
+from entrannas_tf.data import cifar10, digits, folder, source, split
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class SearchData:
+    """What trains the weights, and what trains alpha and beta.
+
+    Attributes:
+        source_w: `ImageSource` of the images that train the weights.
+        indices_w: Integers [N_w], those of it to use.
+        source_a: `ImageSource` of the images that train the architecture.
+        indices_a: Integers [N_a], those of it to use.
+    """
+
+    source_w: source.ImageSource
+    indices_w: np.ndarray
+    source_a: source.ImageSource
+    indices_a: np.ndarray
+
+
+def load(name, *, data_dir="", directory="", num_examples=0, image_size=0):
+    """Loads a data set.
+
+    Args:
+        name: "digits", "cifar10" or "folder".
+        data_dir: Directory of tensorflow-datasets; for "cifar10".
+        directory: Folder that holds train/ and perhaps val/; for "folder".
+        num_examples: Number of training images to use, 0 for all: evenly
+            chosen ones of a folder, the first ones otherwise.
+        image_size: Side in pixels that a folder's images are resized to; 0
+            for the size that they have.
+
+    Returns:
+        (train, val, indices): `ImageSource` of the training images and of a
+        folder's val/, None where there is none; and which of the training
+        images to use, integers [N].
+
+    Raises:
+        ValueError: If the data set is not there, or is not as it should be.
+    """
+    train, val = {
+        "digits": lambda: (digits.load()[0], None),
+        "cifar10": lambda: (
+            cifar10.load(os.path.expanduser(data_dir), num_examples)[0],
+            None,
+        ),
+        "folder": lambda: folder.load(
+            os.path.expanduser(directory), image_size
+        ),
+    }[name]()
+    count = min(num_examples or train.num_examples, train.num_examples)
+    if name == "folder":  # Its images stand class by class.
+        indices = np.linspace(0, train.num_examples - 1, count).round()
+        return train, val, indices.astype(np.int64)
+    return train, val, np.arange(count)
+
+
+def halve(train, val, indices, weight_fraction, seed):
+    """Returns the `SearchData` of a search.
+
+    Args:
+        train: `ImageSource` of the training images.
+        val: `ImageSource` that trains alpha and beta, or None: then a part of
+            the training images does.
+        indices: Integers [N], the training images to use.
+        weight_fraction: Share of them that trains the weights, in (0, 1); has
+            no effect where there is `val`.
+        seed: Non-negative integer.
+
+    Raises:
+        ValueError: If a class would have no image in one of the halves.
+    """
+    labels = train.labels[indices]
+    missing = sorted(set(range(train.num_classes)) - set(labels.tolist()))
+    if missing:
+        names = ", ".join(train.label_names[label] for label in missing[:5])
+        raise ValueError(
+            f"{train.name}: {len(missing)} of {train.num_classes} classes "
+            f"have none of the {len(indices)} images used: {names}"
+            f"{', ...' if len(missing) > 5 else ''}. Use more images."
+        )
+    if val is not None:
+        return SearchData(train, indices, val, np.arange(val.num_examples))
+    halves = split.halves(labels, weight_fraction, seed, train.label_names)
+    return SearchData(train, indices[halves[0]], train, indices[halves[1]])
+
+
+def check_size(image_shape, num_reductions):
+    """Checks that images outlast the reductions of a network.
+
+    Args:
+        image_shape: (H, W, C).
+        num_reductions: How often the network halves its input.
+
+    Raises:
+        ValueError: If they are too small.
+    """
+    height, width, _ = image_shape
+    least = 2**num_reductions
+    if min(height, width) < least:
+        raise ValueError(
+            f"The images have {width}x{height} pixels, too small for "
+            f"{num_reductions} reductions, each of which halves them; expected "
+            f"{least}x{least} pixels or more: --config.data.image_size "
+            "enlarges the images of a folder."
+        )

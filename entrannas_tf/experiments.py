@@ -1,0 +1,259 @@
+"""The workflows: from a configuration to files.
+
+Only this module unpacks a configuration; all else takes plain arguments.
+"""
+
+import contextlib
+import os
+import re
+import time
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from entrannas_tf import (
+    architecture,
+    callbacks,
+    evaluation,
+    files,
+    optimizers,
+    schedules,
+    search_loop,
+    search_results,
+    search_trainer,
+    supernet,
+    tensorboard_writer,
+    workdirs,
+)
+from entrannas_tf import config as config_lib
+from entrannas_tf.data import loading, pipeline
+
+_CHECKPOINTS = "checkpoints"
+
+
+def search(config_dict, workdir):
+    """Searches the cells of a network; resumes where a search has been.
+
+    Args:
+        config_dict: A `ConfigDict` of configs/, or a dict likewise.
+        workdir: Directory of the search, made if it is not there.
+
+    Returns:
+        The `genotypes.Genotype` that was found.
+
+    Raises:
+        ValueError: If the configuration, the workdir or the data are not as
+            they should be; nothing is written then.
+        OSError: If a file cannot be read or written.
+        FloatingPointError: If a loss is not a number or infinite. The last
+            good checkpoint stays.
+    """
+    start = time.monotonic()
+    config = config_lib.from_config_dict(config_dict)
+    workdir = os.fspath(workdir)
+    workdirs.check_workdir(workdir, config)
+    if search_results.is_finished(workdir):
+        logging.info("The search in %s is finished already.", workdir)
+    else:
+        with plain_errors():
+            _search(config, workdir, start)
+    print(search_results.summary(workdir), flush=True)
+    return search_results.read_genotype(workdir)
+
+
+def _search(config, workdir, start):
+    """Runs what is left of a search, and writes its files."""
+    _prepare_tensorflow(config.seed, config.deterministic)
+    data = _load_data(config)
+    workdirs.make_workdir(workdir, config)
+    for name in (".", _CHECKPOINTS, *search_results.DIRECTORIES):
+        path = os.path.join(workdir, name)
+        os.makedirs(path, exist_ok=True)
+        files.remove_leftovers(path)
+    trainer = _make_trainer(config, data.source_w)
+    _tell(config, data, trainer)
+    genotype = _make_loop(config, workdir, data, trainer, start).run()
+    search_results.write(workdir, genotype, config)
+
+
+def _prepare_tensorflow(seed, deterministic):
+    keras.utils.set_random_seed(seed)
+    if deterministic:
+        tf.config.experimental.enable_op_determinism()
+    # Measured: without Grappler building a graph takes half the time, and a
+    # step as long as with it.
+    tf.config.optimizer.set_experimental_options(
+        {"disable_meta_optimizer": True}
+    )
+
+
+def _load_data(config):
+    """Returns the `loading.SearchData`, checked, with nothing written."""
+    train, val, indices = loading.load(
+        config.data.name,
+        data_dir=config.data.data_dir,
+        directory=config.data.dir,
+        num_examples=config.data.num_examples,
+        image_size=config.data.image_size,
+    )
+    loading.check_size(
+        train.image_shape,
+        len(supernet.reduction_places(config.network.num_cells)),
+    )
+    data = loading.halve(
+        train, val, indices, config.data.weight_fraction, config.seed
+    )
+    _search_batches(config, data, epoch=0, first_step=0)  # Checks its size.
+    return data
+
+
+def _search_batches(config, data, epoch, first_step):
+    return pipeline.search_batches(
+        data.source_w,
+        data.indices_w,
+        data.source_a,
+        data.indices_a,
+        config.search.batch_size,
+        seed=config.seed,
+        epoch=epoch,
+        first_step=first_step,
+        crop_padding=config.data.crop_padding,
+        flip=config.data.flip,
+        cutout_length=config.data.cutout_length,
+    )
+
+
+def _make_trainer(config, source):
+    """Returns the `search_trainer.SearchTrainer` of a search's start."""
+    network, search = config.network, config.search
+    parameters = architecture.Architecture(
+        network.space, network.sparse, search.initial_temperature
+    )
+    weights = supernet.Supernet(
+        parameters.primitives,
+        image_channels=source.image_shape[-1],
+        num_classes=source.num_classes,
+        num_cells=network.num_cells,
+        init_channels=network.init_channels,
+        engine_cells=network.engine_cells,
+        feature_sharing=network.feature_sharing,
+        bottleneck=network.bottleneck,
+        max_fold=network.max_fold,
+        max_graphs=search.max_graphs,
+    )
+    return search_trainer.SearchTrainer(
+        parameters,
+        weights,
+        optimizers.CoupledAdam(
+            search.architecture_learning_rate,
+            search.architecture_beta_1,
+            search.architecture_beta_2,
+            search.architecture_weight_decay,
+        ),
+        optimizers.MaskedSGD(
+            search.weight_learning_rate,
+            search.weight_momentum,
+            search.weight_decay,
+            search.gradient_clip_norm,
+        ),
+        search.threshold_penalty,
+    )
+
+
+def _tell(config, data, trainer):
+    """Says what is about to run."""
+    height, width, channels = data.source_w.image_shape
+    num_weights = sum(
+        np.prod(variable.shape)
+        for unit in trainer.supernet.units
+        for variable in unit.trainable_variables
+    )
+    logging.info("device   %s", _device_name())
+    logging.info(
+        "data     %s, %d images for the weights and %d for the architecture, "
+        "%d classes, %dx%dx%d",
+        data.source_w.name,
+        len(data.indices_w),
+        len(data.indices_a),
+        data.source_w.num_classes,
+        width,
+        height,
+        channels,
+    )
+    logging.info(
+        "network  %s, %d cells, %d channels at first, %d weights",
+        "EnTranNAS-DST" if config.network.sparse else "EnTranNAS",
+        config.network.num_cells,
+        config.network.init_channels,
+        num_weights,
+    )
+
+
+def _device_name():
+    gpus = tf.config.list_physical_devices("GPU")
+    if not gpus:
+        return f"CPU, {os.cpu_count()} cores"
+    details = tf.config.experimental.get_device_details(gpus[0])
+    return f"{len(gpus)} x {details.get('device_name', 'GPU')}"
+
+
+def _make_loop(config, workdir, data, trainer, start):
+    """Returns the `search_loop.SearchLoop` of a search."""
+    settings = config.search
+    num_steps = len(data.indices_w) // settings.batch_size
+    num_epochs = settings.epochs
+
+    def evaluate(epoch):
+        due = epoch % settings.eval_every_epochs == 0 or epoch == num_epochs
+        if not due:
+            return {}
+        return evaluation.accuracies(
+            trainer, data.source_a, data.indices_a, settings.batch_size
+        )
+
+    return search_loop.SearchLoop(
+        trainer,
+        os.path.join(workdir, _CHECKPOINTS),
+        [
+            callbacks.ShowProgress(num_epochs, num_steps),
+            callbacks.WarnOfSkips(num_epochs),
+            callbacks.WriteMetrics(workdir),
+            callbacks.WriteGenotypes(workdir),
+            tensorboard_writer.WriteTensorBoard(workdir),
+        ],
+        num_epochs=num_epochs,
+        num_steps=num_steps,
+        batch_size=settings.batch_size,
+        make_batches=lambda epoch, step: _search_batches(
+            config, data, epoch, step
+        ),
+        learning_rate=lambda step: schedules.cosine(
+            settings.weight_learning_rate, step, num_epochs * num_steps
+        ),
+        temperature=lambda epoch: schedules.temperature(
+            settings.initial_temperature, settings.temperature_decay, epoch
+        ),
+        evaluate=evaluate,
+        checkpoint_every_steps=settings.checkpoint_every_steps,
+        checkpoints_to_keep=settings.checkpoints_to_keep,
+        start=start,
+    )
+
+
+@contextlib.contextmanager
+def plain_errors():
+    """Says in plain words what TensorFlow reports from inside a graph."""
+    try:
+        yield
+    except tf.errors.ResourceExhaustedError as error:
+        raise ValueError(
+            "The device has too little memory: choose a smaller "
+            "search.batch_size or network.init_channels."
+        ) from error
+    except tf.errors.OpError as error:
+        broken = re.search(r"\d+ image\(s\) cannot be decoded.*", error.message)
+        if broken is None:
+            raise
+        raise ValueError(broken[0]) from error

@@ -1,0 +1,25 @@
+"""How learning rate and temperature fall, as functions of time."""
+
+import math
+
+
+def cosine(initial, step, num_steps):
+    """Returns a rate that falls to 0 along half a cosine, as in DARTS.
+
+    Args:
+        initial: Rate of step 0.
+        step: Number of steps done, from 0 to num_steps.
+        num_steps: Number of steps after which the rate is 0, at least 1.
+    """
+    return initial * 0.5 * (1.0 + math.cos(math.pi * step / num_steps))
+
+
+def temperature(initial, decay, epoch):
+    """Returns tau of Eq. 5, constant within an epoch.
+
+    Args:
+        initial: tau of epoch 0, above 0.
+        decay: Factor from epoch to epoch, above 0, at most 1.
+        epoch: Number of epochs done, at least 0.
+    """
+    return initial * decay**epoch

@@ -1,0 +1,167 @@
+"""Where a search stands, and what it reports of a step and of an epoch."""
+
+import dataclasses
+from typing import NamedTuple
+
+from entrannas_tf import derivation, genotypes
+
+_KINDS = ("normal", "reduction")
+
+
+@dataclasses.dataclass(kw_only=True)
+class Progress:
+    """Where a search stands, beside its variables.
+
+    Attributes:
+        before: `Genotype` at the end of the epoch before, or at the start.
+        genotype: `Genotype` of the last step, or at the start.
+        epoch: Number of epochs done.
+        step: Number of steps done of the epoch that runs.
+        num_derivations: Number of these whose genotype was another than that
+            of the step before.
+        epoch_seconds: Time that these took.
+        elapsed_seconds: Time that the search took, all starts together.
+    """
+
+    before: genotypes.Genotype
+    genotype: genotypes.Genotype
+    epoch: int = 0
+    step: int = 0
+    num_derivations: int = 0
+    epoch_seconds: float = 0.0
+    elapsed_seconds: float = 0.0
+
+    def end_step(self, genotype, seconds):
+        """Counts a step that ran this `Genotype` and took this long."""
+        self.num_derivations += genotype != self.genotype
+        self.genotype = genotype
+        self.step += 1
+        self.epoch_seconds += seconds
+
+    def end_epoch(self, genotype):
+        """Goes to the start of the next epoch; this one ended so."""
+        self.before = genotype
+        self.epoch += 1
+        self.step = self.num_derivations = 0
+        self.epoch_seconds = 0.0
+
+    def to_dict(self):
+        """Returns it as a dict that JSON can hold."""
+        return {
+            field.name: genotypes.to_json(value)
+            if isinstance(value, genotypes.Genotype)
+            else value
+            for field in dataclasses.fields(self)
+            for value in [getattr(self, field.name)]
+        }
+
+
+def from_dict(values):
+    """Returns the `Progress` that `to_dict` described."""
+    cells = {
+        name: genotypes.from_json(values[name])
+        for name in ("before", "genotype")
+    }
+    return Progress(**{**values, **cells})
+
+
+class StepReport(NamedTuple):
+    """What is known after a step.
+
+    Attributes:
+        epoch: Number of epochs done, this one not included.
+        step: Number of steps done in this epoch, this one included.
+        metrics: {name: float}, the epoch's means so far: `loss`, `accuracy`,
+            `validation_loss`, `validation_accuracy`.
+        temperature: tau of Eq. 5.
+        genotype: `Genotype` that the weights' step ran.
+    """
+
+    epoch: int
+    step: int
+    metrics: dict
+    temperature: float
+    genotype: genotypes.Genotype
+
+
+class EpochReport(NamedTuple):
+    """What is known after an epoch.
+
+    Attributes:
+        record: Dict that JSON can hold, a line of metrics.jsonl; what depends
+            on the clock, or on when the search was resumed, is in "timing".
+        genotype: `Genotype` at the end of the epoch.
+        primitives: Names of the K candidates.
+        alpha: {kind of cell: float32 [E, K]}.
+        coefficients: {kind of cell: float32 [E, K]}.
+    """
+
+    record: dict
+    genotype: genotypes.Genotype
+    primitives: tuple
+    alpha: dict
+    coefficients: dict
+
+    @property
+    def evaluated(self):
+        """Whether the accuracies of the networks were measured."""
+        return "child_accuracy" in self.record
+
+
+def report_epoch(trainer, progress, accuracies, batch_size):
+    """Returns the `EpochReport` of an epoch whose last step is done.
+
+    Args:
+        trainer: A `search_trainer.SearchTrainer`.
+        progress: `Progress`, not yet at the next epoch.
+        accuracies: What `evaluation.accuracies` gave, or an empty dict.
+        batch_size: Images of each of a step's two batches.
+    """
+    architecture = trainer.architecture
+    tensors = trainer.coefficients()
+    coefficients = {kind: c.numpy() for kind, c in tensors.items()}
+    genotype = trainer.derive(tensors)
+    cells = {kind: getattr(genotype, kind) for kind in _KINDS}
+    record = {
+        "epoch": progress.epoch + 1,
+        **{m.name: float(m.result()) for m in trainer.metrics},
+        **accuracies,
+        "temperature": float(architecture.temperature.numpy()),
+        "learning_rate": float(trainer.weight_optimizer.learning_rate.numpy()),
+        "num_connections": _map(genotypes.num_connections, cells),
+        "num_skip_connections": _map(genotypes.num_skip_connections, cells),
+        "num_changed": {
+            kind: genotypes.num_changed(getattr(progress.before, kind), cell)
+            for kind, cell in cells.items()
+        },
+        "num_derivations": progress.num_derivations,
+        "mean_entropy": _map(derivation.mean_entropy, coefficients),
+        "thresholds": {
+            kind: t.numpy().tolist()
+            for kind, t in architecture.thresholds().items()
+        },
+        "timing": _timing(trainer.supernet.cache, progress, batch_size),
+    }
+    return EpochReport(
+        record,
+        genotype,
+        architecture.primitives,
+        {kind: alpha.numpy() for kind, alpha in architecture.alpha.items()},
+        coefficients,
+    )
+
+
+def _map(function, values):
+    return {kind: function(value) for kind, value in values.items()}
+
+
+def _timing(cache, progress, batch_size):
+    """Returns times; graphs count from the last start of the program."""
+    images = progress.step * batch_size  # That trained the weights.
+    return {
+        "seconds": progress.epoch_seconds,
+        "elapsed_seconds": progress.elapsed_seconds,
+        "images_per_second": images / max(progress.epoch_seconds, 1e-9),
+        "num_graphs_built": cache.num_built,
+        "graph_build_seconds": cache.build_seconds,
+    }

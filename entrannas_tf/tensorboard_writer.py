@@ -1,0 +1,84 @@
+"""The course of a search for TensorBoard."""
+
+import os
+
+import tensorflow as tf
+
+from entrannas_tf import callbacks, drawing, genotypes, heat_maps
+
+_DIRECTORY = "tensorboard"
+_SCALARS = (
+    "loss",
+    "accuracy",
+    "validation_loss",
+    "validation_accuracy",
+    "supernet_accuracy",
+    "child_accuracy",
+    "temperature",
+    "learning_rate",
+    "num_derivations",
+)
+_SCALARS_BY_KIND = (
+    "num_connections",
+    "num_skip_connections",
+    "num_changed",
+    "mean_entropy",
+)
+
+
+class WriteTensorBoard(callbacks.Callback):
+    """Writes curves each epoch, and pictures where networks are evaluated.
+
+    Args:
+        workdir: Directory of the search.
+
+    Raises:
+        OSError: If the files cannot be written.
+    """
+
+    def __init__(self, workdir):
+        self._path = os.path.join(workdir, _DIRECTORY)
+        self._writer = None
+
+    def on_epoch_end(self, report):
+        try:
+            if self._writer is None:
+                self._writer = tf.summary.create_file_writer(self._path)
+            with self._writer.as_default(step=report.record["epoch"]):
+                _write_scalars(report.record)
+                if report.evaluated:
+                    _write_pictures(report)
+            self._writer.flush()
+        except tf.errors.OpError as error:
+            reason = error.message.splitlines()[0]
+            raise OSError(f"{self._path} cannot be written: {reason}") from None
+
+
+def _write_scalars(record):
+    for name in _SCALARS:
+        if name in record:
+            tf.summary.scalar(name, record[name])
+    for name in _SCALARS_BY_KIND:
+        for kind, value in record[name].items():
+            tf.summary.scalar(f"{name}/{kind}", value)
+    for kind, values in record["thresholds"].items():
+        for node, value in enumerate(values, 2):
+            tf.summary.scalar(f"threshold_{kind}/node_{node}", value)
+    for name, value in record["timing"].items():
+        tf.summary.scalar(f"timing/{name}", value)
+
+
+def _write_pictures(report):
+    title = f"epoch {report.record['epoch']}"
+    for name, panels in (
+        ("alpha", report.alpha),
+        ("coefficients", report.coefficients),
+    ):
+        picture = heat_maps.draw(panels, report.primitives, f"{name}, {title}")
+        tf.summary.image(name, picture[None])  # [1, H, W, 3]
+    for kind in ("normal", "reduction"):
+        cell = getattr(report.genotype, kind)
+        text = f"{kind} cell, {title}"
+        picture = drawing.cell_figure(cell, text)
+        tf.summary.image(f"cell/{kind}", picture[None])
+        tf.summary.text(f"cell/{kind}", genotypes.describe(cell))

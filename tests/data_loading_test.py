@@ -1,0 +1,83 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from entrannas_tf.data import loading
+
+
+def make_folder(root, splits, size=(12, 8)):
+    for split, counts in splits.items():
+        for name, count in counts.items():
+            (root / split / name).mkdir(parents=True)
+            for number in range(count):
+                image = Image.new("RGB", size, (number, 0, 0))
+                image.save(root / split / name / f"{number}.png")
+    return str(root)
+
+
+def test_digits():
+    train, val, indices = loading.load("digits", num_examples=100)
+    assert (train.name, val, len(indices)) == ("digits/train", None, 100)
+    data = loading.halve(train, val, indices, 0.5, seed=3)
+    assert data.source_w is data.source_a is train
+    together = np.concatenate([data.indices_w, data.indices_a])
+    np.testing.assert_array_equal(np.sort(together), indices)
+    again = loading.halve(train, val, indices, 0.5, seed=3)
+    np.testing.assert_array_equal(data.indices_w, again.indices_w)
+
+
+def test_more_examples_than_there_are():
+    assert len(loading.load("digits", num_examples=10**6)[2]) == 1437
+
+
+def test_cifar10(shared_data):
+    train, val, indices = loading.load(
+        "cifar10", data_dir=str(shared_data / "tfds"), num_examples=50
+    )
+    assert (train.num_examples, val, len(indices)) == (50, None, 50)
+    assert train.num_classes == 10
+
+
+def test_val_of_a_folder_trains_the_architecture(tmp_path):
+    counts = {"train": {"a": 4, "b": 4}, "val": {"a": 1, "b": 2}}
+    root = make_folder(tmp_path, counts)
+    train, val, indices = loading.load("folder", directory=root)
+    data = loading.halve(train, val, indices, 0.5, seed=0)
+    assert (len(data.indices_w), data.source_a.name) == (
+        8,
+        f"{tmp_path.name}/val",
+    )
+    np.testing.assert_array_equal(data.indices_a, np.arange(3))
+
+
+def test_some_of_a_folder_are_of_all_classes(tmp_path):
+    root = make_folder(tmp_path, {"train": {"a": 8, "b": 8, "c": 8}})
+    train, _, indices = loading.load(
+        "folder", directory=root, num_examples=6, image_size=8
+    )
+    assert train.image_shape == (8, 8, 3)
+    assert np.bincount(train.labels[indices]).tolist() == [2, 2, 2]
+
+
+def test_classes_without_images_are_named(tmp_path):
+    root = make_folder(tmp_path, {"train": {"a": 1, "b": 4, "c": 4}})
+    train, val, _ = loading.load("folder", directory=root)
+    with pytest.raises(ValueError, match="1 of 3 classes .* 4 images used: c"):
+        loading.halve(train, val, np.arange(4), 0.5, 0)
+    with pytest.raises(ValueError, match=r"Class a has 1 example\(s\)"):
+        loading.halve(train, val, np.arange(9), 0.5, 0)
+
+
+@pytest.mark.parametrize("shape", [(3, 8, 1), (8, 3, 3)])
+def test_images_too_small(shape):
+    with pytest.raises(ValueError) as caught:
+        loading.check_size(shape, 2)
+    assert str(caught.value) == (
+        f"The images have {shape[1]}x{shape[0]} pixels, too small for 2 "
+        "reductions, each of which halves them; expected 4x4 pixels or more: "
+        "--config.data.image_size enlarges the images of a folder."
+    )
+
+
+def test_images_large_enough():
+    loading.check_size((4, 4, 1), 2)

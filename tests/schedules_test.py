@@ -1,0 +1,23 @@
+import pytest
+
+from entrannas_tf import schedules
+
+
+@pytest.mark.parametrize(
+    ("step", "rate"),
+    [(0, 0.2), (25, 0.2 * 0.8535533905932737), (50, 0.1), (100, 0.0)],
+)
+def test_cosine(step, rate):
+    assert schedules.cosine(0.2, step, 100) == pytest.approx(rate, abs=1e-15)
+
+
+def test_cosine_never_rises():
+    rates = [schedules.cosine(0.1, step, 33) for step in range(34)]
+    assert rates == sorted(rates, reverse=True)
+
+
+def test_temperature_of_the_paper():
+    """Section 4.2: from 5.0, times 0.923 each epoch, over 50 epochs."""
+    assert schedules.temperature(5.0, 0.923, 0) == 5.0
+    assert schedules.temperature(5.0, 0.923, 2) == pytest.approx(4.259645)
+    assert schedules.temperature(5.0, 0.923, 49) == pytest.approx(0.0985, 1e-2)

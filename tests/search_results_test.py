@@ -1,0 +1,96 @@
+import json
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from configs import digits
+from entrannas_tf import config as config_lib
+from entrannas_tf import derivation, files, genotypes, search_results
+from entrannas_tf import search_space
+
+CONFIG = config_lib.from_config_dict(digits.get_config())
+NAMES = search_space.primitives("standard", with_none=True)
+
+
+@pytest.fixture
+def workdir(tmp_path):
+    """A workdir whose search has just ended, and its genotype."""
+    for name in search_results.DIRECTORIES:
+        (tmp_path / name).mkdir()
+    rng = np.random.default_rng(0)
+    for epoch in range(1, CONFIG.search.epochs + 1):
+        values = rng.dirichlet(np.ones(8), 14)
+        cell = derivation.top_two(values, NAMES)
+        files.write_text(
+            search_results.epoch_file(tmp_path, epoch),
+            genotypes.to_json(
+                genotypes.Genotype(cell, cell),
+                epoch=epoch,
+                temperature=0.5,
+                validation_accuracy=0.5,
+                primitives=NAMES,
+                coefficients={
+                    "normal": values.tolist(),
+                    "reduction": values.tolist(),
+                },
+            ),
+        )
+        record = {
+            "epoch": epoch,
+            "loss": 1.0,
+            "supernet_accuracy": 0.5,
+            "child_accuracy": 0.25,
+            "timing": {"elapsed_seconds": 10.0 * epoch},
+        }
+        files.append_line(tmp_path / "metrics.jsonl", json.dumps(record))
+    return tmp_path, genotypes.Genotype(cell, cell)
+
+
+def test_files(workdir):
+    workdir, genotype = workdir
+    assert not search_results.is_finished(workdir)
+    search_results.write(workdir, genotype, CONFIG)
+    assert search_results.is_finished(workdir)
+    assert search_results.read_genotype(workdir) == genotype
+    provenance = json.loads((workdir / "genotype.json").read_text())[
+        "provenance"
+    ]
+    assert provenance["metrics"] == {
+        "supernet_accuracy": 0.5,
+        "child_accuracy": 0.25,
+        "loss": 1.0,
+    }
+    assert provenance["seed"] == CONFIG.seed
+    assert sorted(os.listdir(workdir / "cells")) == [
+        f"{kind}.{suffix}"
+        for kind in ("normal", "reduction")
+        for suffix in ("dot", "png")
+    ]
+    with Image.open(workdir / "search.gif") as film:
+        assert film.n_frames == CONFIG.search.epochs
+
+
+def test_a_long_film_is_thinned_out(workdir, monkeypatch):
+    workdir, genotype = workdir
+    monkeypatch.setattr(search_results, "_MAX_FRAMES", 3)
+    search_results.write(workdir, genotype, CONFIG)
+    with Image.open(workdir / "search.gif") as film:
+        assert film.n_frames == 3
+
+
+def test_summary(workdir):
+    workdir, genotype = workdir
+    search_results.write(workdir, genotype, CONFIG)
+    line = genotypes.describe(genotype.normal)
+    assert search_results.summary(workdir) == (
+        f"normal cell     {line}\n"
+        f"reduction cell  {line}\n"
+        "accuracy        50.00% as super-net, 25.00% as child network (images "
+        "that trained the architecture)\n"
+        "wall time       2:00 for 12 epochs\n"
+        f"files           {workdir}/genotype.json, {workdir}/cells, "
+        f"{workdir}/search.gif; curves: tensorboard "
+        f"--logdir={workdir}/tensorboard"
+    )
