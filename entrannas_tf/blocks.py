@@ -151,20 +151,23 @@ def _standardise(x, channels):
         rows = tf.reshape(rows, [len(tensors), count, size, channels])
         return tf.unstack(tf.reduce_mean(rows, 2))
 
+    def widen(vector):
+        return tf.expand_dims(tf.tile(vector, [1, size]), 1)  # [N, 1, F * C]
+
     @tf.custom_gradient
     def standardise(x):
-        mean, mean_square = channel_means(x, tf.square(x))
-        variance = tf.nn.relu(mean_square - tf.square(mean))
+        (mean,) = channel_means(x)
+        centred = x - widen(mean)
+        (variance,) = channel_means(tf.square(centred))
         factor = tf.math.rsqrt(variance + BATCH_NORM_EPSILON)
-        y = _scale_and_shift(x, factor, -mean * factor, size)
+        y = centred * widen(factor)
 
         def gradient(dy, *_):
             mean_dy, mean_y_dy = channel_means(dy, dy * y)
             along = _scale_and_shift(
                 y, factor * mean_y_dy, factor * mean_dy, size
             )
-            wide = tf.expand_dims(tf.tile(factor, [1, size]), 1)
-            return dy * wide - along
+            return dy * widen(factor) - along
 
         return (y, mean, variance), gradient
 

@@ -16,47 +16,101 @@ which spares the general machinery of `tf.GradientTape` at each call.
 import collections
 import json
 import time
-from typing import NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 
-class Mode(NamedTuple):
-    """What a graph is for; each mode has graphs of its own.
+class Graph:
+    """A pure function and its vector-Jacobian products.
 
-    Attributes:
-        training: Whether batch norms use the batch's statistics.
-        weights: Whether the gradient with respect to weights is wanted.
-        inputs: Likewise, to a layer's inputs.
-        coefficients: Likewise, to an Engine-cell's coefficients.
-    """
+    It is traced once with all gradients, and cut: a forward function that
+    also returns what any gradient needs of it, the residuals, and a backward
+    function for each set of gradients that is asked for.
 
-    training: bool = False
-    weights: bool = False
-    inputs: bool = False
-    coefficients: bool = False
-
-
-class Graph(NamedTuple):
-    """A pure function and its vector-Jacobian product.
+    Args:
+        function: Callable of tensors; returns a list of outputs and a list
+            of extras that are not differentiated.
+        specs: A (shape, dtype) for each input.
+        wrt: Numbers of the inputs that may get a gradient.
 
     Attributes:
         forward: Callable of the inputs; returns a list: the outputs, the
-            extras (not differentiated), the residuals.
-        backward: Callable of the residuals and the outputs' cotangents;
-            returns the gradients with respect to the inputs `wrt`.
+            extras, the residuals.
         num_outputs: Number of outputs.
         num_extras: Number of extras.
-        wrt: Numbers of the inputs that get a gradient.
     """
 
-    forward: object
-    backward: object
-    num_outputs: int
-    num_extras: int
-    wrt: tuple
+    def __init__(self, function, specs, wrt):
+        with tf.Graph().as_default() as graph:
+            inputs = [_placeholder(*spec) for spec in specs]
+            outputs, extras = function(*inputs)
+            outputs = [tf.identity(t) for t in outputs]
+            self._cotangents = [_placeholder(t.shape, t.dtype) for t in outputs]
+            found = []
+            if wrt:
+                found = tf.gradients(
+                    outputs, [inputs[i] for i in wrt], self._cotangents
+                )
+        pairs = zip(wrt, found, strict=True)
+        self._gradients = {i: g for i, g in pairs if g is not None}
+        self._behind = _reached_from(self._cotangents)
+        self._residuals, _ = self._cut(self._gradients)
+        self._definition = graph.as_graph_def()
+        self._backwards = {}
+        self.num_outputs, self.num_extras = len(outputs), len(extras)
+        self.forward = _function(
+            self._definition, inputs, [*outputs, *extras, *self._residuals]
+        )
+
+    def backward(self, wrt, residuals, cotangents):
+        """Runs the graph backwards.
+
+        Args:
+            wrt: Tuple of the numbers of the inputs to differentiate.
+            residuals: What `forward` returned after outputs and extras.
+            cotangents: Gradients with respect to the outputs.
+
+        Returns:
+            Dict of the gradients by number of input, without those that no
+            output depends on.
+        """
+        if wrt not in self._backwards:
+            self._backwards[wrt] = self._build_backward(wrt)
+        function, places, numbers = self._backwards[wrt]
+        found = function(*(residuals[i] for i in places), *cotangents)
+        return dict(zip(numbers, found, strict=True))
+
+    def _build_backward(self, wrt):
+        numbers = [i for i in wrt if i in self._gradients]
+        residuals, names = self._cut(numbers)
+        places = {t.name: i for i, t in enumerate(self._residuals)}
+        function = _function(
+            self._definition,
+            [*residuals, *self._cotangents],
+            [self._gradients[i] for i in numbers],
+            names,
+        )
+        return function, [places[t.name] for t in residuals], numbers
+
+    def _cut(self, numbers):
+        """Finds where gradients take up what the forward pass made.
+
+        Returns:
+            The tensors that these gradients need of the forward pass, and the
+            names of their own nodes; constants are copied, not handed over.
+        """
+        residuals, nodes = {}, set()
+        waiting = [self._gradients[i] for i in numbers]
+        while waiting:
+            tensor = waiting.pop()
+            if tensor.op not in self._behind and tensor.op.type != "Const":
+                residuals[tensor.name] = tensor
+            elif tensor.op not in nodes:
+                nodes.add(tensor.op)
+                waiting += tensor.op.inputs
+        return list(residuals.values()), {op.name for op in nodes}
 
 
 class GraphCache:
@@ -100,17 +154,26 @@ class Tape:
         self._calls = []
         self._known = set()
 
-    def knows(self, tensors):
-        """Whether a gradient may be asked for through any of the tensors."""
-        return any(id(t) in self._known for t in tensors)
+    def knows(self, tensor):
+        """Whether a tensor is an output of a graph of the chain."""
+        return id(tensor) in self._known
 
-    def call(self, graph, inputs):
-        """Runs a graph forward; returns its outputs and its extras."""
+    def call(self, graph, inputs, wrt):
+        """Runs a graph forward.
+
+        Args:
+            graph: `Graph`.
+            inputs: Its inputs.
+            wrt: Numbers of the inputs that `gradient` shall get to.
+
+        Returns:
+            The list of its outputs, and the list of its extras.
+        """
         results = graph.forward(*inputs)
         end = graph.num_outputs + graph.num_extras
         outputs = results[: graph.num_outputs]
-        if graph.wrt:
-            self._calls.append((graph, inputs, outputs, results[end:]))
+        if wrt:
+            self._calls.append((graph, inputs, wrt, outputs, results[end:]))
             self._known.update(id(t) for t in outputs)
         return outputs, results[graph.num_outputs : end]
 
@@ -129,15 +192,15 @@ class Tape:
         gradients = collections.defaultdict(list)
         gradients[id(target)].append(cotangent)
         while self._calls:
-            graph, inputs, outputs, residuals = self._calls.pop()
+            graph, inputs, wrt, outputs, residuals = self._calls.pop()
             if not any(id(output) in gradients for output in outputs):
                 continue
             cotangents = [
                 _sum(gradients.pop(id(output), None), output)
                 for output in outputs
             ]
-            found = graph.backward(*residuals, *cotangents)
-            for number, gradient in zip(graph.wrt, found, strict=True):
+            found = graph.backward(wrt, residuals, cotangents)
+            for number, gradient in found.items():
                 gradients[id(inputs[number])].append(gradient)
         return [_sum(gradients.get(id(s)), s) for s in sources]
 
@@ -148,67 +211,19 @@ def _sum(parts, like):
     return parts[0] if len(parts) == 1 else tf.add_n(parts)
 
 
-def trace(function, specs, wrt):
-    """Traces a function and its gradient, and cuts them apart.
-
-    Args:
-        function: Callable of tensors; returns a list of outputs and a list
-            of extras that are not differentiated.
-        specs: A (shape, dtype) for each input.
-        wrt: Numbers of the inputs that get a gradient; those that no output
-            depends on are dropped.
-
-    Returns:
-        A `Graph`.
-    """
-    with tf.Graph().as_default() as graph:
-        inputs = [_placeholder(*spec) for spec in specs]
-        outputs, extras = function(*inputs)
-        outputs = [tf.identity(t) for t in outputs]
-        cotangents = [_placeholder(t.shape, t.dtype) for t in outputs]
-        gradients = []
-        if wrt:
-            gradients = tf.gradients(
-                outputs, [inputs[i] for i in wrt], cotangents
-            )
-    wrt = tuple(i for i, g in zip(wrt, gradients, strict=True) if g is not None)
-    gradients = [g for g in gradients if g is not None]
-    residuals, nodes = _cut(gradients, cotangents)
-    definition = graph.as_graph_def()
-    forward = _function(definition, inputs, [*outputs, *extras, *residuals])
-    backward = _function(
-        definition, [*residuals, *cotangents], gradients, nodes
-    )
-    return Graph(forward, backward, len(outputs), len(extras), wrt)
-
-
 def _placeholder(shape, dtype):
     return tf.compat.v1.placeholder(dtype, shape)
 
 
-def _cut(gradients, cotangents):
-    """Finds where the backward pass takes up what the forward pass made.
-
-    Returns:
-        The tensors that backward needs from forward, and the names of
-        backward's own nodes; constants are copied rather than handed over.
-    """
-    behind, waiting = set(), [t.op for t in cotangents]
+def _reached_from(tensors):
+    """Returns the set of operations that depend on any of the tensors."""
+    reached, waiting = set(), [t.op for t in tensors]
     while waiting:
         op = waiting.pop()
-        if op not in behind:
-            behind.add(op)
+        if op not in reached:
+            reached.add(op)
             waiting += [c for t in op.outputs for c in t.consumers()]
-    residuals, nodes = {}, {}
-    waiting = list(gradients)
-    while waiting:
-        tensor = waiting.pop()
-        if tensor.op not in behind and tensor.op.type != "Const":
-            residuals[tensor.name] = tensor
-        elif tensor.op not in nodes:
-            nodes[tensor.op] = None
-            waiting += tensor.op.inputs
-    return list(residuals.values()), {op.name for op in nodes}
+    return reached
 
 
 def _function(definition, inputs, outputs, names=None):
@@ -328,22 +343,25 @@ class PackedLayer(keras.layers.Layer):
             )
         return self._masks[chosen]
 
-    def graph(self, tensors, arguments, mode):
+    def graph(self, tensors, arguments, training):
         """Returns the `Graph` for tensors like these.
 
+        Its inputs are the vector, the statistics and the tensors; its only
+        extra, if the layer has any statistics, the new ones.
+
         Args:
-            tensors: Tensors that `layer.call` takes, in order; the
-                coefficients of an Engine-cell are the last one.
+            tensors: Tensors that `layer.call` takes, in order.
             arguments: Dict of its other arguments, hashable values.
-            mode: `Mode`.
+            training: Whether batch norms use the batch's statistics. Only
+                then can the graph be run backwards.
         """
         specs = tuple((tuple(t.shape), t.dtype) for t in tensors)
-        key = (self._key, tuple(arguments.items()), specs, mode)
+        key = (self._key, tuple(arguments.items()), specs, training)
         return self._cache.get(
-            key, lambda: self._trace(specs, arguments, mode)
+            key, lambda: self._trace(specs, arguments, training)
         )
 
-    def _trace(self, specs, arguments, mode):
+    def _trace(self, specs, arguments, training):
         layer = self.layer
         weights = layer.trainable_variables
         statistics = layer.non_trainable_variables
@@ -354,23 +372,17 @@ class PackedLayer(keras.layers.Layer):
                 _unflat(statistics_vector, statistics),
                 *tensors,
                 **arguments,
-                training=mode.training,
+                training=training,
             )
             extras = []
-            if mode.weights and new_statistics:
+            if training and new_statistics:
                 extras = [tf.concat(new_statistics, 0)]
             return tf.nest.flatten(outputs), extras
 
-        sizes = (_total(weights), _total(statistics))
-        vectors = [((size,), tf.float32) for size in sizes]
-        num_inputs = len(specs) - arguments.get("weighted", False)
-        wrt = (
-            *((0,) if mode.weights else ()),
-            *(range(2, 2 + num_inputs) if mode.inputs else ()),
-            *(range(2 + num_inputs, 2 + len(specs)) if mode.coefficients else ()),
-        )
+        vectors = [((_total(v),), tf.float32) for v in (weights, statistics)]
+        wrt = (0, *range(2, 2 + len(specs))) if training else ()
         with tf.init_scope():
-            return trace(function, [*vectors, *specs], wrt)
+            return Graph(function, [*vectors, *specs], wrt)
 
 
 def _layer_key(layer):

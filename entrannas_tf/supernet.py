@@ -218,24 +218,28 @@ class ForwardPass:
 
     def call(self, unit, tensors, chosen=None, weighted=False):
         """Calls a unit through its graph; returns the list of its outputs."""
-        mode = graphs.Mode(
-            training=self._goal is not None,
-            weights=self._goal == "weights",
-            inputs=self._tape.knows(tensors),
-            coefficients=weighted and self._goal == "architecture",
-        )
         arguments = {}
         if chosen is not None:
             arguments = {"chosen": chosen, "weighted": weighted}
-        graph = unit.graph(tensors, arguments, mode)
+        graph = unit.graph(tensors, arguments, self._goal is not None)
         vector = tf.convert_to_tensor(unit.vector)
         statistics = tf.convert_to_tensor(unit.statistics)
+        inputs = (vector, statistics, *tensors)
         outputs, extras = self._tape.call(
-            graph, (vector, statistics, *tensors)
+            graph, inputs, self._wanted(inputs, weighted)
         )
-        if mode.weights:
+        if self._goal == "weights":
             self._used[id(unit)] = vector, extras, unit.mask(chosen)
         return outputs
+
+    def _wanted(self, inputs, weighted):
+        """Returns the numbers of the inputs that need a gradient."""
+        wanted = [i for i, t in enumerate(inputs) if self._tape.knows(t)]
+        if self._goal == "weights":
+            return (0, *wanted)
+        if self._goal == "architecture" and weighted:
+            return (*wanted, len(inputs) - 1)
+        return tuple(wanted)
 
     def gradients(self, logits_gradient, sources):
         """Returns the gradients with respect to coefficients, see `split`."""

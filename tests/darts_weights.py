@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from entrannas_tf import blocks, operations
+from entrannas_tf import blocks, operations, search_space
 
 
 class Weight(NamedTuple):
@@ -39,6 +39,37 @@ def operation_weights(arrays, prefix, layer):
         for variable, name, convert in _places(layer)
         if prefix + name in arrays or not name.split(".")[-1].startswith("run")
     ]
+
+
+def supernet_weights(arrays, supernet):
+    """Finds the weights of a super-net that is DARTS's own.
+
+    Args:
+        arrays: Mapping of names, "weights/..." each, to arrays.
+        supernet: `supernet.Supernet` with Engine-cells only, without feature
+            sharing and bottleneck.
+
+    Returns:
+        A list of `Weight`; `PackedLayer.pack` takes them over.
+    """
+    found = operation_weights(arrays, "weights/stem.", supernet.stem.layer)
+    for number, cell in enumerate(supernet.cells):
+        prefix = f"weights/cells.{number}."
+        nodes = cell.layer.nodes
+        for node in range(search_space.NUM_INPUT_NODES):
+            block = f"{prefix}preprocess{node}."
+            found += operation_weights(arrays, block, nodes[node].form)
+        for edge, (source, target) in enumerate(search_space.EDGES):
+            first = max(source + 1, search_space.NUM_INPUT_NODES)
+            group = nodes[source].groups[target - first]
+            for name, operation in group.items():
+                column = search_space.STANDARD.index(name)
+                place = f"{prefix}_ops.{edge}._ops.{column}."
+                found += operation_weights(arrays, place, operation)
+    head = operation_weights(
+        arrays, "weights/classifier.", supernet.head.layer
+    )
+    return found + head
 
 
 def copy_weights(weights):
@@ -80,6 +111,16 @@ def _places(layer):
                 (layer.odd.kernel, "conv_2.weight", _pointwise),
                 *_norm(layer.norm, "bn"),
             ]
+        case blocks.CifarStem():
+            return [
+                (layer.kernel, "0.weight", _convolution),
+                *_norm(layer.norm, "1"),
+            ]
+        case blocks.Head():
+            return [
+                (layer.kernel, "weight", np.transpose),
+                (layer.bias, "bias", np.asarray),
+            ]
         case blocks.ReLUConvBN():
             return [
                 (layer.convolution.kernel, "op.1.weight", _pointwise),
@@ -93,7 +134,7 @@ def _separable(layer, number, depthwise, pointwise, norm):
     return [
         (layer.depthwise[number], f"{depthwise}.weight", _depthwise),
         (layer.pointwise[number].kernel, f"{pointwise}.weight", _pointwise),
-        *_norm(layer.norm[number], norm),
+        *_norm((layer.inner_norm, layer.norm)[number], norm),
     ]
 
 

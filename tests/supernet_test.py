@@ -1,0 +1,298 @@
+import pathlib
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from entrannas_tf import (
+    architecture,
+    derivation,
+    genotypes,
+    objective,
+    search_space,
+    supernet,
+)
+from tests import darts_weights
+
+CHANNELS = 4
+
+
+def make(**options):
+    keras.utils.set_random_seed(0)
+    options = {"num_cells": 3, "init_channels": CHANNELS, **options}
+    return supernet.Supernet(search_space.STANDARD, 3, 10, **options)
+
+
+def batch(size=8, side=16, seed=0):
+    rng = np.random.default_rng(seed)
+    return tf.constant(rng.normal(size=(size, side, side, 3)), tf.float32)
+
+
+def random_matrix(seed):
+    return np.random.default_rng(seed).random((14, 8)).astype(np.float32)
+
+
+def random_genotype(seed):
+    cells = (
+        derivation.top_two(random_matrix(2 * seed + i), search_space.STANDARD)
+        for i in range(2)
+    )
+    return genotypes.Genotype(*cells)
+
+
+def uniform_coefficients():
+    return {
+        kind: tf.fill((14, 8), tf.constant(0.125))
+        for kind in architecture.KINDS
+    }
+
+
+@pytest.fixture(scope="module")
+def reference(shared_data):
+    path = shared_data.parent / "reference" / "darts_supernet_c4_l8.npz"
+    if not path.exists():
+        pytest.skip(f"the reference values of DARTS are missing: {path.name}")
+    return np.load(pathlib.Path(path))
+
+
+@pytest.fixture(scope="module")
+def darts(reference):
+    """DARTS's super-net with its weights, and one run of it."""
+    net = supernet.Supernet(
+        search_space.STANDARD,
+        3,
+        10,
+        num_cells=8,
+        init_channels=4,
+        engine_cells="all",
+        feature_sharing=False,
+        bottleneck=1,
+    )
+    weights = darts_weights.supernet_weights(reference, net)
+    darts_weights.copy_weights(weights)
+    for unit in net.units:
+        unit.pack()
+    return net, weights
+
+
+class TestDarts:
+    """The super-net with switches off against the original."""
+
+    def test_every_weight_of_the_original_is_used(self, darts, reference):
+        _, weights = darts
+        names = [k for k in reference if k.startswith("weights/")]
+        assert sorted(w.name for w in weights) == sorted(names)
+
+    def test_logits_loss_and_gradients(self, darts, reference):
+        net, _ = darts
+        alphas = {
+            "normal": tf.constant(reference["alphas_normal"]),
+            "reduction": tf.constant(reference["alphas_reduce"]),
+        }
+        with tf.GradientTape() as tape:
+            tape.watch(alphas)
+            split = net.split({k: tf.nn.softmax(a) for k, a in alphas.items()})
+        run = net.forward(
+            tf.constant(reference["input"]), split, None, "architecture"
+        )
+        logits = run.logits
+        with tf.GradientTape() as loss_tape:
+            loss_tape.watch(logits)
+            loss = objective.cross_entropy(
+                tf.constant(reference["labels"], tf.int32), logits
+            )
+        np.testing.assert_allclose(logits, reference["logits"], atol=1e-4)
+        np.testing.assert_allclose(loss, reference["loss"], atol=1e-4)
+        sources = tf.nest.flatten(split)
+        gradients = run.gradients(loss_tape.gradient(loss, logits), sources)
+        found = tape.gradient(sources, alphas, output_gradients=gradients)
+        for kind, name in (("normal", "normal"), ("reduction", "reduce")):
+            expected = reference[f"gradient_alphas_{name}"]
+            np.testing.assert_allclose(found[kind], expected, atol=1e-4)
+
+    def test_weight_gradients(self, darts, reference):
+        net, _ = darts
+        split = net.split(
+            {
+                kind: tf.nn.softmax(tf.constant(reference[f"alphas_{name}"]))
+                for kind, name in (("normal", "normal"), ("reduction", "reduce"))
+            }
+        )
+        run = net.forward(
+            tf.constant(reference["input"]), split, None, "weights"
+        )
+        probabilities = tf.nn.softmax(run.logits)
+        labels = tf.one_hot(reference["labels"], 10)
+        units = [net.stem, net.head]
+        (stem, head), masks = run.weight_gradients(
+            (probabilities - labels) / len(labels), units
+        )
+        expected = reference["gradient_stem"].transpose(2, 3, 1, 0)
+        np.testing.assert_allclose(
+            stem[: expected.size], expected.ravel(), atol=1e-4
+        )
+        expected = reference["gradient_classifier"].T
+        np.testing.assert_allclose(
+            head[: expected.size], expected.ravel(), atol=1e-4
+        )
+        assert all(np.all(mask) for mask in masks)
+
+
+def test_darts_supernet_has_its_number_of_weights():
+    net = supernet.Supernet(
+        search_space.STANDARD,
+        3,
+        10,
+        engine_cells="all",
+        feature_sharing=False,
+        bottleneck=1,
+    )
+    assert sum(int(np.prod(u.vector.shape)) for u in net.units) == 1_930_618
+
+
+@pytest.mark.parametrize(
+    ("which", "expected"),
+    [
+        ("first", {0, 2}),
+        ("last", {7, 5}),
+        ("half", {0, 1, 3, 2}),
+        ("all", set(range(8))),
+    ],
+)
+def test_engine_places(which, expected):
+    assert supernet.engine_places(8, which) == expected
+
+
+def test_unknown_placement_lists_the_known_ones():
+    with pytest.raises(ValueError, match="first, last, half, all"):
+        supernet.engine_places(8, "middle")
+
+
+@pytest.mark.parametrize("sharing", [True, False])
+@pytest.mark.parametrize("bottleneck", [4, 1])
+def test_child_network_equals_engine_with_indicator(sharing, bottleneck):
+    """A Transit-cell is an Engine-cell whose coefficients are 0 and 1."""
+    net = make(feature_sharing=sharing, bottleneck=bottleneck)
+    genotype = random_genotype(1)
+    indicator = {
+        kind: tf.constant(
+            derivation.indicator(
+                getattr(genotype, kind), search_space.STANDARD
+            )
+        )
+        for kind in architecture.KINDS
+    }
+    images = batch()
+    child = net(images, None, genotype)
+    engine = net(images, indicator, genotype)
+    np.testing.assert_allclose(child, engine, atol=1e-5)
+    other = net(images, uniform_coefficients(), genotype)
+    assert np.abs(child - other).max() > 1e-3
+
+
+def test_fold_changes_nothing():
+    genotype = random_genotype(2)
+    outputs = [
+        make(max_fold=fold)(
+            batch(), uniform_coefficients(), genotype, training=True
+        )
+        for fold in (1, 4, 8)
+    ]
+    np.testing.assert_allclose(outputs[1], outputs[0], atol=1e-4)
+    np.testing.assert_allclose(outputs[2], outputs[0], atol=1e-4)
+
+
+def test_gradients_flow_through_engine_cells_only():
+    net = make()
+    split = net.split(uniform_coefficients())
+    run = net.forward(batch(), split, random_genotype(3), "architecture")
+    sources = tf.nest.flatten(split)
+    gradients = run.gradients(tf.ones_like(run.logits), sources)
+    assert all(np.abs(g).max() > 0 for g in gradients)
+
+
+def test_mask_marks_exactly_the_weights_with_a_gradient():
+    net = make()
+    split = net.split(uniform_coefficients())
+    run = net.forward(batch(), split, random_genotype(4), "weights")
+    rng = np.random.default_rng(0)
+    cotangent = tf.constant(rng.normal(size=(8, 10)), tf.float32)
+    gradients, masks = run.weight_gradients(cotangent, net.units)
+    for unit, gradient, mask in zip(net.units, gradients, masks, strict=True):
+        outside = np.asarray(gradient)[~np.asarray(mask)]
+        assert not outside.any(), unit.name
+        if np.any(mask):
+            assert np.asarray(gradient)[np.asarray(mask)].any(), unit.name
+    assert not all(np.all(mask) for mask in masks)
+
+
+def test_gradient_equals_that_of_the_plain_layers():
+    """The chain of cut graphs against TensorFlow's own tape."""
+    net = make(num_cells=3)
+    split = net.split(uniform_coefficients())
+    genotype = random_genotype(5)
+    images = batch()
+    run = net.forward(images, split, genotype, "weights")
+    cotangent = tf.random.stateless_normal(run.logits.shape, (0, 1))
+    chained, _ = run.weight_gradients(cotangent, net.units)
+    with tf.GradientTape(persistent=True) as tape:
+        before = x = net.stem.layer(images, training=True)
+        for cell in net.cells:
+            kind = "reduction" if cell.layer.reduction else "normal"
+            last = (
+                uniform_coefficients()[kind]
+                if cell.is_engine
+                else getattr(genotype, kind)
+            )
+            y = cell.layer((before, x), last, training=True)
+            before, x = x, y
+        logits = net.head.layer(x)
+    np.testing.assert_allclose(logits, run.logits, atol=1e-4)
+    for unit, found in zip(net.units, chained, strict=True):
+        parts = tape.gradient(
+            logits,
+            [v.value for v in unit.layer.trainable_variables],
+            output_gradients=cotangent,
+            unconnected_gradients="zero",
+        )
+        expected = np.concatenate([np.ravel(part) for part in parts])
+        np.testing.assert_allclose(
+            found, expected, atol=1e-4 * (1 + np.abs(expected).max())
+        )
+
+
+def test_training_moves_statistics_of_used_operations_only():
+    net = make()
+    before = [u.statistics.numpy() for u in net.units]
+    genotype = random_genotype(6)
+    net(batch(), uniform_coefficients(), genotype, training=True)
+    unit = net.cells[-1].nodes[0]
+    layer = unit.unpack()
+    place = net.units.index(unit)
+    assert np.any(unit.statistics.numpy() != before[place])
+    chosen = {
+        c.primitive for node in genotype.normal for c in node if c.source == 0
+    }
+    for name, operation in layer.groups[0].items():
+        norm = operation.norm
+        if norm is not None:
+            moved = bool(np.any(norm.moving_mean.numpy() != 0))
+            assert moved == (name in chosen), name
+
+
+def test_graphs_are_shared_and_bounded():
+    net = make(max_graphs=20)
+    for seed in range(3):
+        net(batch(), uniform_coefficients(), random_genotype(seed))
+    assert len(net.cache) == 20
+    assert net.cache.num_built > 20
+
+
+def test_known_derivation_builds_nothing():
+    net = make()
+    genotype = random_genotype(0)
+    for _ in range(2):
+        built = net.cache.num_built
+        net(batch(), uniform_coefficients(), genotype)
+    assert net.cache.num_built == built > 0
