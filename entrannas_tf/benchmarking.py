@@ -1,0 +1,151 @@
+"""Measures a search step on synthetic batches, for the ladder of Table 3."""
+
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from entrannas_tf import architecture, optimizers, search_trainer, supernet
+
+# What each row of Table 3 adds; a row includes those above it.
+ROWS = {
+    "darts": {
+        "engine_cells": "all",
+        "feature_sharing": False,
+        "bottleneck": 1,
+    },
+    "engine_transit": {"feature_sharing": False, "bottleneck": 1},
+    "feature_sharing": {"bottleneck": 1},
+    "bottleneck": {},
+}
+_IMAGE_SIZE, _NUM_CLASSES = 32, 10  # CIFAR-10's
+
+
+def measure_row(row, batch_size, num_steps, start_time):
+    """Measures one row in this process.
+
+    Args:
+        row: Name of a row of `ROWS`.
+        batch_size: Images of each of a step's two batches.
+        num_steps: Number of steady steps, and of steps with a derivation that
+            was never seen, to take the medians of.
+        start_time: When the process started, seconds since the epoch.
+
+    Returns:
+        Dict: `row`, `batch_size`, `step_seconds` (a step for alpha and one
+        for the weights), `milliseconds_per_image`, `peak_memory_mib` (of the
+        process), `first_step_seconds` (from the start of the process to the
+        end of the first step), `new_derivation_seconds` (what a step with a
+        new derivation takes longer), `num_graphs`.
+    """
+    tf.config.optimizer.set_experimental_options(
+        {"disable_meta_optimizer": True}
+    )
+    keras.utils.set_random_seed(0)
+    trainer = _make_trainer(ROWS[row])
+    data = _batch(batch_size, 0), _batch(batch_size, 1)
+    _seconds(trainer, data)
+    first_step_seconds = time.time() - start_time
+    _seconds(trainer, data)  # The second use of a graph is not yet typical.
+    steady = [_seconds(trainer, data) for _ in range(num_steps)]
+    steady = statistics.median(steady)
+    fresh = []
+    for seed in range(num_steps):
+        _draw_alpha(trainer, seed)
+        fresh.append(_seconds(trainer, data))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {
+        "row": row,
+        "batch_size": batch_size,
+        "step_seconds": steady,
+        "milliseconds_per_image": 1000 * steady / batch_size,
+        "peak_memory_mib": peak,
+        "first_step_seconds": first_step_seconds,
+        "new_derivation_seconds": statistics.median(fresh) - steady,
+        "num_graphs": len(trainer.supernet.cache),
+    }
+
+
+def measure(rows, batch_size, num_steps):
+    """Measures rows, each in a process of its own; yields dicts.
+
+    Raises:
+        RuntimeError: If a row's process fails, for instance for want of
+            memory.
+    """
+    for row in rows:
+        command = [
+            sys.executable,
+            "-m",
+            "launch.benchmark",
+            f"--row={row}",
+            f"--batch_size={batch_size}",
+            f"--num_steps={num_steps}",
+            f"--start_time={time.time()}",
+        ]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            raise RuntimeError(
+                f"The row {row} ended with exit code {done.returncode}: "
+                f"{done.stderr.strip()[-500:]}"
+            )
+        yield json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def table(measurements):
+    """Returns measurements as a Markdown table, with ratios to the first."""
+    lines = [
+        "| row | step s | ratio | ms/image | peak MiB | first step s "
+        "| new derivation s | graphs |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for m in measurements:
+        ratio = measurements[0]["step_seconds"] / m["step_seconds"]
+        lines.append(
+            f"| {m['row']} | {m['step_seconds']:.2f} | {ratio:.1f} "
+            f"| {m['milliseconds_per_image']:.1f} "
+            f"| {m['peak_memory_mib']:.0f} | {m['first_step_seconds']:.1f} "
+            f"| {m['new_derivation_seconds']:.2f} | {m['num_graphs']} |"
+        )
+    return "\n".join(lines)
+
+
+def _make_trainer(options):
+    parameters = architecture.Architecture()
+    weights = supernet.Supernet(
+        parameters.primitives, 3, _NUM_CLASSES, **options
+    )
+    # Alpha stays where it is, so that the derivation stays.
+    return search_trainer.SearchTrainer(
+        parameters,
+        weights,
+        optimizers.CoupledAdam(learning_rate=0.0),
+        optimizers.MaskedSGD(),
+    )
+
+
+def _batch(batch_size, seed):
+    rng = np.random.default_rng(seed)
+    shape = (batch_size, _IMAGE_SIZE, _IMAGE_SIZE, 3)
+    images = rng.normal(size=shape).astype(np.float32)
+    labels = rng.integers(_NUM_CLASSES, size=batch_size)
+    return tf.constant(images), tf.constant(labels, tf.int32)
+
+
+def _draw_alpha(trainer, seed):
+    rng = np.random.default_rng(seed)
+    for alpha in trainer.architecture.alpha.values():
+        alpha.assign(rng.normal(size=alpha.shape).astype(np.float32))
+
+
+def _seconds(trainer, data):
+    start = time.monotonic()
+    logs = trainer.train_step(data)
+    float(logs["loss"])  # Waits for the step to end.
+    return time.monotonic() - start
