@@ -1,7 +1,8 @@
 """The cells of the super-net: Engine-cells and Transit-cells (section 2.2).
 
-Both own every candidate operation. An Engine-cell runs them all, weighted by
-coefficients; a Transit-cell runs the derived connections only.
+A cell is made of nodes. A node owns the candidate operations that later nodes
+may apply to its output, so what a derivation chooses at a node is a set of
+operations: the unit that is computed, and shared, at once (section 2.3).
 """
 
 import collections
@@ -12,8 +13,172 @@ import tensorflow as tf
 from entrannas_tf import blocks, layout, operations, search_space
 
 
+class CellNode(keras.layers.Layer):
+    """A node of a cell: forms its value and applies operations to it.
+
+    Args:
+        node: Number of the node.
+        channels_in: Channels of the output of the earlier cell, for an input
+            node; None for an intermediate one.
+        channels: C.
+        reduction: Whether the cell is a reduction cell: edges that leave an
+            input node have stride 2 then.
+        halve: Whether an input node must halve the resolution of its input.
+        names: Names of the candidate operations, without "none".
+        feature_sharing: Whether an operation is computed once for all later
+            nodes (Eq. 6); otherwise each later node has its own operations,
+            as in DARTS (Eq. 1).
+        bottleneck: Ratio by which a 1x1 convolution divides the channels
+            before the operations, and another multiplies them when the node
+            is formed (section 2.5); 1 for none.
+
+    Attributes:
+        groups: The operations: a list of dicts by name, one for each later
+            node, or a single one with feature sharing.
+
+    Call:
+        tensors: an input node takes the output of the earlier cell, float
+            [B / F, H, W, F * C_in]. An intermediate node takes what arrives
+            on its edges, float [B / F, H, W, F * C / bottleneck] each. The
+            last node takes the values of the other intermediate nodes before
+            that. A weighted node takes the coefficients at the end, float32
+            [number of later nodes, number of names].
+        chosen: for each group the names of the operations to run.
+        weighted: whether to weight the operations (Eq. 6, first line).
+
+        Returns a list. First the node's value, float [B / F, H, W, F * C],
+        of the last node instead the cell's output with 4 * C channels; an
+        input node leaves it out. Then the features: for each group and name
+        one, or if weighted for each later node one.
+    """
+
+    def __init__(
+        self,
+        node,
+        channels_in,
+        channels,
+        reduction,
+        halve,
+        names,
+        feature_sharing=True,
+        bottleneck=4,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.node = node
+        self.channels_in = channels_in
+        self.channels = channels
+        self.reduction = reduction
+        self.halve = halve
+        self.names = tuple(names)
+        self.feature_sharing = feature_sharing
+        self.bottleneck = bottleneck
+        self.is_input = node < search_space.NUM_INPUT_NODES
+        self.is_last = node == search_space.NUM_NODES - 1
+        self._add_layers()
+        self.built = True
+
+    def _add_layers(self):
+        width = self.channels // self.bottleneck
+        self.form, self.squeeze, self.groups = None, None, []
+        if self.is_input:
+            block = blocks.FactorizedReduce if self.halve else blocks.ReLUConvBN
+            self.form = block(self.channels_in, self.channels)
+        elif self.bottleneck > 1:
+            self.form = blocks.Conv1x1(width, self.channels)
+        if self.is_last:
+            return
+        if self.bottleneck > 1:
+            self.squeeze = blocks.Conv1x1BN(self.channels, width)
+        stride = 2 if self.reduction and self.is_input else 1
+        later = len(search_space.edges_from(self.node))
+        self.groups = [
+            {n: operations.OPERATIONS[n](width, stride) for n in self.names}
+            for _ in range(1 if self.feature_sharing else later)
+        ]
+
+    def call(self, *tensors, chosen=(), weighted=False, training=False):
+        if self.is_input:
+            value = self.form(tensors[0], training=training)
+            outputs = []
+        else:
+            value = self._value(tensors[: -1 if weighted else None])
+            outputs = [value]
+        if not any(chosen):
+            return outputs
+        x = value
+        if self.squeeze is not None:
+            x = self.squeeze(x, training=training)
+        groups = [
+            operations.run_together([g[n] for n in names], x, training)
+            for g, names in zip(self.groups, chosen, strict=True)
+            if names
+        ]
+        if weighted:
+            return outputs + self._mixed(groups, tensors[-1])
+        return outputs + [feature for group in groups for feature in group]
+
+    def _value(self, tensors):
+        earlier = ()
+        if self.is_last:
+            count = search_space.NUM_INTERMEDIATE_NODES - 1
+            earlier, tensors = tensors[:count], tensors[count:]
+        value = tf.add_n(tensors)
+        if self.form is not None:
+            value = self.form(value)
+        if not self.is_last:
+            return value
+        return layout.concat([*earlier, value], self.channels)
+
+    def _mixed(self, groups, coefficients):
+        """Returns the weighted sums of the features for each later node."""
+        if self.feature_sharing:
+            return _mix(groups[0], coefficients)
+        rows = tf.split(coefficients, len(groups))
+        pairs = zip(groups, rows, strict=True)
+        return [_mix(group, row)[0] for group, row in pairs]
+
+    def used_layers(self, chosen):
+        """Returns the sublayers that a call with these arguments runs."""
+        if not any(chosen):
+            return [] if self.is_input else [self.form] if self.form else []
+        layers = [self.form, self.squeeze]
+        for group, names in zip(self.groups, chosen, strict=True):
+            layers += [group[name] for name in names]
+        return [layer for layer in layers if layer is not None]
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "node": self.node,
+            "channels_in": self.channels_in,
+            "channels": self.channels,
+            "reduction": self.reduction,
+            "halve": self.halve,
+            "names": self.names,
+            "feature_sharing": self.feature_sharing,
+            "bottleneck": self.bottleneck,
+        }
+
+
+def _mix(features, coefficients):
+    """Weighted sums of features, as one matrix product.
+
+    Args:
+        features: K tensors of one shape.
+        coefficients: float32 [T, K].
+
+    Returns:
+        T tensors of that shape.
+    """
+    shape = blocks.dynamic_shape(features[0])
+    stacked = tf.stack([tf.reshape(f, [-1]) for f in features])  # [K, P]
+    mixed = tf.matmul(coefficients, stacked)  # [T, P]
+    return [tf.reshape(row, shape) for row in tf.unstack(mixed)]
+
+
 class SearchCell(keras.layers.Layer):
-    """What Engine- and Transit-cells share: all operations, and their wiring.
+    """What Engine- and Transit-cells share: the nodes, and their wiring.
 
     Args:
         channels_in: Channels of the outputs of cells k-2 and k-1.
@@ -22,20 +187,12 @@ class SearchCell(keras.layers.Layer):
         halve_first: Whether cell k-1 is a reduction cell, so that the output
             of cell k-2 is twice as large as that of cell k-1.
         primitives: Names of the K candidate primitives, in alpha's order.
-        feature_sharing: Whether an operation on a node is computed once and
-            used by every later node (Eq. 6); otherwise every edge has its
-            own operations, as in DARTS (Eq. 1).
-        bottleneck: Ratio by which a 1x1 convolution divides the channels
-            before a node's operations, and another multiplies them when a
-            node is formed (section 2.5); 1 for none.
-
-    Call:
-        inputs: pair of float [B / F, H, W, F * C_in]; a second argument says
-        which connections to run. Returns float [B / F, H', W', F * 4 * C].
+        feature_sharing: As in `CellNode`.
+        bottleneck: As in `CellNode`.
 
     The computation stands in `weighted` and `derived`. Both take a callable
-    `run(part, x)` that runs a part of the cell, so that whoever holds the
-    weights elsewhere can run it in his own way.
+    `run(node, tensors, **arguments)` that calls a node, so that who holds the
+    weights elsewhere can run the cell in his own way.
     """
 
     def __init__(
@@ -63,81 +220,48 @@ class SearchCell(keras.layers.Layer):
         self.feature_sharing = feature_sharing
         self.bottleneck = bottleneck
         self.names = tuple(n for n in primitives if n != search_space.NONE)
-        self._add_layers()
+        self.nodes = [
+            CellNode(
+                node,
+                channels_in[node] if node < len(channels_in) else None,
+                channels,
+                reduction,
+                halve_first and node == 0,
+                self.names,
+                feature_sharing,
+                bottleneck,
+            )
+            for node in range(search_space.NUM_NODES)
+        ]
         self.built = True
-
-    def _add_layers(self):
-        first = (
-            blocks.FactorizedReduce if self.halve_first else blocks.ReLUConvBN
-        )
-        self.preprocess = [
-            first(self.channels_in[0], self.channels),
-            blocks.ReLUConvBN(self.channels_in[1], self.channels),
-        ]
-        width = self.channels // self.bottleneck
-        self.operations = [
-            [operations.OPERATIONS[n](width, stride) for n in self.names]
-            for stride in self._strides()
-        ]
-        self.squeeze, self.restore = [], []
-        if self.bottleneck > 1:
-            self.squeeze = [
-                blocks.Conv1x1BN(self.channels, width)
-                for _ in range(search_space.NUM_NODES - 1)
-            ]
-            self.restore = [
-                blocks.Conv1x1(width, self.channels)
-                for _ in range(search_space.NUM_INTERMEDIATE_NODES)
-            ]
-
-    def _strides(self):
-        """The stride at each place of operations: a node, or an edge."""
-        sources = (
-            range(search_space.NUM_NODES - 1)
-            if self.feature_sharing
-            else [source for source, _ in search_space.EDGES]
-        )
-        inputs = search_space.NUM_INPUT_NODES
-        return [2 if self.reduction and s < inputs else 1 for s in sources]
-
-    def operation(self, edge, primitive):
-        """Returns the layer of a connection."""
-        source, _ = search_space.EDGES[edge]
-        place = source if self.feature_sharing else edge
-        return self.operations[place][self.names.index(primitive)]
-
-    def parts(self):
-        """Returns the layers that `weighted` and `derived` give to `run`."""
-        flat = [layer for group in self.operations for layer in group]
-        return [*self.preprocess, *self.squeeze, *flat, *self.restore]
 
     def weighted(self, inputs, coefficients, run):
         """Runs all connections, weighted (Eq. 6, first line; Eq. 1).
 
         Args:
             inputs: Pair of float [B / F, H, W, F * C_in].
-            coefficients: float32 [E, K].
-            run: Callable (part, x) -> the part's output.
+            coefficients: For each node with later ones float32 [later nodes,
+                names]: see `split_coefficients`.
+            run: Callable (node, tensors, **arguments) -> its outputs.
         """
-        columns = [self.primitives.index(name) for name in self.names]
-        weights = tf.gather(coefficients, columns, axis=1)
-        nodes = self._input_nodes(inputs, run)
         arriving = collections.defaultdict(list)
-        for source in range(search_space.NUM_NODES - 1):
-            if source >= search_space.NUM_INPUT_NODES:
-                nodes.append(self._form_node(source, arriving[source], run))
-            x = self._squeezed(nodes[source], source, run)
-            for edges in self._sharing_edges(source):
-                features = [
-                    run(self.operation(edges[0], name), x)
-                    for name in self.names
-                ]
-                mixed = _mix(features, tf.gather(weights, edges))
-                for edge, part in zip(edges, mixed, strict=True):
-                    arriving[search_space.EDGES[edge][1]].append(part)
-        last = search_space.NUM_NODES - 1
-        nodes.append(self._form_node(last, arriving[last], run))
-        return self._output(nodes)
+        values = []
+        for node, layer in enumerate(self.nodes):
+            tensors = self._tensors(node, inputs, values, arriving[node])
+            if layer.is_last:
+                return run(node, tensors)[0]
+            outputs = run(
+                node,
+                (*tensors, coefficients[node]),
+                chosen=(self.names,) * len(layer.groups),
+                weighted=True,
+            )
+            if not layer.is_input:
+                value, *outputs = outputs
+                values.append(value)
+            edges = search_space.edges_from(node)
+            for edge, part in zip(edges, outputs, strict=True):
+                arriving[search_space.EDGES[edge][1]].append(part)
 
     def derived(self, inputs, cell, run):
         """Runs the derived connections alone (Eq. 6, second line; Eq. 3).
@@ -145,46 +269,65 @@ class SearchCell(keras.layers.Layer):
         Args:
             inputs: Pair of float [B / F, H, W, F * C_in].
             cell: `genotypes.Cell`, at least one connection per node.
-            run: Callable (part, x) -> the part's output.
+            run: Callable (node, tensors, **arguments) -> its outputs.
         """
-        nodes = self._input_nodes(inputs, run)
-        squeezed, features = {}, {}
-        for index, connections in enumerate(cell):
-            node = search_space.NUM_INPUT_NODES + index
-            arriving = []
-            for primitive, source in connections:
-                if source not in squeezed:
-                    squeezed[source] = self._squeezed(
-                        nodes[source], source, run
-                    )
-                edge = search_space.EDGES.index((source, node))
-                operation = self.operation(edge, primitive)
-                if id(operation) not in features:
-                    features[id(operation)] = run(operation, squeezed[source])
-                arriving.append(features[id(operation)])
-            nodes.append(self._form_node(node, arriving, run))
-        return self._output(nodes)
+        arriving = collections.defaultdict(list)
+        values = []
+        for node, layer in enumerate(self.nodes):
+            tensors = self._tensors(node, inputs, values, arriving[node])
+            if layer.is_last:
+                return run(node, tensors)[0]
+            targets = self._targets(node, cell)
+            if layer.is_input and not targets:
+                continue
+            chosen = self._chosen(node, targets)
+            outputs = run(node, tensors, chosen=chosen)
+            if not layer.is_input:
+                value, *outputs = outputs
+                values.append(value)
+            places = [
+                (group, name)
+                for group, names in enumerate(chosen)
+                for name in names
+            ]
+            features = dict(zip(places, outputs, strict=True))
+            for target, name in targets:
+                place = (self._group(node, target), name)
+                arriving[target].append(features[place])
 
-    def _input_nodes(self, inputs, run):
-        pairs = zip(self.preprocess, inputs, strict=True)
-        return [run(layer, x) for layer, x in pairs]
+    def _tensors(self, node, inputs, values, arriving):
+        layer = self.nodes[node]
+        if layer.is_input:
+            return (inputs[node],)
+        return (*values, *arriving) if layer.is_last else tuple(arriving)
 
-    def _sharing_edges(self, source):
-        """Edges out of a node, grouped by those that share features."""
-        edges = search_space.edges_from(source)
-        return [edges] if self.feature_sharing else [(e,) for e in edges]
+    def _targets(self, node, cell):
+        """Returns (target, primitive) of each connection out of a node."""
+        return [
+            (search_space.NUM_INPUT_NODES + index, connection.primitive)
+            for index, connections in enumerate(cell)
+            for connection in connections
+            if connection.source == node
+        ]
 
-    def _squeezed(self, x, node, run):
-        return run(self.squeeze[node], x) if self.squeeze else x
+    def _group(self, node, target):
+        first = max(node + 1, search_space.NUM_INPUT_NODES)
+        return 0 if self.feature_sharing else target - first
 
-    def _form_node(self, node, arriving, run):
-        x = tf.add_n(arriving)
-        index = node - search_space.NUM_INPUT_NODES
-        return run(self.restore[index], x) if self.restore else x
+    def _chosen(self, node, targets):
+        """Returns for each group of a node the names in use, in order."""
+        used = {(self._group(node, target), name) for target, name in targets}
+        return tuple(
+            tuple(name for name in self.names if (group, name) in used)
+            for group in range(len(self.nodes[node].groups))
+        )
 
-    def _output(self, nodes):
-        intermediate = nodes[search_space.NUM_INPUT_NODES :]
-        return layout.concat(intermediate, self.channels)
+    def _runner(self, training):
+        def run(node, tensors, **arguments):
+            layer = self.nodes[node]
+            return layer.call(*tensors, **arguments, training=training)
+
+        return run
 
     def get_config(self):
         return {
@@ -199,19 +342,37 @@ class SearchCell(keras.layers.Layer):
         }
 
 
+def split_coefficients(coefficients, primitives):
+    """Sorts coefficients by the node that an edge leaves.
+
+    Args:
+        coefficients: float32 [E, K].
+        primitives: The K names of the columns; "none" is left out.
+
+    Returns:
+        List of float32 [later nodes, names], one a node but the last.
+    """
+    columns = [k for k, n in enumerate(primitives) if n != search_space.NONE]
+    named = tf.gather(coefficients, columns, axis=1)
+    return [
+        tf.gather(named, search_space.edges_from(node))
+        for node in range(search_space.NUM_NODES - 1)
+    ]
+
+
 class EngineCell(SearchCell):
     """Searches: runs all connections, weighted by coefficients.
 
     Call:
         inputs: pair of float [B / F, H, W, F * C_in].
         coefficients: float32 [E, K]; through them the gradient flows to
-        alpha and beta.
+            alpha and beta.
+        Returns float [B / F, H', W', F * 4 * C].
     """
 
     def call(self, inputs, coefficients, training=False):
-        return self.weighted(
-            inputs, coefficients, lambda part, x: part(x, training=training)
-        )
+        split = split_coefficients(coefficients, self.primitives)
+        return self.weighted(inputs, split, self._runner(training))
 
 
 class TransitCell(SearchCell):
@@ -220,25 +381,8 @@ class TransitCell(SearchCell):
     Call:
         inputs: pair of float [B / F, H, W, F * C_in].
         cell: `genotypes.Cell`, at least one connection per node.
+        Returns float [B / F, H', W', F * 4 * C].
     """
 
     def call(self, inputs, cell, training=False):
-        return self.derived(
-            inputs, cell, lambda part, x: part(x, training=training)
-        )
-
-
-def _mix(features, weights):
-    """Weighted sums of features, as one matrix product.
-
-    Args:
-        features: K tensors of one shape.
-        weights: float32 [T, K].
-
-    Returns:
-        T tensors of that shape.
-    """
-    shape = [-1, *features[0].shape[1:]]
-    stacked = tf.stack([tf.reshape(f, [-1]) for f in features])  # [K, P]
-    mixed = tf.matmul(tf.cast(weights, stacked.dtype), stacked)  # [T, P]
-    return [tf.reshape(row, shape) for row in tf.unstack(mixed)]
+        return self.derived(inputs, cell, self._runner(training))

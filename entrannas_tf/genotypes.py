@@ -145,12 +145,33 @@ def from_json(text):
     missing = [k for k in ("space", "normal", "reduction") if k not in content]
     if missing:
         raise ValueError(f"The genotype lacks {', '.join(missing)}.")
-    space = content["space"]
-    return Genotype(
-        make_cell(content["normal"], space),
-        make_cell(content["reduction"], space),
-        space,
+    space = str(content["space"])
+    cells = (
+        make_cell(_check_nesting(content[kind], kind), space)
+        for kind in ("normal", "reduction")
     )
+    return Genotype(*cells, space)
+
+
+def _check_nesting(nodes, kind):
+    """Returns the nodes of a cell that was read if `make_cell` can take it."""
+    nested = (
+        isinstance(nodes, list)
+        and len(nodes) == search_space.NUM_INTERMEDIATE_NODES
+        and all(isinstance(pairs, list) for pairs in nodes)
+        and all(
+            isinstance(pair, list) and len(pair) == 2
+            for pairs in nodes
+            for pair in pairs
+        )
+    )
+    if not nested:
+        raise ValueError(
+            f"The genotype's {kind} cell is not "
+            f"{search_space.NUM_INTERMEDIATE_NODES} lists, one per "
+            "intermediate node, of [primitive, source] pairs."
+        )
+    return nodes
 
 
 def _dumps(value):

@@ -1,16 +1,16 @@
-"""Pure graphs of layers: traced once, shared, composed, kept in a cache.
+"""Graphs of layers and of their gradients: traced once, shared, cached.
 
-Tracing an operation, deriving its gradient and handing both to the runtime
-takes far longer than running it, and a search may change its cells at every
-iteration. Three things make such a change cheap:
+Tracing a graph and deriving its gradient takes Python far longer than the
+processor needs to run it, and a search may change its cells at any iteration.
+So the super-net runs as a chain of small graphs, and each is a pure function
+of weights, batch-norm statistics and inputs: all layers of one configuration
+share it, on every replica, and a new derivation needs a new graph only where
+a node gets a set of operations that no node of its shape has had before.
 
-- A graph is a pure function of weights, batch-norm statistics and inputs, so
-  all layers of one configuration share it, on every replica.
-- A cell's graph refers to the graphs of its parts (operations and 1x1 blocks)
-  by name instead of containing copies of their nodes: a new derivation
-  composes a few dozen nodes, and no operation is traced twice.
-- All weights of a cell are one vector, and its statistics another: handing
-  130 tensors to a function takes longer than many of its kernels.
+The chain is run from Python, so each link must be cheap to call. Two things
+see to it: the weights of a layer are one vector, and its statistics another;
+and a graph is cut into a forward and a backward function when it is traced,
+which spares the general machinery of `tf.GradientTape` at each call.
 """
 
 import collections
@@ -28,9 +28,9 @@ class Mode(NamedTuple):
 
     Attributes:
         training: Whether batch norms use the batch's statistics.
-        weights: Whether gradients flow to the weights.
-        inputs: Whether gradients flow to the layer's inputs.
-        coefficients: Whether gradients flow to an Engine-cell's coefficients.
+        weights: Whether the gradient with respect to weights is wanted.
+        inputs: Likewise, to a layer's inputs.
+        coefficients: Likewise, to an Engine-cell's coefficients.
     """
 
     training: bool = False
@@ -40,16 +40,23 @@ class Mode(NamedTuple):
 
 
 class Graph(NamedTuple):
-    """A traced pure function.
+    """A pure function and its vector-Jacobian product.
 
     Attributes:
-        function: ConcreteFunction (vector, statistics, *inputs) -> (output,
-            new statistics).
-        weight_mask: bool [n], the entries of the vector that it uses.
+        forward: Callable of the inputs; returns a list: the outputs, the
+            extras (not differentiated), the residuals.
+        backward: Callable of the residuals and the outputs' cotangents;
+            returns the gradients with respect to the inputs `wrt`.
+        num_outputs: Number of outputs.
+        num_extras: Number of extras.
+        wrt: Numbers of the inputs that get a gradient.
     """
 
-    function: object
-    weight_mask: tf.Tensor
+    forward: object
+    backward: object
+    num_outputs: int
+    num_extras: int
+    wrt: tuple
 
 
 class GraphCache:
@@ -59,9 +66,9 @@ class GraphCache:
         max_graphs: Number of graphs to keep.
 
     Attributes:
-        num_built: Graphs traced so far, those of parts included.
-        build_seconds: Time spent tracing them. Their gradients and the
-            runtime's share come at the first call and are not in it.
+        num_built: Number of graphs traced so far.
+        build_seconds: Time spent tracing them. The runtime's share comes at
+            a graph's first call and is not in it.
     """
 
     def __init__(self, max_graphs=512):
@@ -69,7 +76,6 @@ class GraphCache:
         self.build_seconds = 0.0
         self._graphs = collections.OrderedDict()
         self._max_graphs = max_graphs
-        self._depth = 0
 
     def __len__(self):
         return len(self._graphs)
@@ -78,45 +84,206 @@ class GraphCache:
         """Returns the graph of a key, built by `build()` if it is not here."""
         if key not in self._graphs:
             start = time.monotonic()
-            self._depth += 1
-            try:
-                graph = build()
-            finally:
-                self._depth -= 1
-            if not self._depth:  # the time of a part is in its cell's
-                self.build_seconds += time.monotonic() - start
+            self._graphs[key] = build()
+            self.build_seconds += time.monotonic() - start
             self.num_built += 1
-            self._graphs[key] = graph
             while len(self._graphs) > self._max_graphs:
                 self._graphs.popitem(last=False)
         self._graphs.move_to_end(key)
         return self._graphs[key]
 
 
+class Tape:
+    """Remembers a chain of graphs in order to run it backwards."""
+
+    def __init__(self):
+        self._calls = []
+        self._known = set()
+
+    def knows(self, tensors):
+        """Whether a gradient may be asked for through any of the tensors."""
+        return any(id(t) in self._known for t in tensors)
+
+    def call(self, graph, inputs):
+        """Runs a graph forward; returns its outputs and its extras."""
+        results = graph.forward(*inputs)
+        end = graph.num_outputs + graph.num_extras
+        outputs = results[: graph.num_outputs]
+        if graph.wrt:
+            self._calls.append((graph, inputs, outputs, results[end:]))
+            self._known.update(id(t) for t in outputs)
+        return outputs, results[graph.num_outputs : end]
+
+    def gradient(self, target, cotangent, sources):
+        """Runs the chain backwards, and forgets it.
+
+        Args:
+            target: An output of one of the graphs.
+            cotangent: The gradient with respect to it, of its shape.
+            sources: Tensors that were inputs of graphs.
+
+        Returns:
+            One gradient a source, zeros where the target does not depend
+            on it.
+        """
+        gradients = collections.defaultdict(list)
+        gradients[id(target)].append(cotangent)
+        while self._calls:
+            graph, inputs, outputs, residuals = self._calls.pop()
+            if not any(id(output) in gradients for output in outputs):
+                continue
+            cotangents = [
+                _sum(gradients.pop(id(output), None), output)
+                for output in outputs
+            ]
+            found = graph.backward(*residuals, *cotangents)
+            for number, gradient in zip(graph.wrt, found, strict=True):
+                gradients[id(inputs[number])].append(gradient)
+        return [_sum(gradients.get(id(s)), s) for s in sources]
+
+
+def _sum(parts, like):
+    if not parts:
+        return tf.zeros_like(like)
+    return parts[0] if len(parts) == 1 else tf.add_n(parts)
+
+
+def trace(function, specs, wrt):
+    """Traces a function and its gradient, and cuts them apart.
+
+    Args:
+        function: Callable of tensors; returns a list of outputs and a list
+            of extras that are not differentiated.
+        specs: A (shape, dtype) for each input.
+        wrt: Numbers of the inputs that get a gradient; those that no output
+            depends on are dropped.
+
+    Returns:
+        A `Graph`.
+    """
+    with tf.Graph().as_default() as graph:
+        inputs = [_placeholder(*spec) for spec in specs]
+        outputs, extras = function(*inputs)
+        outputs = [tf.identity(t) for t in outputs]
+        cotangents = [_placeholder(t.shape, t.dtype) for t in outputs]
+        gradients = []
+        if wrt:
+            gradients = tf.gradients(
+                outputs, [inputs[i] for i in wrt], cotangents
+            )
+    wrt = tuple(i for i, g in zip(wrt, gradients, strict=True) if g is not None)
+    gradients = [g for g in gradients if g is not None]
+    residuals, nodes = _cut(gradients, cotangents)
+    definition = graph.as_graph_def()
+    forward = _function(definition, inputs, [*outputs, *extras, *residuals])
+    backward = _function(
+        definition, [*residuals, *cotangents], gradients, nodes
+    )
+    return Graph(forward, backward, len(outputs), len(extras), wrt)
+
+
+def _placeholder(shape, dtype):
+    return tf.compat.v1.placeholder(dtype, shape)
+
+
+def _cut(gradients, cotangents):
+    """Finds where the backward pass takes up what the forward pass made.
+
+    Returns:
+        The tensors that backward needs from forward, and the names of
+        backward's own nodes; constants are copied rather than handed over.
+    """
+    behind, waiting = set(), [t.op for t in cotangents]
+    while waiting:
+        op = waiting.pop()
+        if op not in behind:
+            behind.add(op)
+            waiting += [c for t in op.outputs for c in t.consumers()]
+    residuals, nodes = {}, {}
+    waiting = list(gradients)
+    while waiting:
+        tensor = waiting.pop()
+        if tensor.op not in behind and tensor.op.type != "Const":
+            residuals[tensor.name] = tensor
+        elif tensor.op not in nodes:
+            nodes[tensor.op] = None
+            waiting += tensor.op.inputs
+    return list(residuals.values()), {op.name for op in nodes}
+
+
+def _function(definition, inputs, outputs, names=None):
+    """Makes a ConcreteFunction of a part of a graph.
+
+    Args:
+        definition: GraphDef.
+        inputs: Tensors of the graph that become arguments.
+        outputs: Tensors of the graph to return.
+        names: Nodes of the part; found from the outputs if not given.
+    """
+    if names is None:
+        names, waiting = set(), [t.op for t in outputs]
+        while waiting:
+            op = waiting.pop()
+            if op.name not in names:
+                names.add(op.name)
+                waiting += [t.op for t in op.inputs]
+    names = names - {t.op.name for t in inputs if t.op.type == "Placeholder"}
+    part = tf.compat.v1.GraphDef(versions=definition.versions)
+    part.node.extend(node for node in definition.node if node.name in names)
+    for node in part.node:
+        node.attr.pop("_class", None)  # colocation, perhaps with a node outside
+        # An edge of control to a node outside the part has done its work.
+        kept = [i for i in node.input if i[0] != "^" or i[1:] in names]
+        del node.input[:]
+        node.input.extend(kept)
+
+    def function(*arguments):
+        mapped = {
+            t.name: a for t, a in zip(inputs, arguments, strict=True)
+        }
+        used = {i if ":" in i else f"{i}:0" for n in part.node for i in n.input}
+        wanted = [t.name for t in outputs if t.name not in mapped]
+        found = tf.graph_util.import_graph_def(
+            part,
+            {k: v for k, v in mapped.items() if k in used},
+            wanted,
+            name="",
+        )
+        results = {**mapped, **dict(zip(wanted, found, strict=True))}
+        return [results[t.name] for t in outputs]
+
+    traced = tf.function(function, autograph=False, jit_compile=False)
+    return traced.get_concrete_function(
+        *(tf.TensorSpec(t.shape, t.dtype) for t in inputs)
+    )
+
+
 class PackedLayer(keras.layers.Layer):
     """A layer whose weights are one vector, and its statistics another.
 
     Args:
-        layer: The layer to pack, built. A cell lists its `parts`; any other
-            layer is its own only part. It gives the computation and the
-            initial values.
+        layer: The layer to pack, built. Its configuration, without the name,
+            must say all about its computation. It gives the initial values.
         cache: `GraphCache` to take graphs from and put them in.
 
     Attributes:
-        vector: float32 [n] variable, the weights of all parts in turn.
+        vector: float32 [n] variable, the weights in turn.
         statistics: float32 [m] variable, moving means and variances.
+        layer: The layer; see `pack` and `unpack` for its own variables.
     """
 
     def __init__(self, layer, cache, **kwargs):
         super().__init__(**kwargs)
-        self._packing = _Packing(layer)
+        self._hidden = (lambda: layer,)  # not tracked: its weights are ours
         self._cache = cache
+        self._key = _layer_key(layer)
+        self._masks = {}
         self.vector = self.add_weight(
-            name="vector", shape=(sum(self._packing.weight_sizes),)
+            name="vector", shape=(_total(layer.trainable_variables),)
         )
         self.statistics = self.add_weight(
             name="statistics",
-            shape=(sum(self._packing.statistic_sizes),),
+            shape=(_total(layer.non_trainable_variables),),
             trainable=False,
         )
         self.built = True
@@ -124,196 +291,92 @@ class PackedLayer(keras.layers.Layer):
 
     @property
     def layer(self):
-        """The layer that gives the computation; see `pack` and `unpack`."""
-        return self._packing.layer
+        return self._hidden[0]()
 
     def pack(self):
         """Takes over the values of the layer's own variables."""
-        parts = self._packing.parts
-        self.vector.assign(_flat(v for p in parts for v in _weights(p)))
-        self.statistics.assign(_flat(v for p in parts for v in _statistics(p)))
+        self.vector.assign(_flat(self.layer.trainable_variables))
+        self.statistics.assign(_flat(self.layer.non_trainable_variables))
 
     def unpack(self):
         """Gives the layer's own variables the current values; returns it."""
-        for packed, kind in (
-            (self.vector, _weights),
-            (self.statistics, _statistics),
+        for packed, variables in (
+            (self.vector, self.layer.trainable_variables),
+            (self.statistics, self.layer.non_trainable_variables),
         ):
             values, start = keras.ops.convert_to_numpy(packed), 0
-            for variable in (v for p in self._packing.parts for v in kind(p)):
+            for variable in variables:
                 stop = start + _size(variable)
                 variable.assign(values[start:stop].reshape(variable.shape))
                 start = stop
         return self.layer
 
-    def graph(self, mode, inputs, coefficients=None, cell=None):
-        """Returns the `Graph` for inputs like these.
-
-        Args:
-            mode: `Mode`.
-            inputs: Tuple of tensors.
-            coefficients: float32 [E, K], to run an Engine-cell with.
-            cell: `genotypes.Cell`, to run a cell's derived connections.
-        """
-        tensors = _tensors(inputs, coefficients)
-        signature = tuple((tuple(t.shape), t.dtype) for t in tensors)
-        packing = self._packing
-        if len(packing.parts) == 1:
-            key = (packing.keys[0], signature, mode, "layer")
-            return self._cache.get(
-                key, lambda: _trace_part(packing.layer, signature, mode, False)
-            )
-        key = (packing.key, signature, mode, cell)
-        return self._cache.get(
-            key, lambda: self._trace_cell(signature, mode, cell)
-        )
-
-    def run(self, mode, inputs, coefficients=None, cell=None):
-        """Runs the graph for these inputs.
-
-        Args:
-            mode: `Mode`.
-            inputs: Tuple of tensors, float [B / F, H, W, F * C].
-            coefficients: float32 [E, K], to run an Engine-cell with.
-            cell: `genotypes.Cell`, to run a cell's derived connections.
-
-        Returns:
-            The output; the new statistics, float32 [m], the old ones where a
-            part did not run; and bool [n], the weights that it used.
-        """
-        graph = self.graph(mode, inputs, coefficients, cell)
-        output, statistics = graph.function(
-            tf.convert_to_tensor(self.vector),
-            tf.convert_to_tensor(self.statistics),
-            *_tensors(inputs, coefficients),
-        )
-        return output, statistics, graph.weight_mask
-
-    def _trace_cell(self, signature, mode, cell):
-        packing, used = self._packing, set()
-
-        def function(vector, statistics, *tensors):
-            slices = {
-                id(part): (vector_slice, statistics_slice)
-                for part, vector_slice, statistics_slice in zip(
-                    packing.parts,
-                    tf.split(vector, packing.weight_sizes),
-                    tf.split(statistics, packing.statistic_sizes),
-                    strict=True,
+    def mask(self, chosen):
+        """Returns bool [n]: the weights that a call with `chosen` uses."""
+        if chosen not in self._masks:
+            variables = self.layer.trainable_variables
+            used = variables
+            if chosen is not None:
+                layers = self.layer.used_layers(chosen)
+                used = [v for l in layers for v in l.trainable_variables]
+            ids = {id(v) for v in used}
+            self._masks[chosen] = tf.constant(
+                np.repeat(
+                    [id(v) in ids for v in variables],
+                    [_size(v) for v in variables],
                 )
-            }
-            news = {key: old for key, (_, old) in slices.items()}
+            )
+        return self._masks[chosen]
 
-            def run(part, x):
-                used.add(id(part))
-                if not part.variables:
-                    return part(x, training=mode.training)
-                v, st = slices[id(part)]
-                if not mode.weights: v = tf.stop_gradient(v)
-                y, new = part.stateless_call(_unflat(v, _weights(part)), _unflat(st, _statistics(part)), x, training=mode.training)
-                if mode.training: news[id(part)] = _concatenate(new)
-                return y
+    def graph(self, tensors, arguments, mode):
+        """Returns the `Graph` for tensors like these.
 
-            if cell is not None:
-                inputs = _detached(tensors, not mode.inputs)
-                output = packing.layer.derived(inputs, cell, run)
-            else:
-                inputs = _detached(tensors[:-1], not mode.inputs)
-                weights = _detached(tensors[-1:], not mode.coefficients)[0]
-                output = packing.layer.weighted(inputs, weights, run)
-            return output, tf.concat([news[id(p)] for p in packing.parts], 0)
+        Args:
+            tensors: Tensors that `layer.call` takes, in order; the
+                coefficients of an Engine-cell are the last one.
+            arguments: Dict of its other arguments, hashable values.
+            mode: `Mode`.
+        """
+        specs = tuple((tuple(t.shape), t.dtype) for t in tensors)
+        key = (self._key, tuple(arguments.items()), specs, mode)
+        return self._cache.get(
+            key, lambda: self._trace(specs, arguments, mode)
+        )
 
-        sizes = (sum(packing.weight_sizes), sum(packing.statistic_sizes))
-        concrete = _concrete(function, sizes, signature)
-        mask = np.repeat(
-            [id(p) in used for p in packing.parts], packing.weight_sizes
+    def _trace(self, specs, arguments, mode):
+        layer = self.layer
+        weights = layer.trainable_variables
+        statistics = layer.non_trainable_variables
+
+        def function(vector, statistics_vector, *tensors):
+            outputs, new_statistics = layer.stateless_call(
+                _unflat(vector, weights),
+                _unflat(statistics_vector, statistics),
+                *tensors,
+                **arguments,
+                training=mode.training,
+            )
+            extras = []
+            if mode.weights and new_statistics:
+                extras = [tf.concat(new_statistics, 0)]
+            return tf.nest.flatten(outputs), extras
+
+        sizes = (_total(weights), _total(statistics))
+        vectors = [((size,), tf.float32) for size in sizes]
+        num_inputs = len(specs) - arguments.get("weighted", False)
+        wrt = (
+            *((0,) if mode.weights else ()),
+            *(range(2, 2 + num_inputs) if mode.inputs else ()),
+            *(range(2 + num_inputs, 2 + len(specs)) if mode.coefficients else ()),
         )
         with tf.init_scope():
-            return Graph(concrete, tf.constant(mask))
-
-    def _part_graph(self, part_key, part, x, mode):
-        signature = ((tuple(x.shape), x.dtype),)
-        # A part inside a cell always passes the gradient on; the cell's own
-        # graph leaves out what nobody asks for.
-        mode = Mode(mode.training, mode.weights, inputs=True)
-        key = (part_key, signature, mode, "part")
-        return self._cache.get(
-            key, lambda: _trace_part(part, signature, mode, True)
-        )
-
-
-class _Packing:
-    """Where each part's weights and statistics lie in the two vectors."""
-
-    def __init__(self, layer):
-        self.layer = layer
-        self.parts = layer.parts() if hasattr(layer, "parts") else [layer]
-        self.weight_sizes = [_total(_weights(p)) for p in self.parts]
-        self.statistic_sizes = [_total(_statistics(p)) for p in self.parts]
-        self.key = _layer_key(layer)
-        self.keys = [_layer_key(part) for part in self.parts]
-        self._numbers = {id(part): i for i, part in enumerate(self.parts)}
-
-    def key_of(self, part):
-        """Returns the key of a part: equal for parts that compute alike."""
-        return self.keys[self._numbers[id(part)]]
-
-
-def _trace_part(layer, signature, mode, inside):
-    """Traces a layer by itself; `inside` a larger graph it stays one node."""
-    weights, statistics = _weights(layer), _statistics(layer)
-
-    def function(vector, statistics_vector, *inputs):
-        if not mode.weights:
-            vector = tf.stop_gradient(vector)
-        output, new_statistics = layer.stateless_call(
-            _unflat(vector, weights),
-            _unflat(statistics_vector, statistics),
-            *_detached(inputs, not mode.inputs),
-            training=mode.training,
-        )
-        return output, _concatenate(new_statistics)
-
-    with tf.init_scope():
-        sizes = (_total(weights), _total(statistics))
-        concrete = _concrete(function, sizes, signature, inside)
-        return Graph(concrete, tf.ones(sizes[0], tf.bool))
-
-
-def _concrete(function, sizes, signature, inside=False):
-    attributes = {"_noinline": True} if inside else None
-    traced = tf.function(
-        function,
-        autograph=False,
-        jit_compile=False,
-        experimental_attributes=attributes,
-    )
-    return traced.get_concrete_function(
-        *(tf.TensorSpec([size]) for size in sizes),
-        *(tf.TensorSpec(shape, dtype) for shape, dtype in signature),
-    )
+            return trace(function, [*vectors, *specs], wrt)
 
 
 def _layer_key(layer):
     config = {k: v for k, v in layer.get_config().items() if k != "name"}
     text = json.dumps(config, sort_keys=True, default=str)
     return f"{type(layer).__name__} {text}"
-
-
-def _tensors(inputs, coefficients):
-    return inputs if coefficients is None else (*inputs, coefficients)
-
-
-def _detached(tensors, detach):
-    return tuple(tf.stop_gradient(t) if detach else t for t in tensors)
-
-
-def _weights(layer):
-    return layer.trainable_variables
-
-
-def _statistics(layer):
-    return layer.non_trainable_variables
 
 
 def _size(variable):
@@ -337,7 +400,3 @@ def _unflat(vector, variables):
         piece if len(v.shape) == 1 else tf.reshape(piece, v.shape)
         for piece, v in zip(pieces, variables, strict=True)
     ]
-
-
-def _concatenate(vectors):
-    return tf.concat(vectors, 0) if vectors else tf.zeros([0])

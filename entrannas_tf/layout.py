@@ -145,10 +145,56 @@ def convolution(x, kernel, strides=(1, 1)):
 
 
 def max_pool(x, stride):
-    """3x3 max pooling; padding never wins."""
-    if stride == 1:
-        return tf.nn.max_pool2d(x, 3, 1, "SAME")
-    return tf.nn.max_pool2d(_pad(x, 1, value=x.dtype.min), 3, 2, "VALID")
+    """3x3 max pooling; padding never wins.
+
+    It goes along the columns and then along the rows, and its gradient is
+    written out: TensorFlow's kernel for it is six times slower on the CPU.
+    """
+    x = _max_of_three(_max_of_three(x, 1), 2)
+    return x if stride == 1 else subsample(x)
+
+
+def _max_of_three(x, axis):
+    """Maximum of each pixel and its two neighbours along an axis."""
+    size = x.shape[axis]
+
+    @tf.custom_gradient
+    def maximum(x):
+        margin = tf.fill(_edge_shape(x, axis), x.dtype.min)
+        padded = tf.concat([margin, x, margin], axis)
+        before, middle, after = (
+            _window(padded, axis, start, size) for start in range(3)
+        )
+        y = tf.maximum(tf.maximum(before, middle), after)
+
+        def gradient(dy):
+            # The first of equals gets it all, as in TensorFlow and PyTorch.
+            to_before = tf.where(tf.equal(before, y), dy, 0)
+            rest = dy - to_before
+            to_middle = tf.where(tf.equal(middle, y), rest, 0)
+            to_after = rest - to_middle
+            edge = tf.zeros(_edge_shape(x, axis), x.dtype)
+            left = [_window(to_before, axis, 1, size - 1), edge]
+            right = [edge, _window(to_after, axis, 0, size - 1)]
+            return tf.concat(left, axis) + to_middle + tf.concat(right, axis)
+
+        return y, gradient
+
+    return maximum(x)
+
+
+def _edge_shape(x, axis):
+    shape = list(x.shape)
+    shape[0] = tf.shape(x)[0] if shape[0] is None else shape[0]
+    shape[axis] = 1
+    return shape
+
+
+def _window(x, axis, start, size):
+    """Slices `size` entries along one axis."""
+    begin, extent = [0] * 4, [-1] * 4
+    begin[axis], extent[axis] = start, size
+    return tf.slice(x, begin, extent)
 
 
 def average_pool(x, stride):
@@ -162,14 +208,28 @@ def average_pool(x, stride):
 
 def subsample(x):
     """Keeps the even rows and columns: [B, H, W, C] -> [B, H/2, W/2, C]."""
-    return x[:, ::2, ::2, :]
+    return _every_second(_even_size(x), 0)
 
 
 def subsample_shifted(x):
     """Keeps the odd rows and columns; an odd size is padded with zeros."""
+    return _every_second(_even_size(x), 1)
+
+
+def _even_size(x):
     _, height, width, _ = x.shape
-    x = tf.pad(x, [[0, 0], [0, height % 2], [0, width % 2], [0, 0]])
-    return x[:, 1::2, 1::2, :]
+    if height % 2 == 0 and width % 2 == 0:
+        return x
+    return tf.pad(x, [[0, 0], [0, height % 2], [0, width % 2], [0, 0]])
+
+
+def _every_second(x, first):
+    """Picks whole rows, then whole pixels: far faster than strided slices."""
+    _, height, width, channels = x.shape
+    rows = tf.reshape(x, [-1, 2, width * channels])
+    pixels = tf.reshape(tf.unstack(rows, axis=1)[first], [-1, 2, channels])
+    picked = tf.unstack(pixels, axis=1)[first]
+    return tf.reshape(picked, [-1, height // 2, width // 2, channels])
 
 
 def _pad(x, vertical, horizontal=None, value=0):

@@ -26,11 +26,20 @@ class Operation(keras.layers.Layer):
         self.channels = channels
         self.stride = stride
         self.affine = affine
+        self.norm = None
         self.add_layers()
         self.built = True
 
     def add_layers(self):
-        """Makes the sublayers and weights; pools and skips may need none."""
+        """Makes weights, sublayers and `norm`, the batch norm at the end."""
+
+    def features(self, x, training=False):
+        """Returns what comes before the batch norm at the end."""
+        raise NotImplementedError
+
+    def call(self, x, training=False):
+        x = self.features(x, training)
+        return x if self.norm is None else self.norm(x, training=training)
 
     def get_config(self):
         return {
@@ -68,17 +77,17 @@ class SepConv(Operation):
         self.pointwise = [
             blocks.Conv1x1(self.channels, self.channels) for _ in range(2)
         ]
-        self.norm = [
-            blocks.BatchNorm(self.channels, self.affine) for _ in range(2)
-        ]
+        self.inner_norm = blocks.BatchNorm(self.channels, self.affine)
+        self.norm = blocks.BatchNorm(self.channels, self.affine)
 
-    def call(self, x, training=False):
-        for i, stride in enumerate((self.stride, 1)):
-            x = tf.nn.relu(x)
-            kernel = tf.convert_to_tensor(self.depthwise[i])
-            x = layout.depthwise(x, kernel, stride)
-            x = self.norm[i](self.pointwise[i](x), training=training)
-        return x
+    def features(self, x, training=False):
+        x = self._round(0, x, self.stride)
+        return self._round(1, self.inner_norm(x, training=training), 1)
+
+    def _round(self, number, x, stride):
+        kernel = tf.convert_to_tensor(self.depthwise[number])
+        x = layout.depthwise(tf.nn.relu(x), kernel, stride)
+        return self.pointwise[number](x)
 
 
 class SepConv3x3(SepConv):
@@ -105,10 +114,10 @@ class DilConv(Operation):
         self.pointwise = blocks.Conv1x1(self.channels, self.channels)
         self.norm = blocks.BatchNorm(self.channels, self.affine)
 
-    def call(self, x, training=False):
+    def features(self, x, training=False):
         kernel = tf.convert_to_tensor(self.depthwise)
         x = layout.depthwise(tf.nn.relu(x), kernel, self.stride, dilation=2)
-        return self.norm(self.pointwise(x), training=training)
+        return self.pointwise(x)
 
 
 class DilConv3x3(DilConv):
@@ -130,22 +139,18 @@ class Pool(Operation):
         if not self.affine:
             self.norm = blocks.BatchNorm(self.channels)
 
-    def call(self, x, training=False):
-        x = self.pool(x)
-        return x if self.affine else self.norm(x, training=training)
-
 
 class MaxPool(Pool):
     """3x3 max pooling."""
 
-    def pool(self, x):
+    def features(self, x, training=False):
         return layout.max_pool(x, self.stride)
 
 
 class AveragePool(Pool):
     """3x3 average pooling that does not count the padding."""
 
-    def pool(self, x):
+    def features(self, x, training=False):
         return layout.average_pool(x, self.stride)
 
 
@@ -157,9 +162,10 @@ class SkipConnect(Operation):
             self.reduce = blocks.FactorizedReduce(
                 self.channels, self.channels, self.affine
             )
+            self.norm = self.reduce.norm
 
-    def call(self, x, training=False):
-        return x if self.stride == 1 else self.reduce(x, training=training)
+    def features(self, x, training=False):
+        return x if self.stride == 1 else self.reduce.features(x)
 
 
 class Convolution(Operation):
@@ -174,11 +180,11 @@ class Convolution(Operation):
         ]
         self.norm = blocks.BatchNorm(self.channels, self.affine)
 
-    def call(self, x, training=False):
+    def features(self, x, training=False):
         x = tf.nn.relu(x)
         for kernel, strides in zip(self.kernels, self._strides(), strict=True):
             x = layout.convolution(x, tf.convert_to_tensor(kernel), strides)
-        return self.norm(x, training=training)
+        return x
 
     def _strides(self):
         """A pair of one-sided kernels strides along its long side."""
@@ -215,6 +221,33 @@ class Conv1x7x7x1(Convolution):
     """1x7 then 7x1 convolution."""
 
     kernel_sizes = ((1, 7), (7, 1))
+
+
+def run_together(operations, x, training=False):
+    """Runs several operations on one node: the same as one after another.
+
+    The batch norms at their ends are one: see `blocks.normalise`.
+
+    Args:
+        operations: Sequence of `Operation` without scale and offset, alike in
+            channels and stride.
+        x: float [B / F, H, W, F * C].
+        training: As for a layer.
+
+    Returns:
+        List of float [B / F, H / stride, W / stride, F * C].
+    """
+    features = [o.features(x, training) for o in operations]
+    normed = [i for i, o in enumerate(operations) if o.norm is not None]
+    if normed:
+        results = blocks.normalise(
+            [operations[i].norm for i in normed],
+            [features[i] for i in normed],
+            training,
+        )
+        for i, result in zip(normed, tf.unstack(results), strict=True):
+            features[i] = result
+    return features
 
 
 # "none" has no layer: it is the lack of a connection.

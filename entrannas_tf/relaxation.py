@@ -13,6 +13,10 @@ _TARGETS = tuple(
     target - search_space.NUM_INPUT_NODES for _, target in search_space.EDGES
 )
 
+# The largest float32 below 1. The paper counts on t < 1 for a connection to
+# survive in each node, but sigmoid rounds to 1 from beta = 17 on.
+_LARGEST_THRESHOLD = 1 - 2.0**-24
+
 
 def softmax(alpha, temperature):
     """Softmax over the primitives of each edge (Eq. 5; at 1, Eq. 2).
@@ -42,8 +46,8 @@ def normalise_connections(p):
 
 
 def thresholds(beta):
-    """Returns t = sigmoid(beta), the threshold of each node, float32 [M]."""
-    return tf.sigmoid(beta)
+    """Returns t = sigmoid(beta) < 1, each node's threshold, float32 [M]."""
+    return tf.minimum(tf.sigmoid(beta), _LARGEST_THRESHOLD)
 
 
 def prune(p_hat, t):

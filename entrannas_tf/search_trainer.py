@@ -36,7 +36,8 @@ class SearchTrainer(keras.Model):
         self.architecture_optimizer = architecture_optimizer
         self.weight_optimizer = weight_optimizer
         self.threshold_penalty = threshold_penalty
-        self.vectors = [unit.vector for unit in supernet.units]
+        self.units = supernet.units
+        self.vectors = [unit.vector for unit in self.units]
         architecture_optimizer.build(architecture.trainable_variables)
         weight_optimizer.build(self.vectors)
         self.search_metrics = {
@@ -79,28 +80,34 @@ class SearchTrainer(keras.Model):
 
     def update_architecture(self, images, labels):
         """Takes a step on alpha and beta; no gradient is made for weights."""
-        coefficients = self.coefficients()
-        self.genotype = self.derive(coefficients)
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(coefficients)
-            logits, _, _ = self.supernet.forward(
-                images, coefficients, self.genotype, "architecture"
-            )
-            loss = self._measure("validation_", labels, logits)
-        self._step_architecture(tape.gradient(loss, coefficients))
+        coefficients = self.split_coefficients()
+        self.genotype = self.derive()
+        run = self.supernet.forward(
+            images, coefficients, self.genotype, "architecture"
+        )
+        logits_gradient = self._measure("validation_", labels, run.logits)
+        sources = tf.nest.flatten(coefficients)
+        gradients = run.gradients(logits_gradient, sources)
+        self._step_architecture(
+            tf.nest.pack_sequence_as(coefficients, gradients)
+        )
 
     def update_weights(self, images, labels):
         """Takes a step on the weights that the current derivation uses."""
-        coefficients = self.coefficients()
-        self.genotype = self.derive(coefficients)
-        with tf.GradientTape() as tape:
-            logits, statistics, masks = self.supernet.forward(
-                images, coefficients, self.genotype, "weights"
-            )
-            loss = self._measure("", labels, logits)
-        gradients = tape.gradient(loss, [v.value for v in self.vectors])
+        coefficients = self.split_coefficients()
+        self.genotype = self.derive()
+        run = self.supernet.forward(
+            images, coefficients, self.genotype, "weights"
+        )
+        logits_gradient = self._measure("", labels, run.logits)
+        gradients, masks = run.weight_gradients(logits_gradient, self.units)
         self._step_weights(gradients, masks)
-        self.supernet.move_statistics(statistics)
+        run.move_statistics(self.units)
+
+    @tf.function(autograph=False, jit_compile=False)
+    def split_coefficients(self):
+        """Returns the coefficients as `Supernet.forward` takes them."""
+        return self.supernet.split(self.architecture.coefficients())
 
     @tf.function(autograph=False, jit_compile=False)
     def coefficients(self):
@@ -117,22 +124,27 @@ class SearchTrainer(keras.Model):
 
     @tf.function(autograph=False, jit_compile=False)
     def _measure(self, half, labels, logits):
-        """Returns the loss, float32 scalar, and adds to the metrics."""
+        """Adds to the metrics; returns the loss's gradient to the logits."""
         loss = objective.cross_entropy(labels, logits)
         hits = tf.equal(tf.argmax(logits, -1, labels.dtype), labels)
         self.search_metrics[f"{half}loss"].update_state(loss)
         self.search_metrics[f"{half}accuracy"].update_state(hits)
-        return loss
+        return tf.gradients(loss, logits)[0]
 
     @tf.function(autograph=False, jit_compile=False)
     def _step_architecture(self, coefficient_gradients):
         """Goes on from the coefficients' gradients to alpha's and beta's."""
         variables = self.architecture.trainable_variables
         with tf.GradientTape() as tape:
-            loss = sum(
-                tf.reduce_sum(c * coefficient_gradients[kind])
-                for kind, c in self.architecture.coefficients().items()
+            coefficients = self.supernet.split(
+                self.architecture.coefficients()
             )
+            pairs = zip(
+                tf.nest.flatten(coefficients),
+                tf.nest.flatten(coefficient_gradients),
+                strict=True,
+            )
+            loss = tf.add_n([tf.reduce_sum(c * g) for c, g in pairs])
             for t in self.architecture.thresholds().values():
                 loss += self.threshold_penalty * objective.threshold_penalty(t)
         gradients = tape.gradient(loss, [v.value for v in variables])

@@ -87,12 +87,15 @@ class Supernet(keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         self.cache = graphs.GraphCache(max_graphs)
+        self.primitives = tuple(primitives)
         engines = engine_places(num_cells, engine_cells)
         reductions = reduction_places(num_cells)
         channels = init_channels
         stem_channels = _STEM_MULTIPLIER * channels
-        self.stem = self._packed(
-            blocks.CifarStem(image_channels, stem_channels, max_fold), "stem"
+        self.stem = graphs.PackedLayer(
+            blocks.CifarStem(image_channels, stem_channels, max_fold),
+            self.cache,
+            name="stem",
         )
         self.cells = []
         before, last = stem_channels, stem_channels
@@ -109,81 +112,160 @@ class Supernet(keras.layers.Layer):
                 feature_sharing=feature_sharing,
                 bottleneck=bottleneck,
             )
-            self.cells.append(self._packed(cell, f"cell_{place}"))
+            self.cells.append(PackedCell(cell, self.cache, f"cell_{place}"))
             before, last = last, search_space.NUM_INTERMEDIATE_NODES * channels
-        self.head = self._packed(blocks.Head(last, num_classes), "head")
+        self.head = graphs.PackedLayer(
+            blocks.Head(last, num_classes), self.cache, name="head"
+        )
         self.built = True
-
-    def _packed(self, layer, name):
-        return graphs.PackedLayer(layer, self.cache, name=name)
 
     @property
     def units(self):
-        """The packed layers in order: stem, cells, head."""
-        return [self.stem, *self.cells, self.head]
+        """The packed layers in order: stem, nodes of the cells, head."""
+        nodes = [node for cell in self.cells for node in cell.nodes]
+        return [self.stem, *nodes, self.head]
 
     def call(self, images, coefficients, genotype, training=False):
+        if coefficients is not None:
+            coefficients = self.split(coefficients)
         goal = "weights" if training else None
-        logits, statistics, _ = self.forward(
-            images, coefficients, genotype, goal
-        )
+        run = self.forward(images, coefficients, genotype, goal)
         if training:
-            self.move_statistics(statistics)
-        return logits
+            run.move_statistics(self.units)
+        return run.logits
+
+    def split(self, coefficients):
+        """Returns coefficients as `forward` takes them, see `cells`."""
+        return {
+            kind: cells.split_coefficients(matrix, self.primitives)
+            for kind, matrix in coefficients.items()
+        }
 
     def forward(self, images, coefficients, genotype, goal):
         """Runs the units one after another, each through its graph.
 
         Args:
             images: float32 [B, H, W, image_channels].
-            coefficients: dict by kind of cell of float32 [E, K], or None to
-                run every cell through derived connections only.
+            coefficients: dict by kind of cell of what `split` returns, or
+                None to run every cell through derived connections only.
             genotype: `Genotype` that Transit-cells run.
-            goal: "weights" or "architecture", where the gradient shall flow
+            goal: "weights" or "architecture", what shall get a gradient
                 (batch norms then use the batch's statistics), or None.
 
         Returns:
-            Logits, float32 [B, num_classes]; and for each of `units` its new
-            statistics, float32 [m], and which weights it used, bool [n].
+            A `ForwardPass`.
         """
-        stem_mode, *cell_modes, head_mode = self._modes(goal)
-        x, *stem = self.stem.run(stem_mode, (images,))
-        before, rest = x, [stem]
-        for unit, mode in zip(self.cells, cell_modes, strict=True):
-            kind = "reduction" if unit.layer.reduction else "normal"
-            if coefficients is not None and _is_engine(unit):
-                y, *new = unit.run(mode, (before, x), coefficients[kind])
+        run = ForwardPass(goal)
+        x = run.call(self.stem, (images,))[0]
+        before = x
+        for cell in self.cells:
+            kind = "reduction" if cell.layer.reduction else "normal"
+
+            def call(node, tensors, chosen=(), weighted=False, cell=cell):
+                unit = cell.nodes[node]
+                return run.call(unit, tensors, chosen, weighted)
+
+            if coefficients is not None and cell.is_engine:
+                y = cell.layer.weighted((before, x), coefficients[kind], call)
             else:
-                cell = getattr(genotype, kind)
-                y, *new = unit.run(mode, (before, x), cell=cell)
-            before, x = x, y
-            rest.append(new)
-        logits, *head = self.head.run(head_mode, (x,))
-        statistics, masks = zip(*rest, head, strict=True)
-        return logits, statistics, masks
-
-    def move_statistics(self, statistics):
-        """Assigns what `forward` returned to the units' statistics."""
-        for unit, new in zip(self.units, statistics, strict=True):
-            unit.statistics.assign(new)
-
-    def _modes(self, goal):
-        if goal is None:
-            return [graphs.Mode()] * len(self.units)
-        if goal == "weights":
-            mode = graphs.Mode(training=True, weights=True, inputs=True)
-            return [mode] * len(self.units)
-        modes, upstream = [], True  # of the first Engine-cell
-        for unit in self.units:
-            engine = _is_engine(unit)
-            modes.append(
-                graphs.Mode(
-                    training=True, inputs=not upstream, coefficients=engine
+                y = cell.layer.derived(
+                    (before, x), getattr(genotype, kind), call
                 )
-            )
-            upstream = upstream and not engine
-        return modes
+            before, x = x, y
+        run.logits = run.call(self.head, (x,))[0]
+        return run
 
 
-def _is_engine(unit):
-    return isinstance(unit.layer, cells.EngineCell)
+class PackedCell(keras.layers.Layer):
+    """A cell whose nodes are packed.
+
+    Args:
+        layer: `cells.EngineCell` or `cells.TransitCell`.
+        cache: `graphs.GraphCache`.
+        name: Name of the cell.
+    """
+
+    def __init__(self, layer, cache, name):
+        super().__init__(name=name)
+        self._hidden = (lambda: layer,)  # not tracked: the nodes are packed
+        self.is_engine = isinstance(layer, cells.EngineCell)
+        self.nodes = [
+            graphs.PackedLayer(node, cache, name=f"node_{number}")
+            for number, node in enumerate(layer.nodes)
+        ]
+        self.built = True
+
+    @property
+    def layer(self):
+        return self._hidden[0]()
+
+
+class ForwardPass:
+    """One run of the super-net, and what it takes to run it backwards.
+
+    Args:
+        goal: As in `Supernet.forward`.
+
+    Attributes:
+        logits: float32 [B, num_classes].
+    """
+
+    def __init__(self, goal):
+        self.logits = None
+        self._goal = goal
+        self._tape = graphs.Tape()
+        self._used = {}  # by id of the unit: vector, new statistics, mask
+
+    def call(self, unit, tensors, chosen=None, weighted=False):
+        """Calls a unit through its graph; returns the list of its outputs."""
+        mode = graphs.Mode(
+            training=self._goal is not None,
+            weights=self._goal == "weights",
+            inputs=self._tape.knows(tensors),
+            coefficients=weighted and self._goal == "architecture",
+        )
+        arguments = {}
+        if chosen is not None:
+            arguments = {"chosen": chosen, "weighted": weighted}
+        graph = unit.graph(tensors, arguments, mode)
+        vector = tf.convert_to_tensor(unit.vector)
+        statistics = tf.convert_to_tensor(unit.statistics)
+        outputs, extras = self._tape.call(
+            graph, (vector, statistics, *tensors)
+        )
+        if mode.weights:
+            self._used[id(unit)] = vector, extras, unit.mask(chosen)
+        return outputs
+
+    def gradients(self, logits_gradient, sources):
+        """Returns the gradients with respect to coefficients, see `split`."""
+        return self._tape.gradient(self.logits, logits_gradient, sources)
+
+    def weight_gradients(self, logits_gradient, units):
+        """Returns each unit's gradient and mask.
+
+        Args:
+            logits_gradient: float32 [B, num_classes].
+            units: Sequence of `graphs.PackedLayer`.
+
+        Returns:
+            Two lists, one entry a unit: float32 [n], and bool [n], which
+            weights were used. Both are all zeros for a unit that did not run.
+        """
+        vectors, masks = [], []
+        for unit in units:
+            if id(unit) in self._used:
+                vector, _, mask = self._used[id(unit)]
+            else:
+                vector = tf.convert_to_tensor(unit.vector)
+                mask = tf.zeros(vector.shape, tf.bool)
+            vectors.append(vector)
+            masks.append(mask)
+        return self.gradients(logits_gradient, vectors), masks
+
+    def move_statistics(self, units):
+        """Assigns the moving statistics of the batch norms that ran."""
+        for unit in units:
+            _, extras, _ = self._used.get(id(unit), (None, (), None))
+            for new in extras:
+                unit.statistics.assign(new)

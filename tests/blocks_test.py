@@ -1,0 +1,163 @@
+"""What is special to one of the shared layers; the exam is conformance_test."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from entrannas_tf import blocks, layout
+from tests import slow_layout
+
+FOLDS = pytest.mark.parametrize("fold", [1, 2, 4])
+
+
+def random(*shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape)
+
+
+def make_norm(channels, affine):
+    """Returns a float64 batch norm with values away from the initial ones."""
+    norm = blocks.BatchNorm(channels, affine, dtype="float64")
+    rng = np.random.default_rng(1)
+    for variable in norm.weights:
+        variable.assign(rng.uniform(0.5, 1.5, channels))
+    return norm
+
+
+@FOLDS
+@pytest.mark.parametrize("affine", [False, True])
+def test_batch_norm_in_training_uses_the_batch(affine, fold):
+    images = 3 * random(4, 5, 3, 2) + 1
+    norm = make_norm(2, affine)
+    y = norm(layout.fold(tf.constant(images), fold), training=True)
+    axes = (0, 1, 2)
+    expected = slow_layout.batch_norm(
+        images,
+        images.mean(axes),
+        images.var(axes),
+        *((norm.scale.numpy(), norm.offset.numpy()) if affine else ()),
+    )
+    np.testing.assert_allclose(layout.unfold(y, 2), expected, atol=1e-10)
+
+
+@FOLDS
+@pytest.mark.parametrize("affine", [False, True])
+def test_batch_norm_in_evaluation_uses_the_moving_statistics(affine, fold):
+    images = random(4, 5, 3, 2)
+    norm = make_norm(2, affine)
+    y = norm(layout.fold(tf.constant(images), fold), training=False)
+    expected = slow_layout.batch_norm(
+        images,
+        norm.moving_mean.numpy(),
+        norm.moving_variance.numpy(),
+        *((norm.scale.numpy(), norm.offset.numpy()) if affine else ()),
+    )
+    np.testing.assert_allclose(layout.unfold(y, 2), expected, atol=1e-10)
+
+
+@FOLDS
+def test_batch_norm_moves_its_statistics_by_a_tenth(fold):
+    images = 3 * random(16, 8, 8, 2) + 1
+    norm = make_norm(2, affine=False)
+    mean, variance = norm.moving_mean.numpy(), norm.moving_variance.numpy()
+    norm(layout.fold(tf.constant(images), fold), training=True)
+    axes = (0, 1, 2)
+    np.testing.assert_allclose(
+        norm.moving_mean, 0.9 * mean + 0.1 * images.mean(axes), rtol=1e-6
+    )
+    # Biased or not differs by one in 1,024 here.
+    np.testing.assert_allclose(
+        norm.moving_variance, 0.9 * variance + 0.1 * images.var(axes), rtol=2e-3
+    )
+
+
+@FOLDS
+@pytest.mark.parametrize("affine", [False, True])
+def test_batch_norm_gradient_check(affine, fold):
+    """Its gradient is written out by hand."""
+    norm = make_norm(2, affine)
+    mix = tf.constant(random(4, 1, 2, 2, seed=2))
+
+    @tf.function
+    def loss(images):
+        y = norm(layout.fold(images, fold), training=True)
+        return tf.reduce_sum(layout.unfold(y, 2) * mix)
+
+    images = tf.constant(random(4, 1, 2, 2))
+    theoretical, numerical = tf.test.compute_gradient(
+        loss, [images], delta=1e-5
+    )
+    assert np.abs(numerical[0]).max() > 0.1
+    np.testing.assert_allclose(theoretical[0], numerical[0], atol=1e-7)
+
+
+def test_batch_norm_learns_scale_and_offset():
+    norm = make_norm(2, affine=True)
+    images, mix = random(4, 2, 3, 2), random(4, 2, 3, 2, seed=2)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(norm(tf.constant(images), training=True) * mix)
+    scale, offset = tape.gradient(loss, [norm.scale, norm.offset])
+    np.testing.assert_allclose(offset, mix.sum((0, 1, 2)), atol=1e-10)
+    standardised = slow_layout.batch_norm(
+        images, images.mean((0, 1, 2)), images.var((0, 1, 2))
+    )
+    expected = (standardised * mix).sum((0, 1, 2))
+    np.testing.assert_allclose(scale, expected, atol=1e-10)
+
+
+def test_batch_norm_of_a_constant_is_zero():
+    norm = blocks.BatchNorm(2)
+    y = norm(tf.fill([4, 3, 3, 2], 0.3), training=True)
+    np.testing.assert_allclose(y, np.zeros((4, 3, 3, 2)), atol=1e-3)
+
+
+def test_uniform_is_pytorchs():
+    values = blocks.uniform(25)((100, 100)).numpy()
+    assert np.abs(values).max() <= 0.2
+    assert np.abs(values).max() > 0.199
+    assert abs(values.mean()) < 0.005
+
+
+@FOLDS
+def test_factorized_reduce_sees_both_diagonals(fold):
+    layer = blocks.FactorizedReduce(2, 4)
+    images = tf.constant(np.abs(random(4, 6, 6, 2)).astype("float32"))
+    with tf.GradientTape() as tape:
+        tape.watch(images)
+        y = layout.unfold(layer(layout.fold(images, fold)), 4)
+        loss = tf.reduce_sum(y * random(*y.shape, seed=2))
+    assert y.shape == (4, 3, 3, 4)
+    # DARTS's too looks at two of each four pixels.
+    row, column = np.indices((6, 6)) % 2
+    np.testing.assert_array_equal(
+        (tape.gradient(loss, images).numpy() != 0).all(axis=(0, 3)),
+        row == column,
+    )
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_stem_against_numpy_and_folds(training):
+    keras.utils.set_random_seed(0)
+    images = random(4, 5, 6, 3).astype("float32")
+    plain = blocks.CifarStem(3, 8, max_fold=1)
+    folding = blocks.CifarStem(3, 8)
+    folding.set_weights(plain.get_weights())
+    y = plain(tf.constant(images), training=training)
+    convolved = slow_layout.convolution(images, plain.kernel.numpy())
+    statistics = 0.0, 1.0
+    if training:
+        statistics = convolved.mean((0, 1, 2)), convolved.var((0, 1, 2))
+    expected = slow_layout.batch_norm(convolved, *statistics)
+    np.testing.assert_allclose(y, expected, atol=1e-5)
+    folded = folding(tf.constant(images), training=training)
+    assert folded.shape == (1, 5, 6, 32)
+    np.testing.assert_allclose(layout.unfold(folded, 8), y, atol=1e-5)
+
+
+@FOLDS
+def test_head_against_numpy(fold):
+    images = random(4, 5, 6, 3).astype("float32")
+    head = blocks.Head(3, 10)
+    logits = head(layout.fold(tf.constant(images), fold))
+    expected = images.mean((1, 2)) @ head.kernel.numpy() + head.bias.numpy()
+    np.testing.assert_allclose(logits, expected, atol=1e-6)
