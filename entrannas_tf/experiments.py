@@ -221,7 +221,7 @@ def _make_loop(config, workdir, data, trainer, start):
             callbacks.WarnOfSkips(num_epochs),
             callbacks.WriteMetrics(workdir),
             callbacks.WriteGenotypes(workdir),
-            tensorboard_writer.WriteTensorBoard(workdir),
+            tensorboard_writer.WriteTensorBoard(workdir, num_epochs),
         ],
         num_epochs=num_epochs,
         num_steps=num_steps,

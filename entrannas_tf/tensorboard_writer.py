@@ -1,6 +1,7 @@
 """The course of a search for TensorBoard."""
 
 import os
+import time
 
 import tensorflow as tf
 
@@ -29,16 +30,22 @@ _SCALARS_BY_KIND = (
 class WriteTensorBoard(callbacks.Callback):
     """Writes curves each epoch, and pictures where networks are evaluated.
 
+    Pictures take a second or two: but for the last epoch's they are left out
+    where they would take more than a twentieth of the time.
+
     Args:
         workdir: Directory of the search.
+        num_epochs: Number of epochs of the search.
 
     Raises:
         OSError: If the files cannot be written.
     """
 
-    def __init__(self, workdir):
+    def __init__(self, workdir, num_epochs):
         self._path = os.path.join(workdir, _DIRECTORY)
+        self._num_epochs = num_epochs
         self._writer = None
+        self._next_pictures = time.monotonic()
 
     def on_epoch_end(self, report):
         try:
@@ -46,12 +53,19 @@ class WriteTensorBoard(callbacks.Callback):
                 self._writer = tf.summary.create_file_writer(self._path)
             with self._writer.as_default(step=report.record["epoch"]):
                 _write_scalars(report.record)
-                if report.evaluated:
+                if report.evaluated and self._has_time(report):
+                    start = time.monotonic()
                     _write_pictures(report)
+                    end = time.monotonic()
+                    self._next_pictures = end + 20 * (end - start)
             self._writer.flush()
         except tf.errors.OpError as error:
             reason = error.message.splitlines()[0]
             raise OSError(f"{self._path} cannot be written: {reason}") from None
+
+    def _has_time(self, report):
+        is_last = report.record["epoch"] == self._num_epochs
+        return is_last or time.monotonic() >= self._next_pictures
 
 
 def _write_scalars(record):

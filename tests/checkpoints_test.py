@@ -24,6 +24,11 @@ def values(variables):
     return {name: v.numpy().tolist() for name, v in variables.items()}
 
 
+def full_disk(path, data):
+    with open("/dev/full", "wb", buffering=0) as file:
+        file.write(data)
+
+
 def name(step):
     return f"step_{step:08d}.checkpoint"
 
@@ -91,7 +96,7 @@ def test_what_is_not_finite_replaces_nothing(tmp_path, bad):
     save(tmp_path, 1, 1)
     variables = make_variables(2)
     variables["weights/0"].assign(np.full((3, 2), bad))
-    with pytest.raises(FloatingPointError, match="After step 2 .* weights/0"):
+    with pytest.raises(FloatingPointError, match=r"After step 2 .* weights/0"):
         checkpoints.save(tmp_path, 2, variables, {}, 2)
     assert os.listdir(tmp_path) == [name(1)]
 
@@ -114,9 +119,7 @@ def test_another_network_is_refused(tmp_path):
 
 def test_a_full_disk_leaves_the_last_one(tmp_path, monkeypatch):
     save(tmp_path, 1, 1)
-    monkeypatch.setattr(
-        files, "write_bytes", lambda *_: open("/dev/full", "wb", 0).write(b"x")
-    )
+    monkeypatch.setattr(files, "write_bytes", full_disk)
     with pytest.raises(OSError, match="No space left"):
         save(tmp_path, 2, 2, keep=1)
     assert os.listdir(tmp_path) == [name(1)]

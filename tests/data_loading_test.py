@@ -62,7 +62,7 @@ def test_some_of_a_folder_are_of_all_classes(tmp_path):
 def test_classes_without_images_are_named(tmp_path):
     root = make_folder(tmp_path, {"train": {"a": 1, "b": 4, "c": 4}})
     train, val, _ = loading.load("folder", directory=root)
-    with pytest.raises(ValueError, match="1 of 3 classes .* 4 images used: c"):
+    with pytest.raises(ValueError, match=r"1 of 3 classes .* 4 images used: c"):
         loading.halve(train, val, np.arange(4), 0.5, 0)
     with pytest.raises(ValueError, match=r"Class a has 1 example\(s\)"):
         loading.halve(train, val, np.arange(9), 0.5, 0)

@@ -191,9 +191,7 @@ def test_weights_that_are_not_finite_are_not_saved(tmp_path):
     trainer = toy_trainer.ToyTrainer()
     with pytest.raises(FloatingPointError) as caught:
         make_loop(tmp_path, trainer, [Breaking()]).run()
-    assert "unit_0/0 holds values that are not finite" in str(
-        caught.value
-    )
+    assert "unit_0/0 holds values that are not finite" in str(caught.value)
     assert len(list((tmp_path / "checkpoints").iterdir())) == 1
 
 

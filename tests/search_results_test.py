@@ -7,8 +7,13 @@ from PIL import Image
 
 from configs import digits
 from entrannas_tf import config as config_lib
-from entrannas_tf import derivation, files, genotypes, search_results
-from entrannas_tf import search_space
+from entrannas_tf import (
+    derivation,
+    files,
+    genotypes,
+    search_results,
+    search_space,
+)
 
 CONFIG = config_lib.from_config_dict(digits.get_config())
 NAMES = search_space.primitives("standard", with_none=True)

@@ -21,7 +21,7 @@ def make_report(epoch, evaluated):
 
 
 def test_curves_and_pictures(tmp_path):
-    write = tensorboard_writer.WriteTensorBoard(tmp_path)
+    write = tensorboard_writer.WriteTensorBoard(tmp_path, 2)
     reports = [make_report(1, False), make_report(2, True)]
     for report in reports:
         write.on_epoch_end(report)
@@ -53,6 +53,6 @@ def test_curves_and_pictures(tmp_path):
 
 def test_what_cannot_be_written_is_said_in_one_line(tmp_path):
     (tmp_path / "tensorboard").write_text("A file.")
-    write = tensorboard_writer.WriteTensorBoard(tmp_path)
-    with pytest.raises(OSError, match="tensorboard cannot be written: .+"):
+    write = tensorboard_writer.WriteTensorBoard(tmp_path, 2)
+    with pytest.raises(OSError, match=r"tensorboard cannot be written: .+"):
         write.on_epoch_end(make_report(1, False))

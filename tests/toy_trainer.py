@@ -25,9 +25,7 @@ class ToyTrainer:
         cache = types.SimpleNamespace(num_built=0, build_seconds=0.0)
         self.supernet = types.SimpleNamespace(units=[unit], cache=cache)
         self.architecture_optimizer = optimizers.CoupledAdam()
-        self.architecture_optimizer.build(
-            self.architecture.trainable_variables
-        )
+        self.architecture_optimizer.build(self.architecture.trainable_variables)
         self.weight_optimizer = optimizers.MaskedSGD()
         self.weight_optimizer.build(unit.trainable_variables)
         self.metrics = [

@@ -1,0 +1,235 @@
+"""Whole searches at toy size on other data, and those that fail."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from entrannas_tf import checkpoints, experiments, files, genotypes
+from entrannas_tf.data import folder
+from tests import toy_config
+
+
+def make_config():
+    """Returns the configuration of a search of two steps."""
+    config = toy_config.get_config()
+    config.deterministic = False
+    config.search.epochs = 1
+    config.data.num_examples = 64
+    return config
+
+
+def search(config, workdir):
+    """Runs a search; returns its genotype and its only record."""
+    genotype = experiments.search(config, workdir)
+    (record,) = files.read_json_lines(workdir / "metrics.jsonl")
+    return genotype, record
+
+
+def test_dst(tmp_path):
+    config = make_config()
+    config.network.sparse = True
+    config.search.threshold_penalty = 0.5
+    config.search.architecture_learning_rate = 0.05
+    genotype, record = search(config, tmp_path)
+    assert record["num_connections"] == {
+        "normal": genotypes.num_connections(genotype.normal),
+        "reduction": genotypes.num_connections(genotype.reduction),
+    }
+    for kind in ("normal", "reduction"):
+        assert 4 <= record["num_connections"][kind] <= 14 * 7
+        assert len(record["thresholds"][kind]) == 4
+        # Adam's first steps are as long as the rate says; lambda pushes up.
+        assert min(record["thresholds"][kind]) > 0.5
+    values = json.loads((tmp_path / "genotypes/epoch_001.json").read_text())
+    num_active = np.count_nonzero(values["coefficients"]["normal"])
+    assert num_active == record["num_connections"]["normal"]
+
+
+def test_cifar10(tmp_path, shared_data):
+    config = make_config()
+    config.data.name = "cifar10"
+    config.data.data_dir = str(shared_data / "tfds")
+    config.data.num_examples = 80
+    config.data.flip = True
+    genotype, record = search(config, tmp_path)
+    assert genotypes.num_connections(genotype.normal) == 8
+    assert 0 < record["loss"] < 10
+
+
+def test_imagenette(tmp_path, shared_data):
+    """Photographs in a folder whose val/ trains the architecture."""
+    root = tmp_path / "images"
+    root.mkdir()
+    for split in ("train", "val"):
+        for name in sorted(os.listdir(shared_data / "imagenette" / split))[:2]:
+            (root / split / name).mkdir(parents=True)
+            source = shared_data / "imagenette" / split / name
+            for image in sorted(os.listdir(source))[:16]:
+                (root / split / name / image).symlink_to(source / image)
+    config = make_config()
+    config.data.name = "folder"
+    config.data.dir = str(root)
+    config.data.image_size = 16
+    _, record = search(config, tmp_path / "run")
+    assert record["timing"]["images_per_second"] > 0
+    assert (record["child_accuracy"] * 32) % 1 == pytest.approx(0)
+
+
+def test_a_nan_stops_the_search(tmp_path):
+    config = make_config()
+    config.search.weight_learning_rate = 1e30
+    config.search.checkpoint_every_steps = 1
+    with pytest.raises(
+        FloatingPointError, match=r"in epoch 1, step 2\."
+    ) as info:
+        search(config, tmp_path)
+    assert f"stays in {tmp_path / 'checkpoints'}" in str(info.value)
+    assert "\n" not in str(info.value)
+    assert os.listdir(tmp_path / "checkpoints") == ["step_00000001.checkpoint"]
+
+
+def images(root, counts, size=(8, 8)):
+    for name, count in counts.items():
+        (root / "train" / name).mkdir(parents=True)
+        for number in range(count):
+            path = root / "train" / name / f"{number}.png"
+            Image.new("RGB", size, (number, 0, 0)).save(path)
+
+
+def folder_config(root):
+    config = make_config()
+    config.data.name = "folder"
+    config.data.dir = str(root)
+    config.data.num_examples = 0
+    config.search.batch_size = 2
+    return config
+
+
+def no_cifar10(root):
+    config = make_config()
+    config.data.name = "cifar10"
+    config.data.data_dir = str(root / "nowhere")
+    return config
+
+
+def no_folder(root):
+    return folder_config(root / "nowhere")
+
+
+def empty_folder(root):
+    return folder_config(root)
+
+
+def broken_image(root):
+    images(root, {"cat": 4, "dog": 4})
+    (root / "train" / "dog" / "2.png").write_bytes(b"\x89PNG")
+    return folder_config(root)
+
+
+def lonely_image(root):
+    images(root, {"cat": 4, "dog": 1})
+    return folder_config(root)
+
+
+def small_images(root):
+    images(root, {"cat": 4, "dog": 4}, (3, 8))
+    return folder_config(root)
+
+
+def large_batch(root):
+    config = make_config()
+    config.search.batch_size = 1000
+    return config
+
+
+def odd_channels(root):
+    config = make_config()
+    config.network.init_channels = 6
+    return config
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (no_cifar10, "CIFAR-10 is not prepared"),
+        (no_folder, "There is no folder .*nowhere"),
+        (empty_folder, "has no folder train/; found nothing in it"),
+        (broken_image, "1 image.* cannot be decoded: .*dog/2.png"),
+        (lonely_image, r"Class dog has 1 example\(s\)"),
+        (small_images, "3x8 pixels, too small for 2 reductions"),
+        (large_batch, "A batch of 1000 is larger than a half: "),
+        (odd_channels, "init_channels is 6; expected a multiple of"),
+    ],
+)
+def test_bad_input_leaves_nothing(tmp_path, make, message):
+    (tmp_path / "data").mkdir()
+    config = make(tmp_path / "data")
+    with pytest.raises(ValueError, match=message) as caught:
+        experiments.search(config, tmp_path / "run")
+    assert "\n" not in str(caught.value)
+    assert os.listdir(tmp_path) == ["data"]
+
+
+def test_an_unwritable_workdir(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(PermissionError, match="cannot be written"):
+        experiments.search(make_config(), tmp_path / "run")
+    assert os.listdir(tmp_path) == []
+
+
+def full_disk(path, data):
+    with open("/dev/full", "wb", buffering=0) as file:
+        file.write(data)
+
+
+def test_a_full_disk_leaves_no_workdir(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "write_bytes", full_disk)
+    with pytest.raises(OSError, match="No space left on device"):
+        experiments.search(make_config(), tmp_path / "run")
+    assert os.listdir(tmp_path) == []
+
+
+def test_an_image_that_breaks_in_mid_search_is_named(tmp_path):
+    images(tmp_path, {"cat": 2, "dog": 2})
+    train, _ = folder.load(tmp_path, cache_mib=0)
+    (tmp_path / "train" / "dog" / "1.png").write_bytes(b"")
+    batches = tf.data.Dataset.from_tensors([2, 3]).map(train.fetch)
+    with (
+        pytest.raises(
+            ValueError, match=r"^1 image.* be decoded: .*dog/1.png"
+        ) as e,
+        experiments.plain_errors(),
+    ):
+        list(batches)
+    assert "\n" not in str(e.value)
+    assert str(e.value).endswith("Replace or remove them.")
+
+
+def test_too_little_memory_is_said_plainly():
+    with (
+        pytest.raises(ValueError, match="choose a smaller"),
+        experiments.plain_errors(),
+    ):
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when ...")
+
+
+def test_other_errors_pass():
+    with (
+        pytest.raises(tf.errors.InvalidArgumentError, match="A fault of ours"),
+        experiments.plain_errors(),
+    ):
+        raise tf.errors.InvalidArgumentError(None, None, "A fault of ours.")
+
+
+def test_a_search_has_no_other_variables(tmp_path):
+    """Whatever the trainer tracks is in a checkpoint."""
+    config = experiments.config_lib.from_config_dict(make_config())
+    data = experiments._load_data(config)
+    trainer = experiments._make_trainer(config, data.source_w)
+    saved = checkpoints.search_variables(trainer).values()
+    missing = {v.path for v in trainer.variables} - {v.path for v in saved}
+    assert not missing

@@ -1,0 +1,170 @@
+"""Whole searches at toy size, by the launcher, killed and not."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from entrannas_tf import experiments, files, genotypes, search_results
+from tests import toy_config
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+# Searches, and dies at a moment as if by the system's hand.
+KILLED = """
+import os, signal, sys
+from entrannas_tf import experiments, files, search_trainer
+from tests import toy_config
+
+moment, workdir = sys.argv[1:]
+step, replace, seen = search_trainer.SearchTrainer.train_step, os.replace, []
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def train_step(self, data):
+    logs = step(self, data)
+    seen.append("step")
+    if moment == f"step {len(seen)}":
+        die()
+    return logs
+
+def replace_file(source, target):
+    if moment == os.path.basename(target):
+        die()
+    replace(source, target)
+
+search_trainer.SearchTrainer.train_step = train_step
+os.replace = replace_file
+experiments.search(toy_config.get_config(), workdir)
+"""
+
+
+def run(*args):
+    return subprocess.run(
+        [sys.executable, *map(str, args)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+
+
+def launch(workdir):
+    """Runs the launcher as a user does."""
+    done = run(
+        "-m",
+        "launch.search",
+        "--config=tests/toy_config.py",
+        f"--workdir={workdir}",
+    )
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The workdir of a search that nobody interrupted, and what it said."""
+    workdir = tmp_path_factory.mktemp("runs") / "toy"
+    return workdir, launch(workdir)
+
+
+def without_clock(workdir):
+    """Returns all that is to be the same however often one interrupts."""
+    records = files.read_json_lines(workdir / "metrics.jsonl")
+    for record in records:
+        del record["timing"]
+    paths = [workdir / "genotype.json", *(workdir / "genotypes").iterdir()]
+    return records, {path.name: path.read_text() for path in paths}
+
+
+def test_workdir(finished):
+    workdir, _ = finished
+    assert sorted(os.listdir(workdir)) == [
+        "cells",
+        "checkpoints",
+        "config.json",
+        "genotype.json",
+        "genotypes",
+        "metrics.jsonl",
+        "search.gif",
+        "tensorboard",
+    ]
+    assert sorted(os.listdir(workdir / "checkpoints")) == [
+        "step_00000004.checkpoint",
+        "step_00000006.checkpoint",
+    ]
+    values = json.loads((workdir / "genotype.json").read_text())
+    assert values["provenance"]["config_name"] == "toy"
+    assert set(values["provenance"]["metrics"]) >= {
+        "supernet_accuracy",
+        "child_accuracy",
+    }
+    records, _ = without_clock(workdir)
+    assert "child_accuracy" not in records[0]
+    assert 0 <= records[1]["child_accuracy"] <= 1
+    assert records[1]["temperature"] == pytest.approx(0.8)
+
+
+def test_what_is_said(finished):
+    workdir, done = finished
+    told = done.stderr.splitlines()
+    assert told[0].startswith("device   ")
+    assert told[1] == (
+        "data     digits/train, 49 images for the weights and 51 for the "
+        "architecture, 10 classes, 16x16x1"
+    )
+    assert told[2].startswith("network  EnTranNAS, 3 cells, 4 channels at")
+    assert "epoch 1/2" in done.stderr
+    assert "Traceback" not in done.stderr
+    genotype = search_results.read_genotype(workdir)
+    last = done.stdout.splitlines()
+    assert last[0].endswith(genotypes.describe(genotype.normal))
+    assert last[1].endswith(genotypes.describe(genotype.reduction))
+    assert "% as super-net" in last[2]
+    assert last[3].startswith("wall time")
+    assert str(workdir / "genotype.json") in last[4]
+
+
+def test_a_finished_search_is_not_run_again(finished, capsys, monkeypatch):
+    workdir, done = finished
+    before = without_clock(workdir)
+    monkeypatch.setattr(experiments, "_search", None)
+    genotype = experiments.search(toy_config.get_config(), workdir)
+    assert genotype == search_results.read_genotype(workdir)
+    assert capsys.readouterr().out == done.stdout
+    assert without_clock(workdir) == before
+
+
+def test_kill_and_resume(finished, tmp_path):
+    """SIGKILL in an epoch, then while its checkpoint is written."""
+    workdir = tmp_path / "toy"
+    for moment in ("step 3", "step_00000004.checkpoint"):
+        done = run("-c", KILLED, moment, workdir)
+        assert done.returncode == -signal.SIGKILL, done.stderr
+    leftovers = [n for n in os.listdir(workdir / "checkpoints") if "tmp" in n]
+    assert len(leftovers) == 1
+    # And the newest that is whole did not reach the disk.
+    newest = workdir / "checkpoints" / "step_00000003.checkpoint"
+    newest.write_bytes(newest.read_bytes()[:1000])
+    done = launch(workdir)
+    assert f"{newest} is cut short or damaged" in done.stderr
+    assert without_clock(workdir) == without_clock(finished[0])
+    assert sorted(os.listdir(workdir / "checkpoints")) == [
+        "step_00000004.checkpoint",
+        "step_00000006.checkpoint",
+    ]
+
+
+def test_another_configuration_is_refused(finished):
+    workdir, _ = finished
+    config = toy_config.get_config()
+    config.search.epochs = 3
+    with pytest.raises(
+        ValueError, match=r"search\.epochs is 2 there and 3 here"
+    ):
+        experiments.search(config, workdir)
