@@ -32,7 +32,7 @@ def get_config():
             network=config.NetworkConfig(
                 space="standard",
                 sparse=False,
-                num_cells=5,  # Reductions at cells 1 and 3.
+                num_cells=4,  # Reductions at cells 1 and 2.
                 init_channels=8,
                 engine_cells="first",
                 feature_sharing=True,
@@ -47,12 +47,12 @@ def get_config():
                 weight_momentum=0.9,
                 weight_decay=3e-4,
                 gradient_clip_norm=5.0,
-                architecture_learning_rate=0.02,
+                architecture_learning_rate=0.1,
                 architecture_beta_1=0.5,
                 architecture_beta_2=0.999,
                 architecture_weight_decay=1e-3,
                 initial_temperature=1.0,
-                temperature_decay=0.8,  # Each epoch; 0.09 in the last.
+                temperature_decay=0.85,  # Each epoch; 0.17 in the last.
                 checkpoint_every_steps=0,  # At the end of each epoch.
                 checkpoints_to_keep=2,
                 max_graphs=256,

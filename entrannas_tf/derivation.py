@@ -95,7 +95,5 @@ def mean_entropy(coefficients):
 def _edges_by_node():
     return [
         search_space.edges_into(node)
-        for node in range(
-            search_space.NUM_INPUT_NODES, search_space.NUM_NODES
-        )
+        for node in range(search_space.NUM_INPUT_NODES, search_space.NUM_NODES)
     ]

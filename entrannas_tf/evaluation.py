@@ -11,13 +11,14 @@ def accuracies(trainer, source, indices, batch_size):
     """Measures the super-net and the child network on images (table 1).
 
     The child network is the super-net run through derived connections only.
-    Batch norms use their moving statistics.
+    Batch norms use the statistics of the batch: the moving ones belong to the
+    derivations of the steps before, and to Engine-cells that ran as such.
 
     Args:
         trainer: A `search_trainer.SearchTrainer`.
         source: `ImageSource`.
         indices: Integers [N], the images of it to use.
-        batch_size: Images of a batch; the number does not change the result.
+        batch_size: Images of a batch; see batch norms above.
 
     Returns:
         {"supernet_accuracy": ..., "child_accuracy": ...}, from 0 to 1.
@@ -34,15 +35,16 @@ def accuracies(trainer, source, indices, batch_size):
             {kind: c.numpy() for kind, c in coefficients.items()},
             trainer.architecture.primitives,
         )
-    networks = {"supernet_accuracy": coefficients, "child_accuracy": None}
+    networks = {
+        "supernet_accuracy": trainer.supernet.split(coefficients),
+        "child_accuracy": None,
+    }
     hits = dict.fromkeys(networks, 0.0)
     batches = pipeline.evaluation_batches(source, indices, batch_size)
     for images, labels, weights in batches:
         for name, used in networks.items():
-            logits = trainer.supernet(
-                images, coefficients=used, genotype=genotype
-            )
-            hits[name] += float(_num_hits(logits, labels, weights))
+            run = trainer.supernet.forward(images, used, genotype, "outputs")
+            hits[name] += float(_num_hits(run.logits, labels, weights))
     return {name: count / len(indices) for name, count in hits.items()}
 
 

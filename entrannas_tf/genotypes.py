@@ -95,7 +95,7 @@ def num_changed(before, after):
 
 
 def describe(cell):
-    """Returns a cell in one line: `2: skip_connect(0) sep_conv_3x3(1) | ...`."""
+    """Returns a cell in a line: `2: skip_connect(0) sep_conv_3x3(1) | ...`."""
     return " | ".join(
         f"{search_space.NUM_INPUT_NODES + index}: "
         + (" ".join(f"{c.primitive}({c.source})" for c in connections) or "-")

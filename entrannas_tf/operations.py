@@ -7,7 +7,7 @@ layer maps float [B / F, H, W, F * C] to [B / F, H / stride, W / stride, F * C].
 import keras
 import tensorflow as tf
 
-from entrannas_tf import blocks, layout
+from entrannas_tf import blocks, layout, normalization
 
 
 class Operation(keras.layers.Layer):
@@ -77,8 +77,8 @@ class SepConv(Operation):
         self.pointwise = [
             blocks.Conv1x1(self.channels, self.channels) for _ in range(2)
         ]
-        self.inner_norm = blocks.BatchNorm(self.channels, self.affine)
-        self.norm = blocks.BatchNorm(self.channels, self.affine)
+        self.inner_norm = normalization.BatchNorm(self.channels, self.affine)
+        self.norm = normalization.BatchNorm(self.channels, self.affine)
 
     def features(self, x, training=False):
         x = self._round(0, x, self.stride)
@@ -112,7 +112,7 @@ class DilConv(Operation):
             "depthwise", self.kernel_size
         )
         self.pointwise = blocks.Conv1x1(self.channels, self.channels)
-        self.norm = blocks.BatchNorm(self.channels, self.affine)
+        self.norm = normalization.BatchNorm(self.channels, self.affine)
 
     def features(self, x, training=False):
         kernel = tf.convert_to_tensor(self.depthwise)
@@ -137,7 +137,7 @@ class Pool(Operation):
 
     def add_layers(self):
         if not self.affine:
-            self.norm = blocks.BatchNorm(self.channels)
+            self.norm = normalization.BatchNorm(self.channels)
 
 
 class MaxPool(Pool):
@@ -178,7 +178,7 @@ class Convolution(Operation):
             self._add_kernel(f"kernel_{height}x{width}", height, width)
             for height, width in self.kernel_sizes
         ]
-        self.norm = blocks.BatchNorm(self.channels, self.affine)
+        self.norm = normalization.BatchNorm(self.channels, self.affine)
 
     def features(self, x, training=False):
         x = tf.nn.relu(x)
@@ -226,7 +226,7 @@ class Conv1x7x7x1(Convolution):
 def run_together(operations, x, training=False):
     """Runs several operations on one node: the same as one after another.
 
-    The batch norms at their ends are one: see `blocks.normalise`.
+    The batch norms at their ends are one: see `normalization.normalise`.
 
     Args:
         operations: Sequence of `Operation` without scale and offset, alike in
@@ -240,7 +240,7 @@ def run_together(operations, x, training=False):
     features = [o.features(x, training) for o in operations]
     normed = [i for i, o in enumerate(operations) if o.norm is not None]
     if normed:
-        results = blocks.normalise(
+        results = normalization.normalise(
             [operations[i].norm for i in normed],
             [features[i] for i in normed],
             training,

@@ -57,7 +57,10 @@ class MaskedSGD(keras.optimizers.Optimizer):
         for gradient, variable, velocity, mask in zip(
             gradients, variables, self.momentums, masks, strict=True
         ):
-            w, v = tf.convert_to_tensor(variable), tf.convert_to_tensor(velocity)
+            w, v = (
+                tf.convert_to_tensor(variable),
+                tf.convert_to_tensor(velocity),
+            )
             new = self.momentum * v + gradient + self.coupled_decay * w
             velocity.assign(tf.where(mask, new, v))
             variable.assign(tf.where(mask, w - rate * new, w))
@@ -94,9 +97,7 @@ class CoupledAdam(keras.optimizers.Adam):
         weight_decay=1e-3,
         name="coupled_adam",
     ):
-        super().__init__(
-            learning_rate, beta_1, beta_2, epsilon=1e-8, name=name
-        )
+        super().__init__(learning_rate, beta_1, beta_2, epsilon=1e-8, name=name)
         self.coupled_decay = weight_decay
 
     def update_step(self, gradient, variable, learning_rate):

@@ -1,7 +1,6 @@
 """The search step: alpha and beta on one batch, weights on another."""
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from entrannas_tf import objective
@@ -58,7 +57,10 @@ class SearchTrainer(keras.Model):
     def call(self, images, training=False):
         """Returns the super-net's logits, float32 [B, num_classes]."""
         return self.supernet(
-            images, self.coefficients(), self.derive(), training=training
+            images,
+            coefficients=self.coefficients(),
+            genotype=self.derive(),
+            training=training,
         )
 
     def train_step(self, data):
@@ -136,9 +138,7 @@ class SearchTrainer(keras.Model):
         """Goes on from the coefficients' gradients to alpha's and beta's."""
         variables = self.architecture.trainable_variables
         with tf.GradientTape() as tape:
-            coefficients = self.supernet.split(
-                self.architecture.coefficients()
-            )
+            coefficients = self.supernet.split(self.architecture.coefficients())
             pairs = zip(
                 tf.nest.flatten(coefficients),
                 tf.nest.flatten(coefficient_gradients),

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from entrannas_tf import blocks, cells, graphs, search_space
+from entrannas_tf import blocks, cells, graphs, packing, search_space
 
 ENGINE_CELLS = ("first", "last", "half", "all")
 _STEM_MULTIPLIER = 3  # DARTS: the stem has three times the first cell's C
@@ -92,7 +92,7 @@ class Supernet(keras.layers.Layer):
         reductions = reduction_places(num_cells)
         channels = init_channels
         stem_channels = _STEM_MULTIPLIER * channels
-        self.stem = graphs.PackedLayer(
+        self.stem = packing.PackedLayer(
             blocks.CifarStem(image_channels, stem_channels, max_fold),
             self.cache,
             name="stem",
@@ -114,7 +114,7 @@ class Supernet(keras.layers.Layer):
             )
             self.cells.append(PackedCell(cell, self.cache, f"cell_{place}"))
             before, last = last, search_space.NUM_INTERMEDIATE_NODES * channels
-        self.head = graphs.PackedLayer(
+        self.head = packing.PackedLayer(
             blocks.Head(last, num_classes), self.cache, name="head"
         )
         self.built = True
@@ -149,8 +149,9 @@ class Supernet(keras.layers.Layer):
             coefficients: dict by kind of cell of what `split` returns, or
                 None to run every cell through derived connections only.
             genotype: `Genotype` that Transit-cells run.
-            goal: "weights" or "architecture", what shall get a gradient
-                (batch norms then use the batch's statistics), or None.
+            goal: "weights" or "architecture", what shall get a gradient;
+                "outputs" for none. Batch norms use the batch's statistics,
+                with None the moving ones.
 
         Returns:
             A `ForwardPass`.
@@ -190,7 +191,7 @@ class PackedCell(keras.layers.Layer):
         self._hidden = (lambda: layer,)  # not tracked: the nodes are packed
         self.is_engine = isinstance(layer, cells.EngineCell)
         self.nodes = [
-            graphs.PackedLayer(node, cache, name=f"node_{number}")
+            packing.PackedLayer(node, cache, name=f"node_{number}")
             for number, node in enumerate(layer.nodes)
         ]
         self.built = True
@@ -250,7 +251,7 @@ class ForwardPass:
 
         Args:
             logits_gradient: float32 [B, num_classes].
-            units: Sequence of `graphs.PackedLayer`.
+            units: Sequence of `packing.PackedLayer`.
 
         Returns:
             Two lists, one entry a unit: float32 [n], and bool [n], which

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from entrannas_tf import blocks, layout
+from entrannas_tf import blocks, layout, normalization
 from tests import slow_layout
 
 FOLDS = pytest.mark.parametrize("fold", [1, 2, 4])
@@ -17,7 +17,7 @@ def random(*shape, seed=0):
 
 def make_norm(channels, affine):
     """Returns a float64 batch norm with values away from the initial ones."""
-    norm = blocks.BatchNorm(channels, affine, dtype="float64")
+    norm = normalization.BatchNorm(channels, affine, dtype="float64")
     rng = np.random.default_rng(1)
     for variable in norm.weights:
         variable.assign(rng.uniform(0.5, 1.5, channels))
@@ -106,7 +106,7 @@ def test_batch_norm_learns_scale_and_offset():
 
 
 def test_batch_norm_of_a_constant_is_zero():
-    norm = blocks.BatchNorm(2)
+    norm = normalization.BatchNorm(2)
     y = norm(tf.fill([4, 3, 3, 2], 0.3), training=True)
     np.testing.assert_allclose(y, np.zeros((4, 3, 3, 2)), atol=1e-3)
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from entrannas_tf import blocks, layout, operations
+from entrannas_tf import blocks, layout, normalization, operations
 
 
 class Row(NamedTuple):
@@ -44,7 +44,7 @@ def _make_rows():
     for affine in (False, True):
         suffix = "affine" if affine else "plain"
         for layer, *arguments in (
-            (blocks.BatchNorm, 6),
+            (normalization.BatchNorm, 6),
             (blocks.Conv1x1BN, 6, 4),
             (blocks.ReLUConvBN, 6, 4),
             (blocks.FactorizedReduce, 6, 4),
@@ -88,7 +88,7 @@ def num_statistics(layer):
     norms = [
         part
         for part in layer._flatten_layers()
-        if isinstance(part, blocks.BatchNorm)
+        if isinstance(part, normalization.BatchNorm)
     ]
     return 2 * len(norms)
 

@@ -66,9 +66,7 @@ def supernet_weights(arrays, supernet):
                 column = search_space.STANDARD.index(name)
                 place = f"{prefix}_ops.{edge}._ops.{column}."
                 found += operation_weights(arrays, place, operation)
-    head = operation_weights(
-        arrays, "weights/classifier.", supernet.head.layer
-    )
+    head = operation_weights(arrays, "weights/classifier.", supernet.head.layer)
     return found + head
 
 

@@ -116,7 +116,10 @@ class TestDarts:
         split = net.split(
             {
                 kind: tf.nn.softmax(tf.constant(reference[f"alphas_{name}"]))
-                for kind, name in (("normal", "normal"), ("reduction", "reduce"))
+                for kind, name in (
+                    ("normal", "normal"),
+                    ("reduction", "reduce"),
+                )
             }
         )
         run = net.forward(
@@ -177,17 +180,15 @@ def test_child_network_equals_engine_with_indicator(sharing, bottleneck):
     genotype = random_genotype(1)
     indicator = {
         kind: tf.constant(
-            derivation.indicator(
-                getattr(genotype, kind), search_space.STANDARD
-            )
+            derivation.indicator(getattr(genotype, kind), search_space.STANDARD)
         )
         for kind in architecture.KINDS
     }
     images = batch()
-    child = net(images, None, genotype)
-    engine = net(images, indicator, genotype)
+    child = net(images, coefficients=None, genotype=genotype)
+    engine = net(images, coefficients=indicator, genotype=genotype)
     np.testing.assert_allclose(child, engine, atol=1e-5)
-    other = net(images, uniform_coefficients(), genotype)
+    other = net(images, coefficients=uniform_coefficients(), genotype=genotype)
     assert np.abs(child - other).max() > 1e-3
 
 
@@ -195,7 +196,10 @@ def test_fold_changes_nothing():
     genotype = random_genotype(2)
     outputs = [
         make(max_fold=fold)(
-            batch(), uniform_coefficients(), genotype, training=True
+            batch(),
+            coefficients=uniform_coefficients(),
+            genotype=genotype,
+            training=True,
         )
         for fold in (1, 4, 8)
     ]
@@ -240,12 +244,11 @@ def test_gradient_equals_that_of_the_plain_layers():
         before = x = net.stem.layer(images, training=True)
         for cell in net.cells:
             kind = "reduction" if cell.layer.reduction else "normal"
-            last = (
-                uniform_coefficients()[kind]
-                if cell.is_engine
-                else getattr(genotype, kind)
-            )
-            y = cell.layer((before, x), last, training=True)
+            if cell.is_engine:
+                last = {"coefficients": uniform_coefficients()[kind]}
+            else:
+                last = {"cell": getattr(genotype, kind)}
+            y = cell.layer((before, x), **last, training=True)
             before, x = x, y
         logits = net.head.layer(x)
     np.testing.assert_allclose(logits, run.logits, atol=1e-4)
@@ -266,13 +269,21 @@ def test_training_moves_statistics_of_used_operations_only():
     net = make()
     before = [u.statistics.numpy() for u in net.units]
     genotype = random_genotype(6)
-    net(batch(), uniform_coefficients(), genotype, training=True)
+    net(
+        batch(),
+        coefficients=uniform_coefficients(),
+        genotype=genotype,
+        training=True,
+    )
     unit = net.cells[-1].nodes[0]
     layer = unit.unpack()
     place = net.units.index(unit)
     assert np.any(unit.statistics.numpy() != before[place])
     chosen = {
-        c.primitive for node in genotype.normal for c in node if c.source == 0
+        c.primitive
+        for node in genotype.reduction
+        for c in node
+        if c.source == 0
     }
     for name, operation in layer.groups[0].items():
         norm = operation.norm
@@ -284,7 +295,11 @@ def test_training_moves_statistics_of_used_operations_only():
 def test_graphs_are_shared_and_bounded():
     net = make(max_graphs=20)
     for seed in range(3):
-        net(batch(), uniform_coefficients(), random_genotype(seed))
+        net(
+            batch(),
+            coefficients=uniform_coefficients(),
+            genotype=random_genotype(seed),
+        )
     assert len(net.cache) == 20
     assert net.cache.num_built > 20
 
@@ -294,5 +309,9 @@ def test_known_derivation_builds_nothing():
     genotype = random_genotype(0)
     for _ in range(2):
         built = net.cache.num_built
-        net(batch(), uniform_coefficients(), genotype)
+        net(
+            batch(),
+            coefficients=uniform_coefficients(),
+            genotype=genotype,
+        )
     assert net.cache.num_built == built > 0
