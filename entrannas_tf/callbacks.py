@@ -6,6 +6,7 @@ import os
 import shutil
 import statistics
 import sys
+import textwrap
 import time
 
 from absl import logging
@@ -16,6 +17,10 @@ MAX_SKIPS = 2  # Of a good normal cell, by experience (Liang et al., DARTS+).
 
 _DRAW_SECONDS = 0.1  # Between two pictures of the bar.
 _LINE_SECONDS = 30.0  # Between two lines where there is no terminal.
+
+# What terminals do: go to the line's start and clear it; go up a line.
+_ERASE = "\r\x1b[K"
+_UP = "\x1b[1A"
 
 
 class Callback:
@@ -62,6 +67,7 @@ class ShowProgress(Callback):
         self._intervals = collections.deque(maxlen=max(num_steps, 2))
         self._last_step = None
         self._last_shown = time.monotonic()
+        self._lines_above = 0
 
     def on_step_end(self, report):
         now = time.monotonic()
@@ -123,11 +129,14 @@ class ShowProgress(Callback):
             f"{progress_bar.duration(max(epoch, search))}"
         )
 
-    def _draw(self, line):
+    def _draw(self, text):
+        """Draws over what was drawn before, on as many lines as it takes."""
         columns = shutil.get_terminal_size().columns
-        # To the line's start, and delete what stands there.
-        self._stream.write(f"\r\x1b[K{line[: columns - 1]}")
+        lines = textwrap.wrap(text, columns - 1)
+        self._stream.write(_ERASE + f"{_UP}{_ERASE}" * self._lines_above)
+        self._stream.write("\n".join(lines))
         self._stream.flush()
+        self._lines_above = max(len(lines) - 1, 0)
 
 
 class WarnOfSkips(Callback):

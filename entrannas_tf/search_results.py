@@ -95,8 +95,8 @@ def summary(workdir):
             f"accuracy        {record['supernet_accuracy']:.2%} as super-net, "
             f"{record['child_accuracy']:.2%} as child network (images that "
             "trained the architecture)",
-            f"wall time       {progress_bar.duration(seconds)} for "
-            f"{record['epoch']} epochs",
+            f"wall time       {progress_bar.duration(seconds)}, "
+            f"{record['epoch']} epoch(s)",
             f"files           {os.path.join(workdir, GENOTYPE_FILE)}, "
             f"{os.path.join(workdir, CELLS)}, "
             f"{os.path.join(workdir, FILM_FILE)}; curves: tensorboard "

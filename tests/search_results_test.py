@@ -94,7 +94,7 @@ def test_summary(workdir):
         f"reduction cell  {line}\n"
         "accuracy        50.00% as super-net, 25.00% as child network (images "
         "that trained the architecture)\n"
-        "wall time       2:00 for 12 epochs\n"
+        "wall time       2:00, 12 epoch(s)\n"
         f"files           {workdir}/genotype.json, {workdir}/cells, "
         f"{workdir}/search.gif; curves: tensorboard "
         f"--logdir={workdir}/tensorboard"
