@@ -19,7 +19,7 @@ search: install ## Search a small network on the digits data set
 	    --workdir=runs/digits
 
 test: install ## Run all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: install ## Check format and style
 	$(BIN)/ruff format --check .

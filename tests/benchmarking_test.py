@@ -1,0 +1,30 @@
+from entrannas_tf import benchmarking
+
+
+def test_table_gives_ratios_to_the_first_row():
+    common = {
+        "batch_size": 64,
+        "milliseconds_per_image": 1.0,
+        "peak_memory_mib": 1.0,
+        "first_step_seconds": 1.0,
+        "new_derivation_seconds": 1.0,
+        "num_graphs": 1,
+    }
+    table = benchmarking.table(
+        [
+            {"row": "darts", "step_seconds": 6.0, **common},
+            {"row": "bottleneck", "step_seconds": 0.5, **common},
+        ]
+    )
+    assert "| darts | 6.00 | 1.0 |" in table
+    assert "| bottleneck | 0.50 | 12.0 |" in table
+
+
+def test_measures_a_row_in_a_process_of_its_own():
+    """The smallest batch; the numbers are of no interest, the fields are."""
+    (measured,) = benchmarking.measure(["bottleneck"], 2, 1)
+    assert measured["row"] == "bottleneck"
+    assert measured["batch_size"] == 2
+    assert measured["first_step_seconds"] > measured["step_seconds"] > 0
+    assert measured["peak_memory_mib"] > 100
+    assert measured["num_graphs"] > 10

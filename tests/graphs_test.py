@@ -1,0 +1,87 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from entrannas_tf import blocks, graphs, packing
+
+SPEC = ((3, 4), tf.float32)
+
+
+def product(x, y):
+    z = tf.nn.relu(x) * y
+    return [z, tf.sin(z)], [tf.reduce_sum(x)]
+
+
+@pytest.fixture
+def tensors():
+    rng = np.random.default_rng(0)
+    return [tf.constant(rng.normal(size=(3, 4)), tf.float32) for _ in "xy"]
+
+
+def test_forward_and_backward_equal_tensorflows(tensors):
+    graph = graphs.Graph(product, [SPEC, SPEC], (0, 1))
+    results = graph.forward(*tensors)
+    with tf.GradientTape() as tape:
+        tape.watch(tensors)
+        outputs, (extra,) = product(*tensors)
+    cotangents = [tf.cos(tensors[0]), tf.sin(tensors[1])]
+    expected = tape.gradient(outputs, tensors, output_gradients=cotangents)
+    np.testing.assert_allclose(results[0], outputs[0], rtol=1e-6)
+    np.testing.assert_allclose(results[1], outputs[1], rtol=1e-6)
+    np.testing.assert_allclose(results[2], extra, rtol=1e-6)
+    for wrt in ((0, 1), (1,), (0,)):
+        found = graph.backward(wrt, results[3:], cotangents)
+        assert sorted(found) == sorted(wrt)
+        for number, gradient in found.items():
+            np.testing.assert_allclose(gradient, expected[number], rtol=1e-5)
+
+
+def test_tape_adds_up_what_reaches_a_tensor_on_two_ways(tensors):
+    x, y = tensors
+    graph = graphs.Graph(lambda a, b: ([a * b], []), [SPEC, SPEC], (0, 1))
+    tape = graphs.Tape()
+    (square,), _ = tape.call(graph, (x, x), (0, 1))
+    assert tape.knows(square)
+    assert not tape.knows(x)
+    (cube,), _ = tape.call(graph, (square, x), (0, 1))
+    gradients = tape.gradient(cube, tf.ones_like(cube), [x, y])
+    np.testing.assert_allclose(gradients[0], 3 * x**2, rtol=1e-5)
+    np.testing.assert_array_equal(gradients[1], np.zeros((3, 4)))
+
+
+def test_cache_drops_the_least_recently_used():
+    cache = graphs.GraphCache(max_graphs=2)
+    built = []
+    for key in "abacab":
+        cache.get(key, lambda key=key: built.append(key) or key)
+    assert built == ["a", "b", "c", "b"]
+    assert len(cache) == 2
+    assert cache.num_built == 4
+
+
+class TestPackedLayer:
+    @pytest.fixture
+    def packed(self):
+        layer = blocks.ReLUConvBN(4, 2)
+        return packing.PackedLayer(layer, graphs.GraphCache())
+
+    def test_unpack_gives_back_what_pack_took(self, packed):
+        kernel = packed.layer.convolution.kernel
+        kernel.assign(np.arange(8).reshape(4, 2))
+        packed.pack()
+        kernel.assign(np.zeros((4, 2)))
+        packed.unpack()
+        np.testing.assert_array_equal(
+            kernel.numpy(), np.arange(8).reshape(4, 2)
+        )
+
+    def test_only_the_two_vectors_are_its_variables(self, packed):
+        assert [v.name for v in packed.variables] == ["vector", "statistics"]
+
+    def test_layers_alike_share_a_graph(self):
+        cache = graphs.GraphCache()
+        x = tf.ones((2, 3, 3, 4))
+        for name in ("one", "other"):
+            layer = blocks.ReLUConvBN(4, 2, name=name)
+            packing.PackedLayer(layer, cache).graph((x,), {}, True)
+        assert cache.num_built == 1

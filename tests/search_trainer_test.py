@@ -1,0 +1,92 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from entrannas_tf import architecture, optimizers, search_trainer, supernet
+
+
+def make(sparse=False, penalty=0.0):
+    keras.utils.set_random_seed(0)
+    parameters = architecture.Architecture(sparse=sparse)
+    weights = supernet.Supernet(
+        parameters.primitives, 1, 10, num_cells=3, init_channels=4
+    )
+    return search_trainer.SearchTrainer(
+        parameters,
+        weights,
+        optimizers.CoupledAdam(0.01),
+        optimizers.MaskedSGD(0.05),
+        penalty,
+    )
+
+
+def batch(seed):
+    rng = np.random.default_rng(seed)
+    images = rng.normal(size=(8, 8, 8, 1))
+    return tf.constant(images, tf.float32), tf.constant(
+        rng.integers(10, size=8), tf.int32
+    )
+
+
+def snapshot(variables):
+    return [v.numpy().copy() for v in variables]
+
+
+@pytest.fixture(scope="module")
+def trainer():
+    return make()
+
+
+def test_step_for_alpha_leaves_the_weights_alone(trainer):
+    weights = snapshot(trainer.vectors)
+    alphas = snapshot(trainer.architecture.trainable_variables)
+    trainer.update_architecture(*batch(0))
+    for before, after in zip(weights, snapshot(trainer.vectors), strict=True):
+        np.testing.assert_array_equal(before, after)
+    now = snapshot(trainer.architecture.trainable_variables)
+    assert all(np.any(a != b) for a, b in zip(alphas, now, strict=True))
+
+
+def test_step_for_the_weights_leaves_alpha_alone(trainer):
+    weights = snapshot(trainer.vectors)
+    alphas = snapshot(trainer.architecture.trainable_variables)
+    trainer.update_weights(*batch(1))
+    now = snapshot(trainer.architecture.trainable_variables)
+    for before, after in zip(alphas, now, strict=True):
+        np.testing.assert_array_equal(before, after)
+    now = snapshot(trainer.vectors)
+    changed = [np.any(a != b) for a, b in zip(weights, now, strict=True)]
+    assert sum(changed) > len(changed) / 2
+
+
+def test_train_step_reports_both_halves(trainer):
+    logs = trainer.train_step((batch(0), batch(1)))
+    assert set(logs) == {
+        "validation_loss",
+        "validation_accuracy",
+        "loss",
+        "accuracy",
+    }
+    assert all(np.isfinite(float(value)) for value in logs.values())
+
+
+def test_weights_learn_a_batch(trainer):
+    losses = []
+    for _ in range(12):
+        for metric in trainer.metrics:
+            metric.reset_state()
+        trainer.update_weights(*batch(2))
+        losses.append(float(trainer.search_metrics["loss"].result()))
+    assert losses[-1] < losses[0] - 0.3
+
+
+def test_penalty_raises_the_thresholds():
+    betas = []
+    for penalty in (0.0, 100.0):
+        trainer = make(sparse=True, penalty=penalty)
+        for _ in range(3):
+            trainer.update_architecture(*batch(0))
+        betas.append(trainer.architecture.beta["normal"].numpy().mean())
+    assert betas[1] > betas[0]
+    assert betas[1] > 0
