@@ -1,7 +1,7 @@
 """EnTranNAS-DST on CIFAR-10: any number of connections in a cell.
 
 Reproduces the search of table 6, row "EnTranNAS-DST + cutout". All is as in
-configs/cifar10_entrannas.py but the sparsification of section 3.3. The paper
+configs/cifar10_entrannas.py but the sparsification of section 2.4. The paper
 does not give its lambda on CIFAR-10. 0.1 is chosen, the middle one of its three
 on ImageNet (table 4) and that of its video and Figures 18 and 19.
 
