@@ -9,8 +9,10 @@ Command:
     python -m launch.search --config=configs/cifar10_small.py \
         --workdir=runs/small --config.data.data_dir=DIRECTORY
 
-Cost: SMALL_COST
-Expect: SMALL_EXPECT
+Cost: 12 min 40 s on 2 cores that did other work part of the time.
+Expect: 32.3 % as super-net and 25.5 % as child network (seed 0): shared
+    weights after 276 steps. The coefficients are decided at the end (mean
+    entropy 0.28 and 0.14 of 1); single connections still change.
 """
 
 from configs import cifar10_entrannas

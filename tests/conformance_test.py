@@ -287,7 +287,7 @@ def test_every_layer_has_a_row():
     }
     layers = {
         value
-        for module in (blocks, operations)
+        for module in (blocks, normalization, operations)
         for value in vars(module).values()
         if isinstance(value, type)
         and issubclass(value, keras.layers.Layer)
