@@ -73,7 +73,7 @@ class PackedLayer(keras.layers.Layer):
             ids = {id(v) for v in used}
             self._masks[chosen] = tf.constant(
                 np.repeat(
-                    [id(v) in ids for v in variables],
+                    np.array([id(v) in ids for v in variables], bool),
                     [_size(v) for v in variables],
                 )
             )

@@ -6,11 +6,11 @@ import tensorflow as tf
 from entrannas_tf import architecture, optimizers, search_trainer, supernet
 
 
-def make(sparse=False, penalty=0.0):
+def make(sparse=False, penalty=0.0, **options):
     keras.utils.set_random_seed(0)
     parameters = architecture.Architecture(sparse=sparse)
     weights = supernet.Supernet(
-        parameters.primitives, 1, 10, num_cells=3, init_channels=4
+        parameters.primitives, 1, 10, num_cells=3, init_channels=4, **options
     )
     return search_trainer.SearchTrainer(
         parameters,
@@ -90,3 +90,10 @@ def test_penalty_raises_the_thresholds():
         betas.append(trainer.architecture.beta["normal"].numpy().mean())
     assert betas[1] > betas[0]
     assert betas[1] > 0
+
+
+def test_supernet_of_darts_takes_a_step():
+    """Without a bottleneck the last node of a cell has no weights."""
+    trainer = make(engine_cells="all", feature_sharing=False, bottleneck=1)
+    logs = trainer.train_step((batch(0), batch(1)))
+    assert all(np.isfinite(float(value)) for value in logs.values())
