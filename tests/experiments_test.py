@@ -107,7 +107,7 @@ def test_workdir(finished):
     records, _ = without_clock(workdir)
     assert "child_accuracy" not in records[0]
     assert 0 <= records[1]["child_accuracy"] <= 1
-    assert records[1]["temperature"] == pytest.approx(0.8)
+    assert records[1]["temperature"] == pytest.approx(0.85)
 
 
 def test_what_is_said(finished):
