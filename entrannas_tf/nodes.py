@@ -143,11 +143,13 @@ class CellNode(keras.layers.Layer):
 
     def used_layers(self, chosen):
         """Returns the sublayers that a call with these arguments runs."""
-        if not any(chosen):
-            return [] if self.is_input else [self.form] if self.form else []
-        layers = [self.form, self.squeeze]
-        for group, names in zip(self.groups, chosen, strict=True):
-            layers += [group[name] for name in names]
+        if any(chosen):
+            layers = [self.form, self.squeeze]
+            for group, names in zip(self.groups, chosen, strict=True):
+                layers += [group[name] for name in names]
+        else:
+            # Nothing follows an input node that is not used.
+            layers = [None if self.is_input else self.form]
         return [layer for layer in layers if layer is not None]
 
     def get_config(self):
