@@ -10,9 +10,26 @@ import tensorflow as tf
 from entrannas_tf import layout, normalization
 
 
-def uniform(fan_in):
-    """PyTorch's default initializer: uniform within 1 / sqrt(fan_in)."""
-    return keras.initializers.RandomUniform(-(fan_in**-0.5), fan_in**-0.5)
+def add_uniform_weight(layer, name, shape, fan_in):
+    """Adds a weight as PyTorch initialises it: uniform within a bound.
+
+    Args:
+        layer: The layer to add it to.
+        name: Of the variable.
+        shape: Of the variable.
+        fan_in: The bound is 1 / sqrt(fan_in).
+
+    Returns:
+        The variable; its attribute `bound` allows to draw its value again.
+    """
+    bound = fan_in**-0.5
+    variable = layer.add_weight(
+        name=name,
+        shape=shape,
+        initializer=keras.initializers.RandomUniform(-bound, bound),
+    )
+    variable.bound = bound
+    return variable
 
 
 class Conv1x1(keras.layers.Layer):
@@ -30,10 +47,8 @@ class Conv1x1(keras.layers.Layer):
         super().__init__(**kwargs)
         self.channels_in = channels_in
         self.channels = channels
-        self.kernel = self.add_weight(
-            name="kernel",
-            shape=(channels_in, channels),
-            initializer=uniform(channels_in),
+        self.kernel = add_uniform_weight(
+            self, "kernel", (channels_in, channels), channels_in
         )
         self.built = True
 
@@ -154,10 +169,8 @@ class CifarStem(keras.layers.Layer):
         self.channels_in = channels_in
         self.channels = channels
         self.max_fold = max_fold
-        self.kernel = self.add_weight(
-            name="kernel",
-            shape=(3, 3, channels_in, channels),
-            initializer=uniform(9 * channels_in),
+        self.kernel = add_uniform_weight(
+            self, "kernel", (3, 3, channels_in, channels), 9 * channels_in
         )
         self.norm = normalization.BatchNorm(channels, affine=True)
         self.built = True
@@ -193,14 +206,10 @@ class Head(keras.layers.Layer):
         super().__init__(**kwargs)
         self.channels = channels
         self.num_classes = num_classes
-        self.kernel = self.add_weight(
-            name="kernel",
-            shape=(channels, num_classes),
-            initializer=uniform(channels),
+        self.kernel = add_uniform_weight(
+            self, "kernel", (channels, num_classes), channels
         )
-        self.bias = self.add_weight(
-            name="bias", shape=(num_classes,), initializer=uniform(channels)
-        )
+        self.bias = add_uniform_weight(self, "bias", (num_classes,), channels)
         self.built = True
 
     def call(self, x, training=False):

@@ -22,12 +22,14 @@ class SearchCell(keras.layers.Layer):
         halve_first: Whether cell k-1 is a reduction cell, so that the output
             of cell k-2 is twice as large as that of cell k-1.
         primitives: Names of the K candidate primitives, in alpha's order.
-        feature_sharing: As in `nodes.CellNode`.
+        feature_sharing: Whether an operation on a node is computed once for
+            all later nodes.
         bottleneck: As in `nodes.CellNode`.
+        make_node: Callable with the arguments of `nodes.CellNode`.
 
     The computation stands in `weighted` and `derived`. Both take a callable
-    `run(node, tensors, **arguments)` that calls a node, so that who holds the
-    weights elsewhere can run the cell in his own way.
+    `run(node, tensors, part)` that calls a part of a node, so that who holds
+    the weights elsewhere can run the cell in his own way.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class SearchCell(keras.layers.Layer):
         primitives,
         feature_sharing=True,
         bottleneck=4,
+        make_node=nodes.CellNode,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -56,19 +59,23 @@ class SearchCell(keras.layers.Layer):
         self.bottleneck = bottleneck
         self.names = tuple(n for n in primitives if n != search_space.NONE)
         self.nodes = [
-            nodes.CellNode(
-                node,
-                channels_in[node] if node < len(channels_in) else None,
-                channels,
-                reduction,
-                halve_first and node == 0,
-                self.names,
-                feature_sharing,
-                bottleneck,
-            )
+            make_node(**self._node_arguments(node))
             for node in range(search_space.NUM_NODES)
         ]
         self.built = True
+
+    def _node_arguments(self, node):
+        is_input = node < search_space.NUM_INPUT_NODES
+        num_later = len(search_space.edges_from(node))
+        return {
+            "channels_in": self.channels_in[node] if is_input else None,
+            "channels": self.channels,
+            "names": self.names if num_later else (),
+            "halve": self.halve_first and node == 0,
+            "stride": 2 if self.reduction and is_input else 1,
+            "num_groups": 1 if self.feature_sharing else num_later,
+            "bottleneck": self.bottleneck,
+        }
 
     def weighted(self, inputs, coefficients, run):
         """Runs all connections, weighted (Eq. 6, first line; Eq. 1).
@@ -77,26 +84,20 @@ class SearchCell(keras.layers.Layer):
             inputs: Pair of float [B / F, H, W, F * C_in].
             coefficients: For each node with later ones float32 [later nodes,
                 names]: see `split_coefficients`.
-            run: Callable (node, tensors, **arguments) -> its outputs.
+            run: Callable (node, tensors, part) -> the outputs of the part.
         """
-        arriving = collections.defaultdict(list)
-        values = []
-        for node, layer in enumerate(self.nodes):
-            tensors = self._tensors(node, inputs, values, arriving[node])
-            if layer.is_last:
-                return run(node, tensors)[0]
-            outputs = run(
-                node,
-                (*tensors, coefficients[node]),
-                chosen=(self.names,) * len(layer.groups),
-                weighted=True,
-            )
-            if not layer.is_input:
-                value, *outputs = outputs
-                values.append(value)
-            edges = search_space.edges_from(node)
-            for edge, part in zip(edges, outputs, strict=True):
-                arriving[search_space.EDGES[edge][1]].append(part)
+
+        def visit(node, tensors):
+            outputs = run(node, (*tensors, coefficients[node]), nodes.WEIGHTED)
+            num_values = 0 if self.nodes[node].is_input else 1
+            targets = [
+                search_space.EDGES[edge][1]
+                for edge in search_space.edges_from(node)
+            ]
+            sent = zip(targets, outputs[num_values:], strict=True)
+            return outputs[:num_values], sent
+
+        return self._wire(inputs, run, visit)
 
     def derived(self, inputs, cell, run):
         """Runs the derived connections alone (Eq. 6, second line; Eq. 3).
@@ -104,63 +105,65 @@ class SearchCell(keras.layers.Layer):
         Args:
             inputs: Pair of float [B / F, H, W, F * C_in].
             cell: `genotypes.Cell`, at least one connection per node.
-            run: Callable (node, tensors, **arguments) -> its outputs.
+            run: Callable (node, tensors, part) -> the outputs of the part.
+        """
+
+        def visit(node, tensors):
+            targets = self._targets(node, cell)
+            if not targets:
+                is_input = self.nodes[node].is_input
+                return [] if is_input else run(node, tensors, nodes.VALUE), []
+            *values, x = run(node, tensors, nodes.ENTRY)
+            places = dict.fromkeys(place for _, place in targets)
+            features = {p: run(node, (x,), p)[0] for p in places}
+            return values, [(t, features[place]) for t, place in targets]
+
+        return self._wire(inputs, run, visit)
+
+    def _wire(self, inputs, run, visit):
+        """Runs the nodes in turn, each on what arrived from earlier ones.
+
+        Args:
+            inputs: Pair of float [B / F, H, W, F * C_in].
+            run: Callable (node, tensors, part) -> the outputs of the part.
+            visit: Callable (node, tensors) -> the node's value, in a list that
+                is empty for an input node; pairs of a later node and what
+                the visited one sends to it.
         """
         arriving = collections.defaultdict(list)
         values = []
-        for node, layer in enumerate(self.nodes):
-            tensors = self._tensors(node, inputs, values, arriving[node])
-            if layer.is_last:
-                return run(node, tensors)[0]
-            targets = self._targets(node, cell)
-            if layer.is_input and not targets:
-                continue
-            chosen = self._chosen(node, targets)
-            outputs = run(node, tensors, chosen=chosen)
-            if not layer.is_input:
-                value, *outputs = outputs
-                values.append(value)
-            places = [
-                (group, name)
-                for group, names in enumerate(chosen)
-                for name in names
-            ]
-            features = dict(zip(places, outputs, strict=True))
-            for target, name in targets:
-                place = (self._group(node, target), name)
-                arriving[target].append(features[place])
-
-    def _tensors(self, node, inputs, values, arriving):
-        layer = self.nodes[node]
-        if layer.is_input:
-            return (inputs[node],)
-        return (*values, *arriving) if layer.is_last else tuple(arriving)
+        for node in range(search_space.NUM_INPUT_NODES):
+            arriving[node].append(inputs[node])
+        for node in range(search_space.NUM_NODES - 1):
+            value, sent = visit(node, tuple(arriving[node]))
+            values += value
+            for target, tensor in sent:
+                arriving[target].append(tensor)
+        last = search_space.NUM_NODES - 1
+        return run(last, (*values, *arriving[last]), nodes.VALUE)[0]
 
     def _targets(self, node, cell):
-        """Returns (target, primitive) of each connection out of a node."""
+        """Returns (later node, place of the operation) of each connection."""
+        first = max(node + 1, search_space.NUM_INPUT_NODES)
         return [
-            (search_space.NUM_INPUT_NODES + index, connection.primitive)
-            for index, connections in enumerate(cell)
+            (
+                target,
+                (
+                    0 if self.feature_sharing else target - first,
+                    connection.primitive,
+                ),
+            )
+            for target, connections in enumerate(
+                cell, search_space.NUM_INPUT_NODES
+            )
             for connection in connections
             if connection.source == node
         ]
 
-    def _group(self, node, target):
-        first = max(node + 1, search_space.NUM_INPUT_NODES)
-        return 0 if self.feature_sharing else target - first
-
-    def _chosen(self, node, targets):
-        """Returns for each group of a node the names in use, in order."""
-        used = {(self._group(node, target), name) for target, name in targets}
-        return tuple(
-            tuple(name for name in self.names if (group, name) in used)
-            for group in range(len(self.nodes[node].groups))
-        )
-
     def _runner(self, training):
-        def run(node, tensors, **arguments):
+        def run(node, tensors, part):
             layer = self.nodes[node]
-            return layer.call(*tensors, **arguments, training=training)
+            return layer.call(*tensors, part=part, training=training)
 
         return run
 

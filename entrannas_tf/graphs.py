@@ -18,6 +18,14 @@ import time
 
 import tensorflow as tf
 
+# Grappler's rewrites cost more time, at a graph's first call, than they save.
+_PLAIN = tf.compat.v1.ConfigProto()
+_PLAIN.graph_options.rewrite_options.disable_meta_optimizer = True
+_PLAIN = _PLAIN.SerializeToString()
+
+# Number of nodes from which on a graph is worth running on several threads.
+_WIDE = 200
+
 
 class Graph:
     """A pure function and its vector-Jacobian products.
@@ -57,7 +65,7 @@ class Graph:
         self._definition = graph.as_graph_def()
         self._backwards = {}
         self.num_outputs, self.num_extras = len(outputs), len(extras)
-        self.forward = _function(
+        self.forward = _callable(
             self._definition, inputs, [*outputs, *extras, *self._residuals]
         )
 
@@ -83,7 +91,7 @@ class Graph:
         numbers = [i for i in wrt if i in self._gradients]
         residuals, names = self._cut(numbers)
         places = {t.name: i for i, t in enumerate(self._residuals)}
-        function = _function(
+        function = _callable(
             self._definition,
             [*residuals, *self._cotangents],
             [self._gradients[i] for i in numbers],
@@ -223,8 +231,12 @@ def _reached_from(tensors):
     return reached
 
 
-def _function(definition, inputs, outputs, names=None):
-    """Makes a ConcreteFunction of a part of a graph.
+def _callable(definition, inputs, outputs, names=None):
+    """Makes a callable of a part of a graph.
+
+    The operation that calls a function costs a fraction of the overhead of a
+    ConcreteFunction's own `__call__`, but runs one node after another: right
+    for a small graph, which has nothing to run beside anything.
 
     Args:
         definition: GraphDef.
@@ -263,6 +275,12 @@ def _function(definition, inputs, outputs, names=None):
         return [results[t.name] for t in outputs]
 
     traced = tf.function(function, autograph=False, jit_compile=False)
-    return traced.get_concrete_function(
+    concrete = traced.get_concrete_function(
         *(tf.TensorSpec(t.shape, t.dtype) for t in inputs)
+    )
+    if len(part.node) > _WIDE:
+        return concrete
+    types = [t.dtype for t in outputs]
+    return lambda *arguments: tf.raw_ops.PartitionedCall(
+        args=arguments, Tout=types, f=concrete, config_proto=_PLAIN
     )

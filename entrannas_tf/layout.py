@@ -14,10 +14,16 @@ Padding is symmetric at every stride, as in DARTS (`padding="same"` is not at
 stride 2), so that weights copied from a DARTS network give the same outputs.
 """
 
+import math
+
+import numpy as np
 import tensorflow as tf
 
 # Images folded together at most. Larger brings nothing more on the CPU.
 MAX_FOLD = 64
+
+# Columns that a matrix should have for the processor's product to pay.
+_NARROW = 16
 
 
 def fold_size(batch_size, limit=MAX_FOLD):
@@ -94,8 +100,19 @@ def pointwise(x, kernel):
     """
     channels_in, channels_out = kernel.shape
     _, height, width, last = x.shape
-    rows = tf.reshape(x, [-1, channels_in])
     size = last // channels_in
+    # A product with so narrow a matrix is mostly overhead: take several
+    # images at once, with the kernel repeated along the diagonal.
+    widest = max(channels_in, channels_out)
+    together = math.gcd(size, max(1, _NARROW // widest))
+    if together > 1:
+        diagonal = np.eye(together, dtype=kernel.dtype.as_numpy_dtype)
+        blocks = tf.reshape(kernel, [1, channels_in, 1, channels_out])
+        kernel = tf.reshape(
+            diagonal[:, None, :, None] * blocks,
+            [together * channels_in, together * channels_out],
+        )
+    rows = tf.reshape(x, [-1, together * channels_in])
     return tf.reshape(
         tf.matmul(rows, kernel), [-1, height, width, size * channels_out]
     )

@@ -1,7 +1,7 @@
 """A node of a cell, with the operations that later nodes may apply to it.
 
-What a derivation chooses at a node is a set of operations: the unit that is
-computed, and shared, at once (section 2.3).
+An operation on a node is computed once and shared by the later nodes
+(section 2.3); so the operations belong to the node that they read.
 """
 
 import keras
@@ -15,69 +15,72 @@ from entrannas_tf import (
     search_space,
 )
 
+# The parts of a node that can be called, besides an operation's place.
+VALUE = "value"
+ENTRY = "entry"
+WEIGHTED = "weighted"
+
 
 class CellNode(keras.layers.Layer):
     """A node of a cell: forms its value and applies operations to it.
 
     Args:
-        node: Number of the node.
         channels_in: Channels of the output of the earlier cell, for an input
             node; None for an intermediate one.
         channels: C.
-        reduction: Whether the cell is a reduction cell: edges that leave an
-            input node have stride 2 then.
+        names: Names of the candidate operations, without "none". Empty for
+            the last node, which no other reads; it makes the cell's output.
         halve: Whether an input node must halve the resolution of its input.
-        names: Names of the candidate operations, without "none".
-        feature_sharing: Whether an operation is computed once for all later
-            nodes (Eq. 6); otherwise each later node has its own operations,
+        stride: Of the operations: 2 for an input node of a reduction cell.
+        num_groups: Number of sets of operations: 1 with feature sharing, all
+            later nodes use the same (Eq. 6); else one for each later node,
             as in DARTS (Eq. 1).
         bottleneck: Ratio by which a 1x1 convolution divides the channels
             before the operations, and another multiplies them when the node
             is formed (section 2.5); 1 for none.
 
     Attributes:
-        groups: The operations: a list of dicts by name, one for each later
-            node, or a single one with feature sharing.
+        groups: The operations: `num_groups` dicts by name.
 
     Call:
-        tensors: an input node takes the output of the earlier cell, float
-            [B / F, H, W, F * C_in]. An intermediate node takes what arrives
-            on its edges, float [B / F, H, W, F * C / bottleneck] each. The
-            last node takes the values of the other intermediate nodes before
-            that. A weighted node takes the coefficients at the end, float32
-            [number of later nodes, number of names].
-        chosen: for each group the names of the operations to run.
-        weighted: whether to weight the operations (Eq. 6, first line).
+        tensors: see below.
+        part: what of the node to run; the list of outputs depends on it.
 
-        Returns a list. First the node's value, float [B / F, H, W, F * C],
-        of the last node instead the cell's output with 4 * C channels; an
-        input node leaves it out. Then the features: for each group and name
-        one, or if weighted for each later node one.
+        `VALUE` takes what arrives on the edges of an intermediate node, float
+        [B / F, H, W, F * C / bottleneck] each, and returns the node's value,
+        float [B / F, H, W, F * C]. The last node takes the values of the
+        others before, and returns the cell's output, F * 4 * C channels.
+        `ENTRY` takes the same, or the output of the earlier cell, float
+        [B / F, H, W, F * C_in]; it returns the value, which an input node
+        leaves out, and what the operations read, F * C / bottleneck channels.
+        (group, name) takes what the operations read, and returns what the
+        operation of that place makes of it.
+        `WEIGHTED` takes what `ENTRY` takes and coefficients, float32 [later
+        nodes, number of names]. It returns the value as `ENTRY` does, and for
+        each later node the weighted sum of all operations (Eq. 6, first line).
     """
 
     def __init__(
         self,
-        node,
         channels_in,
         channels,
-        reduction,
-        halve,
         names,
-        feature_sharing=True,
+        halve=False,
+        stride=1,
+        num_groups=1,
         bottleneck=4,
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.node = node
         self.channels_in = channels_in
         self.channels = channels
-        self.reduction = reduction
-        self.halve = halve
         self.names = tuple(names)
-        self.feature_sharing = feature_sharing
+        self.halve = halve
+        self.stride = stride
+        self.num_groups = num_groups
         self.bottleneck = bottleneck
-        self.is_input = node < search_space.NUM_INPUT_NODES
-        self.is_last = node == search_space.NUM_NODES - 1
+        self.is_input = channels_in is not None
+        self.is_last = not names
         self._add_layers()
         self.built = True
 
@@ -93,33 +96,24 @@ class CellNode(keras.layers.Layer):
             return
         if self.bottleneck > 1:
             self.squeeze = blocks.Conv1x1BN(self.channels, width)
-        stride = 2 if self.reduction and self.is_input else 1
-        later = len(search_space.edges_from(self.node))
         self.groups = [
-            {n: operations.OPERATIONS[n](width, stride) for n in self.names}
-            for _ in range(1 if self.feature_sharing else later)
+            {
+                n: operations.OPERATIONS[n](width, self.stride)
+                for n in self.names
+            }
+            for _ in range(self.num_groups)
         ]
 
-    def call(self, *tensors, chosen=(), weighted=False, training=False):
-        if self.is_input:
-            value = self.form(tensors[0], training=training)
-            outputs = []
-        else:
-            value = self._value(tensors[: -1 if weighted else None])
-            outputs = [value]
-        if not any(chosen):
-            return outputs
-        x = value
-        if self.squeeze is not None:
-            x = self.squeeze(x, training=training)
-        groups = [
-            operations.run_together([g[n] for n in names], x, training)
-            for g, names in zip(self.groups, chosen, strict=True)
-            if names
-        ]
-        if weighted:
-            return outputs + self._mixed(groups, tensors[-1])
-        return outputs + [feature for group in groups for feature in group]
+    def call(self, *tensors, part=VALUE, training=False):
+        if part == VALUE:
+            return [self._value(tensors)]
+        if part == ENTRY:
+            return self._enter(tensors, training)
+        if part == WEIGHTED:
+            *outputs, x = self._enter(tensors[:-1], training)
+            return outputs + self._weigh(x, tensors[-1], training)
+        group, name = part
+        return [self.groups[group][name](tensors[0], training=training)]
 
     def _value(self, tensors):
         earlier = ()
@@ -133,35 +127,52 @@ class CellNode(keras.layers.Layer):
             return value
         return layout.concat([*earlier, value], self.channels)
 
-    def _mixed(self, groups, coefficients):
-        """Returns the weighted sums of the features for each later node."""
-        if self.feature_sharing:
+    def _enter(self, tensors, training):
+        if self.is_input:
+            value = self.form(tensors[0], training=training)
+            outputs = []
+        else:
+            value = self._value(tensors)
+            outputs = [value]
+        if self.squeeze is None:
+            return [*outputs, value]
+        return [*outputs, self.squeeze(value, training=training)]
+
+    def _weigh(self, x, coefficients, training):
+        """Returns the weighted sums of the operations for each later node."""
+        groups = [
+            operations.run_together(list(group.values()), x, training)
+            for group in self.groups
+        ]
+        if len(groups) == 1:
             return _mix(groups[0], coefficients)
         rows = tf.split(coefficients, len(groups))
         pairs = zip(groups, rows, strict=True)
         return [_mix(group, row)[0] for group, row in pairs]
 
-    def used_layers(self, chosen):
-        """Returns the sublayers that a call with these arguments runs."""
-        if any(chosen):
+    def used_layers(self, part):
+        """Returns the sublayers that a call of a part runs."""
+        if part == VALUE:
+            layers = [self.form]
+        elif part == ENTRY:
             layers = [self.form, self.squeeze]
-            for group, names in zip(self.groups, chosen, strict=True):
-                layers += [group[name] for name in names]
+        elif part == WEIGHTED:
+            layers = [self.form, self.squeeze]
+            layers += [o for group in self.groups for o in group.values()]
         else:
-            # Nothing follows an input node that is not used.
-            layers = [None if self.is_input else self.form]
+            group, name = part
+            layers = [self.groups[group][name]]
         return [layer for layer in layers if layer is not None]
 
     def get_config(self):
         return {
             **super().get_config(),
-            "node": self.node,
             "channels_in": self.channels_in,
             "channels": self.channels,
-            "reduction": self.reduction,
-            "halve": self.halve,
             "names": self.names,
-            "feature_sharing": self.feature_sharing,
+            "halve": self.halve,
+            "stride": self.stride,
+            "num_groups": self.num_groups,
             "bottleneck": self.bottleneck,
         }
 
@@ -178,5 +189,23 @@ def _mix(features, coefficients):
     """
     shape = normalization.dynamic_shape(features[0])
     stacked = tf.stack([tf.reshape(f, [-1]) for f in features])  # [K, P]
-    mixed = tf.matmul(coefficients, stacked)  # [T, P]
-    return [tf.reshape(row, shape) for row in tf.unstack(mixed)]
+    rows = tf.unstack(_product(coefficients, stacked))  # T of [P]
+    return [tf.reshape(row, shape) for row in rows]
+
+
+@tf.custom_gradient
+def _product(coefficients, features):
+    """Matrix product: [T, K] times [K, P] is [T, P], P by far the largest."""
+
+    def gradient(dy):
+        # With one row at a time the processor's product works in parallel.
+        rows = [
+            tf.matmul(row[None, :], features, transpose_b=True)
+            for row in tf.unstack(dy)
+        ]
+        return (
+            tf.concat(rows, 0),
+            tf.matmul(coefficients, dy, transpose_a=True),
+        )
+
+    return tf.matmul(coefficients, features), gradient

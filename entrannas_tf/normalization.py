@@ -5,6 +5,7 @@ import tensorflow as tf
 
 BATCH_NORM_MOMENTUM = 0.9  # Keras's convention; PyTorch calls it 0.1
 BATCH_NORM_EPSILON = 1e-5
+_STATISTICS = ("moving_mean", "moving_variance")
 
 
 class BatchNorm(keras.layers.Layer):
@@ -48,7 +49,7 @@ class BatchNorm(keras.layers.Layer):
         self.built = True
 
     def call(self, x, training=False):
-        y = tf.unstack(normalise([self], [x], training))[0]
+        (y,) = normalise([self], [x], training)
         if not self.affine:
             return y
         size = x.shape[-1] // self.channels
@@ -69,36 +70,36 @@ def normalise(norms, tensors, training=False):
     smaller and faster.
 
     Args:
-        norms: Sequence of `BatchNorm`, one a tensor, of one number of
+        norms: Sequence of N `BatchNorm`, one a tensor, of one number of
             channels C.
         tensors: Sequence of float [B / F, H, W, F * C].
         training: Whether to use the batch's statistics, and to move the
             moving ones towards them.
 
     Returns:
-        float [len(norms), B / F, H, W, F * C].
+        List of float [B / F, H, W, F * C].
     """
     channels = norms[0].channels
     last = tensors[0].shape[-1]
-    size = last // channels
-    x = tf.reshape(tf.stack(tensors), [len(norms), -1, last])
-    means, variances = (
-        tf.stack([tf.convert_to_tensor(getattr(n, name)) for n in norms])
-        for name in ("moving_mean", "moving_variance")
-    )  # [N, C]
+    x = tensors[0] if len(tensors) == 1 else tf.stack(tensors)
+    x = tf.reshape(x, [len(norms), -1, last])
+    lanes = _Lanes(len(norms), last // channels, channels)
     if training:
-        y, batch_means, batch_variances = _standardise(x, channels)
-        for name, old, new in (
-            ("moving_mean", means, batch_means),
-            ("moving_variance", variances, batch_variances),
-        ):
-            moved = old + (1 - BATCH_NORM_MOMENTUM) * (new - old)
-            for norm, value in zip(norms, tf.unstack(moved), strict=True):
-                getattr(norm, name).assign(value)
+        y, *statistics = _standardise(x, lanes)
+        for name, new in zip(_STATISTICS, statistics, strict=True):
+            values = _unstack(new, [channels])
+            for norm, value in zip(norms, values, strict=True):
+                old = tf.convert_to_tensor(getattr(norm, name))
+                step = (1 - BATCH_NORM_MOMENTUM) * (value - old)
+                getattr(norm, name).assign(old + step)
     else:
+        means, variances = (
+            tf.stack([[tf.convert_to_tensor(getattr(n, name))] for n in norms])
+            for name in _STATISTICS
+        )  # [N, 1, C]
         factor = tf.math.rsqrt(variances + BATCH_NORM_EPSILON)
-        y = _scale_and_shift(x, factor, -means * factor, size)
-    return tf.reshape(y, [len(norms), *dynamic_shape(tensors[0])])
+        y = x * lanes.widen(factor) - lanes.widen(means * factor)
+    return _unstack(y, dynamic_shape(tensors[0]))
 
 
 def dynamic_shape(x):
@@ -111,15 +112,45 @@ def _repeat(vector, size):
     return tf.tile(tf.convert_to_tensor(vector), [size])
 
 
-def _scale_and_shift(x, factor, shift, size):
-    """Returns x * factor + shift; x [N, R, F * C], factor, shift [N, C]."""
-    both = tf.tile(tf.stack([factor, shift]), [1, 1, size])
-    both = tf.expand_dims(both, 2)
-    factor, shift = tf.unstack(both)  # [N, 1, F * C]
-    return x * factor + shift
+def _unstack(x, shape):
+    """Returns the tensors along the first axis, each in this shape."""
+    if x.shape[0] == 1:
+        return [tf.reshape(x, shape)]
+    return tf.unstack(tf.reshape(x, [x.shape[0], *shape]))
 
 
-def _standardise(x, channels):
+class _Lanes:
+    """The channels of F images side by side, for N tensors.
+
+    Graphs are built often while a search goes on, so the few nodes that each
+    batch norm needs share their constants.
+
+    Args:
+        count: N.
+        size: F.
+        channels: C.
+    """
+
+    def __init__(self, count, size, channels):
+        self._size = size
+        self._axis = tf.constant([1])
+        self._narrow = tf.constant([count, size, channels])
+        self._times = tf.constant([1, 1, size])
+
+    def means(self, x):
+        """Means of each channel: [N, R, F * C] -> [N, 1, C]."""
+        x = tf.reduce_mean(x, self._axis, keepdims=True)
+        if self._size == 1:
+            return x
+        x = tf.reshape(x, self._narrow)
+        return tf.reduce_mean(x, self._axis, keepdims=True)
+
+    def widen(self, x):
+        """Lays channels out for each image: [N, 1, C] -> [N, 1, F * C]."""
+        return x if self._size == 1 else tf.tile(x, self._times)
+
+
+def _standardise(x, lanes):
     """Shifts and scales each channel to mean 0 and variance 1.
 
     The gradient is written out because the one that TensorFlow derives from
@@ -127,37 +158,25 @@ def _standardise(x, channels):
 
     Args:
         x: float [N, R, F * C].
-        channels: C.
+        lanes: `_Lanes` of x.
 
     Returns:
-        The standardised tensor, and the batch's mean and variance, [N, C].
+        The standardised tensor, and the batch's mean and variance, [N, 1, C],
+        which have no gradient.
     """
-    count, _, last = x.shape
-    size = last // channels
-
-    def channel_means(*tensors):
-        rows = tf.stack([tf.reduce_mean(t, 1) for t in tensors])
-        rows = tf.reshape(rows, [len(tensors), count, size, channels])
-        return tf.unstack(tf.reduce_mean(rows, 2))
-
-    def widen(vector):
-        return tf.expand_dims(tf.tile(vector, [1, size]), 1)  # [N, 1, F * C]
+    mean = lanes.means(x)
+    centred = x - lanes.widen(mean)
+    variance = lanes.means(tf.square(centred))
+    factor = lanes.widen(tf.math.rsqrt(variance + BATCH_NORM_EPSILON))
 
     @tf.custom_gradient
-    def standardise(x):
-        (mean,) = channel_means(x)
-        centred = x - widen(mean)
-        (variance,) = channel_means(tf.square(centred))
-        factor = tf.math.rsqrt(variance + BATCH_NORM_EPSILON)
-        y = centred * widen(factor)
+    def standardise(_):
+        y = centred * factor
 
-        def gradient(dy, *_):
-            mean_dy, mean_y_dy = channel_means(dy, dy * y)
-            along = _scale_and_shift(
-                y, factor * mean_y_dy, factor * mean_dy, size
-            )
-            return dy * widen(factor) - along
+        def gradient(dy):
+            along = y * lanes.widen(lanes.means(dy * y))
+            return factor * (dy - along - lanes.widen(lanes.means(dy)))
 
-        return (y, mean, variance), gradient
+        return y, gradient
 
-    return standardise(x)
+    return standardise(x), mean, variance

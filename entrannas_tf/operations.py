@@ -33,12 +33,18 @@ class Operation(keras.layers.Layer):
     def add_layers(self):
         """Makes weights, sublayers and `norm`, the batch norm at the end."""
 
-    def features(self, x, training=False):
-        """Returns what comes before the batch norm at the end."""
+    def features(self, x, rectified, training=False):
+        """Returns what comes before the batch norm at the end.
+
+        Args:
+            x: The input.
+            rectified: relu(x), which many operations start with.
+            training: As for a layer.
+        """
         raise NotImplementedError
 
     def call(self, x, training=False):
-        x = self.features(x, training)
+        x = self.features(x, tf.nn.relu(x), training)
         return x if self.norm is None else self.norm(x, training=training)
 
     def get_config(self):
@@ -50,18 +56,13 @@ class Operation(keras.layers.Layer):
         }
 
     def _add_depthwise_kernel(self, name, size):
-        return self.add_weight(
-            name=name,
-            shape=(size, size, self.channels, 1),
-            initializer=blocks.uniform(size * size),
-        )
+        shape = (size, size, self.channels, 1)
+        return blocks.add_uniform_weight(self, name, shape, size * size)
 
     def _add_kernel(self, name, height, width):
-        return self.add_weight(
-            name=name,
-            shape=(height, width, self.channels, self.channels),
-            initializer=blocks.uniform(height * width * self.channels),
-        )
+        shape = (height, width, self.channels, self.channels)
+        fan_in = height * width * self.channels
+        return blocks.add_uniform_weight(self, name, shape, fan_in)
 
 
 class SepConv(Operation):
@@ -80,13 +81,14 @@ class SepConv(Operation):
         self.inner_norm = normalization.BatchNorm(self.channels, self.affine)
         self.norm = normalization.BatchNorm(self.channels, self.affine)
 
-    def features(self, x, training=False):
-        x = self._round(0, x, self.stride)
-        return self._round(1, self.inner_norm(x, training=training), 1)
+    def features(self, x, rectified, training=False):
+        x = self._round(0, rectified, self.stride)
+        x = tf.nn.relu(self.inner_norm(x, training=training))
+        return self._round(1, x, 1)
 
     def _round(self, number, x, stride):
         kernel = tf.convert_to_tensor(self.depthwise[number])
-        x = layout.depthwise(tf.nn.relu(x), kernel, stride)
+        x = layout.depthwise(x, kernel, stride)
         return self.pointwise[number](x)
 
 
@@ -114,9 +116,9 @@ class DilConv(Operation):
         self.pointwise = blocks.Conv1x1(self.channels, self.channels)
         self.norm = normalization.BatchNorm(self.channels, self.affine)
 
-    def features(self, x, training=False):
+    def features(self, x, rectified, training=False):
         kernel = tf.convert_to_tensor(self.depthwise)
-        x = layout.depthwise(tf.nn.relu(x), kernel, self.stride, dilation=2)
+        x = layout.depthwise(rectified, kernel, self.stride, dilation=2)
         return self.pointwise(x)
 
 
@@ -143,14 +145,14 @@ class Pool(Operation):
 class MaxPool(Pool):
     """3x3 max pooling."""
 
-    def features(self, x, training=False):
+    def features(self, x, rectified, training=False):
         return layout.max_pool(x, self.stride)
 
 
 class AveragePool(Pool):
     """3x3 average pooling that does not count the padding."""
 
-    def features(self, x, training=False):
+    def features(self, x, rectified, training=False):
         return layout.average_pool(x, self.stride)
 
 
@@ -164,7 +166,7 @@ class SkipConnect(Operation):
             )
             self.norm = self.reduce.norm
 
-    def features(self, x, training=False):
+    def features(self, x, rectified, training=False):
         return x if self.stride == 1 else self.reduce.features(x)
 
 
@@ -180,8 +182,8 @@ class Convolution(Operation):
         ]
         self.norm = normalization.BatchNorm(self.channels, self.affine)
 
-    def features(self, x, training=False):
-        x = tf.nn.relu(x)
+    def features(self, x, rectified, training=False):
+        x = rectified
         for kernel, strides in zip(self.kernels, self._strides(), strict=True):
             x = layout.convolution(x, tf.convert_to_tensor(kernel), strides)
         return x
@@ -237,7 +239,8 @@ def run_together(operations, x, training=False):
     Returns:
         List of float [B / F, H / stride, W / stride, F * C].
     """
-    features = [o.features(x, training) for o in operations]
+    rectified = tf.nn.relu(x)
+    features = [o.features(x, rectified, training) for o in operations]
     normed = [i for i, o in enumerate(operations) if o.norm is not None]
     if normed:
         results = normalization.normalise(
@@ -245,7 +248,7 @@ def run_together(operations, x, training=False):
             [features[i] for i in normed],
             training,
         )
-        for i, result in zip(normed, tf.unstack(results), strict=True):
+        for i, result in zip(normed, results, strict=True):
             features[i] = result
     return features
 

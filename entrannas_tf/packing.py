@@ -13,73 +13,82 @@ class PackedLayer(keras.layers.Layer):
     """A layer whose weights are one vector, and its statistics another.
 
     Args:
-        layer: The layer to pack, built. Its configuration, without the name,
-            must say all about its computation. It gives the initial values.
+        template: A layer, built; it may serve many packed layers. Its
+            configuration, without the name, must say all about its
+            computation. It is not changed.
         cache: `GraphCache` to take graphs from and put them in.
 
     Attributes:
-        vector: float32 [n] variable, the weights in turn.
+        vector: float32 [n] variable, the weights in turn, drawn anew.
         statistics: float32 [m] variable, moving means and variances.
-        layer: The layer; see `pack` and `unpack` for its own variables.
+        template: The layer given.
     """
 
-    def __init__(self, layer, cache, **kwargs):
+    def __init__(self, template, cache, **kwargs):
         super().__init__(**kwargs)
-        self._hidden = (lambda: layer,)  # not tracked: its weights are ours
+        # Not tracked: their weights are no weights of ours.
+        self._hidden = {"template": lambda: template, "layer": None}
         self._cache = cache
-        self._key = _layer_key(layer)
+        self._key = _layer_key(template)
         self._masks = {}
-        self.vector = self.add_weight(
-            name="vector", shape=(_total(layer.trainable_variables),)
-        )
+        weights, statistics = _variables(template)
+        self.vector = self.add_weight(name="vector", shape=(_total(weights),))
+        self.vector.assign(_draw(weights))
         self.statistics = self.add_weight(
-            name="statistics",
-            shape=(_total(layer.non_trainable_variables),),
-            trainable=False,
+            name="statistics", shape=(_total(statistics),), trainable=False
         )
+        self.statistics.assign(_flat(statistics))
         self.built = True
-        self.pack()
+
+    @property
+    def template(self):
+        return self._hidden["template"]()
 
     @property
     def layer(self):
-        return self._hidden[0]()
+        """An ordinary layer of its own; see `pack` and `unpack`."""
+        if self._hidden["layer"] is None:
+            layer = type(self.template).from_config(self.template.get_config())
+            self._hidden["layer"] = lambda: layer
+            self.unpack()
+        return self._hidden["layer"]()
 
     def pack(self):
-        """Takes over the values of the layer's own variables."""
-        self.vector.assign(_flat(self.layer.trainable_variables))
-        self.statistics.assign(_flat(self.layer.non_trainable_variables))
+        """Takes over the values of `layer`'s variables."""
+        weights, statistics = _variables(self.layer)
+        self.vector.assign(_flat(weights))
+        self.statistics.assign(_flat(statistics))
 
     def unpack(self):
-        """Gives the layer's own variables the current values; returns it."""
-        for packed, variables in (
-            (self.vector, self.layer.trainable_variables),
-            (self.statistics, self.layer.non_trainable_variables),
-        ):
-            values, start = keras.ops.convert_to_numpy(packed), 0
+        """Gives `layer`'s variables the current values; returns it."""
+        packed = (self.vector, self.statistics)
+        own = _variables(self.layer)
+        for vector, variables in zip(packed, own, strict=True):
+            values, start = keras.ops.convert_to_numpy(vector), 0
             for variable in variables:
                 stop = start + _size(variable)
                 variable.assign(values[start:stop].reshape(variable.shape))
                 start = stop
         return self.layer
 
-    def mask(self, chosen):
-        """Returns bool [n]: the weights that a call with `chosen` uses."""
-        if chosen not in self._masks:
-            variables = self.layer.trainable_variables
-            used = variables
-            if chosen is not None:
-                layers = self.layer.used_layers(chosen)
-                used = [v for part in layers for v in part.trainable_variables]
-            ids = {id(v) for v in used}
-            self._masks[chosen] = tf.constant(
+    def mask(self, parts):
+        """Returns bool [n]: the weights that calls of some parts use.
+
+        Args:
+            parts: Tuple of what `graph` was asked for.
+        """
+        if parts not in self._masks:
+            weights = self.template.trainable_variables
+            ids = {id(v) for part in parts for v in self._used(part)}
+            self._masks[parts] = tf.constant(
                 np.repeat(
-                    np.array([id(v) in ids for v in variables], bool),
-                    [_size(v) for v in variables],
+                    np.array([id(v) in ids for v in weights], bool),
+                    [_size(v) for v in weights],
                 )
             )
-        return self._masks[chosen]
+        return self._masks[parts]
 
-    def graph(self, tensors, arguments, training):
+    def graph(self, tensors, part, training):
         """Returns the `Graph` for tensors like these.
 
         Its inputs are the vector, the statistics and the tensors; its only
@@ -87,32 +96,32 @@ class PackedLayer(keras.layers.Layer):
 
         Args:
             tensors: Tensors that `layer.call` takes, in order.
-            arguments: Dict of its other arguments, hashable values.
+            part: What of the layer to run; None for a layer without parts.
             training: Whether batch norms use the batch's statistics. Only
                 then can the graph be run backwards.
         """
         specs = tuple((tuple(t.shape), t.dtype) for t in tensors)
-        key = (self._key, tuple(arguments.items()), specs, training)
-        return self._cache.get(
-            key, lambda: self._trace(specs, arguments, training)
-        )
+        key = (self._key, part, specs, training)
+        return self._cache.get(key, lambda: self._trace(specs, part, training))
 
-    def _trace(self, specs, arguments, training):
-        layer = self.layer
-        weights = layer.trainable_variables
-        statistics = layer.non_trainable_variables
+    def _trace(self, specs, part, training):
+        weights, statistics = _variables(self.template)
+        used = {id(v) for v in self._used(part)}
+        arguments = {} if part is None else {"part": part}
 
         def function(vector, statistics_vector, *tensors):
-            outputs, new_statistics = layer.stateless_call(
-                _unflat(vector, weights),
-                _unflat(statistics_vector, statistics),
+            pieces = _split(statistics_vector, statistics, used)
+            outputs, moved = self.template.stateless_call(
+                _values(_split(vector, weights, used), weights),
+                _values(pieces, statistics),
                 *tensors,
                 **arguments,
                 training=training,
             )
+            moved = {id(v): m for v, m in zip(statistics, moved, strict=True)}
             extras = []
-            if training and new_statistics:
-                extras = [tf.concat(new_statistics, 0)]
+            if training and any(id(v) in used for v in statistics):
+                extras = [tf.concat([moved.get(k, p) for k, p in pieces], 0)]
             return tf.nest.flatten(outputs), extras
 
         vectors = [((_total(v),), tf.float32) for v in (weights, statistics)]
@@ -120,11 +129,31 @@ class PackedLayer(keras.layers.Layer):
         with tf.init_scope():
             return graphs.Graph(function, [*vectors, *specs], wrt)
 
+    def _used(self, part):
+        """Returns the variables that a part uses."""
+        if part is None:
+            return self.template.variables
+        layers = self.template.used_layers(part)
+        return [v for layer in layers for v in layer.variables]
+
 
 def _layer_key(layer):
     config = {k: v for k, v in layer.get_config().items() if k != "name"}
     text = json.dumps(config, sort_keys=True, default=str)
     return f"{type(layer).__name__} {text}"
+
+
+def _variables(layer):
+    return layer.trainable_variables, layer.non_trainable_variables
+
+
+def _draw(weights):
+    """Returns initial values like those that the layer drew for itself."""
+    bounds = [getattr(v, "bound", 0.0) for v in weights]
+    bounds = np.repeat(np.float32(bounds), [_size(v) for v in weights])
+    drawn = keras.random.uniform(bounds.shape, -1.0, 1.0) * bounds
+    # Scale and offset of batch norms start from constants.
+    return tf.where(bounds > 0, drawn, _flat(weights))
 
 
 def _size(variable):
@@ -140,11 +169,35 @@ def _flat(variables):
     return np.concatenate([np.zeros(0, np.float32), *arrays])
 
 
-def _unflat(vector, variables):
-    if not variables:
-        return []
-    pieces = tf.split(vector, [_size(v) for v in variables])
+def _split(vector, variables, used):
+    """Splits a vector into the values of variables.
+
+    Args:
+        vector: float32 [n], the values of all variables.
+        variables: The variables.
+        used: Set of the ids of those to split off, in the order of the vector;
+            the others stay together.
+
+    Returns:
+        List of (id or None, piece); the pieces make up the vector.
+    """
+    sizes = []  # [id or None, size]
+    for variable in variables:
+        key = id(variable) if id(variable) in used else None
+        if sizes and key is None and sizes[-1][0] is None:
+            sizes[-1][1] += _size(variable)
+        else:
+            sizes.append([key, _size(variable)])
+    if len(sizes) < 2:
+        return [(key, vector) for key, _ in sizes]
+    pieces = tf.split(vector, [size for _, size in sizes])
+    return [(key, p) for (key, _), p in zip(sizes, pieces, strict=True)]
+
+
+def _values(pieces, variables):
+    """Returns what `stateless_call` takes; what is unused stays as it is."""
+    pieces = dict(pieces)
     return [
-        piece if len(v.shape) == 1 else tf.reshape(piece, v.shape)
-        for piece, v in zip(pieces, variables, strict=True)
+        tf.reshape(pieces[id(v)], v.shape) if id(v) in pieces else v.value
+        for v in variables
     ]

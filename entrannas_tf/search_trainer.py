@@ -82,34 +82,30 @@ class SearchTrainer(keras.Model):
 
     def update_architecture(self, images, labels):
         """Takes a step on alpha and beta; no gradient is made for weights."""
-        coefficients = self.split_coefficients()
-        self.genotype = self.derive()
+        coefficients, split = self._relax()
+        self.genotype = self.derive(coefficients)
         run = self.supernet.forward(
-            images, coefficients, self.genotype, "architecture"
+            images, split, self.genotype, "architecture"
         )
         logits_gradient = self._measure("validation_", labels, run.logits)
-        sources = tf.nest.flatten(coefficients)
-        gradients = run.gradients(logits_gradient, sources)
-        self._step_architecture(
-            tf.nest.pack_sequence_as(coefficients, gradients)
-        )
+        gradients = run.gradients(logits_gradient, tf.nest.flatten(split))
+        self._step_architecture(tf.nest.pack_sequence_as(split, gradients))
 
     def update_weights(self, images, labels):
         """Takes a step on the weights that the current derivation uses."""
-        coefficients = self.split_coefficients()
-        self.genotype = self.derive()
-        run = self.supernet.forward(
-            images, coefficients, self.genotype, "weights"
-        )
+        coefficients, split = self._relax()
+        self.genotype = self.derive(coefficients)
+        run = self.supernet.forward(images, split, self.genotype, "weights")
         logits_gradient = self._measure("", labels, run.logits)
         gradients, masks = run.weight_gradients(logits_gradient, self.units)
         self._step_weights(gradients, masks)
         run.move_statistics(self.units)
 
     @tf.function(autograph=False, jit_compile=False)
-    def split_coefficients(self):
-        """Returns the coefficients as `Supernet.forward` takes them."""
-        return self.supernet.split(self.architecture.coefficients())
+    def _relax(self):
+        """Returns the coefficients, and split as the super-net takes them."""
+        coefficients = self.architecture.coefficients()
+        return coefficients, self.supernet.split(coefficients)
 
     @tf.function(autograph=False, jit_compile=False)
     def coefficients(self):

@@ -1,9 +1,11 @@
 """The super-net: a stem, Engine- and Transit-cells, a head (Figure 4)."""
 
+import dataclasses
+
 import keras
 import tensorflow as tf
 
-from entrannas_tf import blocks, cells, graphs, packing, search_space
+from entrannas_tf import blocks, cells, graphs, nodes, packing, search_space
 
 ENGINE_CELLS = ("first", "last", "half", "all")
 _STEM_MULTIPLIER = 3  # DARTS: the stem has three times the first cell's C
@@ -98,6 +100,7 @@ class Supernet(keras.layers.Layer):
             name="stem",
         )
         self.cells = []
+        make_node = _Templates()
         before, last = stem_channels, stem_channels
         for place in range(num_cells):
             reduction = place in reductions
@@ -111,6 +114,7 @@ class Supernet(keras.layers.Layer):
                 primitives=primitives,
                 feature_sharing=feature_sharing,
                 bottleneck=bottleneck,
+                make_node=make_node,
             )
             self.cells.append(PackedCell(cell, self.cache, f"cell_{place}"))
             before, last = last, search_space.NUM_INTERMEDIATE_NODES * channels
@@ -162,9 +166,8 @@ class Supernet(keras.layers.Layer):
         for cell in self.cells:
             kind = "reduction" if cell.layer.reduction else "normal"
 
-            def call(node, tensors, chosen=(), weighted=False, cell=cell):
-                unit = cell.nodes[node]
-                return run.call(unit, tensors, chosen, weighted)
+            def call(node, tensors, part, cell=cell):
+                return run.call(cell.nodes[node], tensors, part)
 
             if coefficients is not None and cell.is_engine:
                 y = cell.layer.weighted((before, x), coefficients[kind], call)
@@ -177,11 +180,25 @@ class Supernet(keras.layers.Layer):
         return run
 
 
+class _Templates:
+    """Makes each kind of node once: making its layers takes long."""
+
+    def __init__(self):
+        self._nodes = {}
+
+    def __call__(self, **arguments):
+        key = tuple(arguments.items())
+        if key not in self._nodes:
+            self._nodes[key] = nodes.CellNode(**arguments)
+        return self._nodes[key]
+
+
 class PackedCell(keras.layers.Layer):
     """A cell whose nodes are packed.
 
     Args:
-        layer: `cells.EngineCell` or `cells.TransitCell`.
+        layer: `cells.EngineCell` or `cells.TransitCell`; it gives the wiring,
+            and its nodes are templates.
         cache: `graphs.GraphCache`.
         name: Name of the cell.
     """
@@ -215,30 +232,35 @@ class ForwardPass:
         self.logits = None
         self._goal = goal
         self._tape = graphs.Tape()
-        self._used = {}  # by id of the unit: vector, new statistics, mask
+        self._uses = {}  # by id of the unit
 
-    def call(self, unit, tensors, chosen=None, weighted=False):
+    def call(self, unit, tensors, part=None):
         """Calls a unit through its graph; returns the list of its outputs."""
-        arguments = {}
-        if chosen is not None:
-            arguments = {"chosen": chosen, "weighted": weighted}
-        graph = unit.graph(tensors, arguments, self._goal is not None)
-        vector = tf.convert_to_tensor(unit.vector)
-        statistics = tf.convert_to_tensor(unit.statistics)
-        inputs = (vector, statistics, *tensors)
+        graph = unit.graph(tensors, part, self._goal is not None)
+        use = self._use(unit)
+        inputs = (use.vector, use.statistics, *tensors)
         outputs, extras = self._tape.call(
-            graph, inputs, self._wanted(inputs, weighted)
+            graph, inputs, self._wanted(inputs, part)
         )
-        if self._goal == "weights":
-            self._used[id(unit)] = vector, extras, unit.mask(chosen)
+        use.parts.append(part)
+        for new_statistics in extras:
+            use.statistics = new_statistics
         return outputs
 
-    def _wanted(self, inputs, weighted):
+    def _use(self, unit):
+        if id(unit) not in self._uses:
+            self._uses[id(unit)] = _Use(
+                tf.convert_to_tensor(unit.vector),
+                tf.convert_to_tensor(unit.statistics),
+            )
+        return self._uses[id(unit)]
+
+    def _wanted(self, inputs, part):
         """Returns the numbers of the inputs that need a gradient."""
         wanted = [i for i, t in enumerate(inputs) if self._tape.knows(t)]
         if self._goal == "weights":
             return (0, *wanted)
-        if self._goal == "architecture" and weighted:
+        if self._goal == "architecture" and part == nodes.WEIGHTED:
             return (*wanted, len(inputs) - 1)
         return tuple(wanted)
 
@@ -257,20 +279,26 @@ class ForwardPass:
             Two lists, one entry a unit: float32 [n], and bool [n], which
             weights were used. Both are all zeros for a unit that did not run.
         """
-        vectors, masks = [], []
-        for unit in units:
-            if id(unit) in self._used:
-                vector, _, mask = self._used[id(unit)]
-            else:
-                vector = tf.convert_to_tensor(unit.vector)
-                mask = tf.zeros(vector.shape, tf.bool)
-            vectors.append(vector)
-            masks.append(mask)
+        uses = [self._use(unit) for unit in units]
+        masks = [
+            unit.mask(tuple(use.parts))
+            for unit, use in zip(units, uses, strict=True)
+        ]
+        vectors = [use.vector for use in uses]
         return self.gradients(logits_gradient, vectors), masks
 
     def move_statistics(self, units):
         """Assigns the moving statistics of the batch norms that ran."""
         for unit in units:
-            _, extras, _ = self._used.get(id(unit), (None, (), None))
-            for new in extras:
-                unit.statistics.assign(new)
+            use = self._use(unit)
+            if use.parts:
+                unit.statistics.assign(use.statistics)
+
+
+@dataclasses.dataclass
+class _Use:
+    """What one run makes of a unit."""
+
+    vector: tf.Tensor
+    statistics: tf.Tensor
+    parts: list = dataclasses.field(default_factory=list)

@@ -112,7 +112,10 @@ def test_batch_norm_of_a_constant_is_zero():
 
 
 def test_uniform_is_pytorchs():
-    values = blocks.uniform(25)((100, 100)).numpy()
+    layer = keras.layers.Layer()
+    weight = blocks.add_uniform_weight(layer, "kernel", (100, 100), fan_in=25)
+    values = weight.numpy()
+    assert weight.bound == 0.2
     assert np.abs(values).max() <= 0.2
     assert np.abs(values).max() > 0.199
     assert abs(values.mean()) < 0.005

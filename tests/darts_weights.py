@@ -55,7 +55,7 @@ def supernet_weights(arrays, supernet):
     found = operation_weights(arrays, "weights/stem.", supernet.stem.layer)
     for number, cell in enumerate(supernet.cells):
         prefix = f"weights/cells.{number}."
-        nodes = cell.layer.nodes
+        nodes = [unit.layer for unit in cell.nodes]
         for node in range(search_space.NUM_INPUT_NODES):
             block = f"{prefix}preprocess{node}."
             found += operation_weights(arrays, block, nodes[node].form)

@@ -1,8 +1,9 @@
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from entrannas_tf import blocks, graphs, packing
+from entrannas_tf import blocks, graphs, nodes, packing
 
 SPEC = ((3, 4), tf.float32)
 
@@ -18,7 +19,9 @@ def tensors():
     return [tf.constant(rng.normal(size=(3, 4)), tf.float32) for _ in "xy"]
 
 
-def test_forward_and_backward_equal_tensorflows(tensors):
+@pytest.mark.parametrize("wide", [0, 200])
+def test_forward_and_backward_equal_tensorflows(tensors, wide, monkeypatch):
+    monkeypatch.setattr(graphs, "_WIDE", wide)
     graph = graphs.Graph(product, [SPEC, SPEC], (0, 1))
     results = graph.forward(*tensors)
     with tf.GradientTape() as tape:
@@ -83,5 +86,47 @@ class TestPackedLayer:
         x = tf.ones((2, 3, 3, 4))
         for name in ("one", "other"):
             layer = blocks.ReLUConvBN(4, 2, name=name)
-            packing.PackedLayer(layer, cache).graph((x,), {}, True)
+            packing.PackedLayer(layer, cache).graph((x,), None, True)
         assert cache.num_built == 1
+
+    def test_each_draws_its_own_weights_from_one_template(self):
+        template = blocks.ReLUConvBN(4, 100, affine=True)
+        keras.utils.set_random_seed(3)
+        one, other = (
+            packing.PackedLayer(template, graphs.GraphCache()) for _ in "ab"
+        )
+        keras.utils.set_random_seed(3)
+        again = packing.PackedLayer(template, graphs.GraphCache())
+        np.testing.assert_array_equal(one.vector, again.vector)
+        kernel, scale, offset = np.split(one.vector.numpy(), [400, 500])
+        assert 0.49 < np.abs(kernel).max() <= 0.5
+        assert abs(kernel.mean()) < 0.05
+        np.testing.assert_array_equal(scale, np.ones(100))
+        np.testing.assert_array_equal(offset, np.zeros(100))
+        assert np.all(other.vector.numpy()[:400] != kernel)
+        np.testing.assert_array_equal(
+            other.layer.convolution.kernel,
+            other.vector.numpy()[:400].reshape(4, 100),
+        )
+
+    def test_a_part_takes_and_gives_its_own_weights_only(self):
+        """One operation of a node against the plain layer."""
+        node = nodes.CellNode(None, 8, ("sep_conv_3x3", "max_pool_3x3"))
+        packed = packing.PackedLayer(node, graphs.GraphCache())
+        x = tf.random.stateless_normal((2, 4, 4, 2), (0, 1))
+        part = (0, "sep_conv_3x3")
+        graph = packed.graph((x,), part, True)
+        vector = tf.convert_to_tensor(packed.vector)
+        y, statistics, *residuals = graph.forward(
+            vector, tf.convert_to_tensor(packed.statistics), x
+        )
+        plain = packed.layer.groups[0]["sep_conv_3x3"]
+        np.testing.assert_allclose(y, plain(x, training=True), atol=1e-6)
+        expected = packed.statistics.numpy()
+        packed.pack()  # the plain layer moved its statistics
+        np.testing.assert_allclose(statistics, packed.statistics, atol=1e-6)
+        assert np.any(statistics != expected)
+        mask = packed.mask((part,)).numpy()
+        assert mask.sum() == sum(np.size(w) for w in plain.trainable_variables)
+        found = graph.backward((0,), residuals, [tf.sin(y)])[0]
+        np.testing.assert_array_equal(found.numpy() != 0, mask)

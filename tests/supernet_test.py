@@ -250,7 +250,9 @@ def test_gradient_equals_that_of_the_plain_layers():
                 last = {"coefficients": uniform_coefficients()[kind]}
             else:
                 last = {"cell": getattr(genotype, kind)}
-            y = cell.layer((before, x), **last, training=True)
+            plain = type(cell.layer).from_config(cell.layer.get_config())
+            plain.nodes = [unit.layer for unit in cell.nodes]
+            y = plain((before, x), **last, training=True)
             before, x = x, y
         logits = net.head.layer(x)
     np.testing.assert_allclose(logits, run.logits, atol=1e-4)
