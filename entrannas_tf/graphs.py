@@ -15,6 +15,8 @@ which spares the general machinery of `tf.GradientTape` at each call.
 
 import collections
 import time
+from collections.abc import Callable
+from typing import NamedTuple
 
 import tensorflow as tf
 
@@ -25,6 +27,22 @@ _PLAIN = _PLAIN.SerializeToString()
 
 # Number of nodes from which on a graph is worth running on several threads.
 _WIDE = 200
+
+
+class Backward(NamedTuple):
+    """A graph run backwards.
+
+    Attributes:
+        places: Which of the graph's residuals it needs, their numbers.
+        function: Callable of those residuals and of the gradients with
+            respect to the outputs; returns a list of gradients.
+        numbers: Of the inputs, which of them these are with respect to; an
+            input that no output depends on is not among them.
+    """
+
+    places: list
+    function: Callable
+    numbers: list
 
 
 class Graph:
@@ -69,23 +87,15 @@ class Graph:
             self._definition, inputs, [*outputs, *extras, *self._residuals]
         )
 
-    def backward(self, wrt, residuals, cotangents):
-        """Runs the graph backwards.
+    def backward(self, wrt):
+        """Returns the `Backward` of this graph.
 
         Args:
             wrt: Tuple of the numbers of the inputs to differentiate.
-            residuals: What `forward` returned after outputs and extras.
-            cotangents: Gradients with respect to the outputs.
-
-        Returns:
-            Dict of the gradients by number of input, without those that no
-            output depends on.
         """
         if wrt not in self._backwards:
             self._backwards[wrt] = self._build_backward(wrt)
-        function, places, numbers = self._backwards[wrt]
-        found = function(*(residuals[i] for i in places), *cotangents)
-        return dict(zip(numbers, found, strict=True))
+        return self._backwards[wrt]
 
     def _build_backward(self, wrt):
         numbers = [i for i in wrt if i in self._gradients]
@@ -97,7 +107,7 @@ class Graph:
             [self._gradients[i] for i in numbers],
             names,
         )
-        return function, [places[t.name] for t in residuals], numbers
+        return Backward([places[t.name] for t in residuals], function, numbers)
 
     def _cut(self, numbers):
         """Finds where gradients take up what the forward pass made.
@@ -176,9 +186,11 @@ class Tape:
         """
         results = graph.forward(*inputs)
         end = graph.num_outputs + graph.num_extras
-        outputs = results[: graph.num_outputs]
+        outputs, residuals = results[: graph.num_outputs], results[end:]
         if wrt:
-            self._calls.append((graph, inputs, wrt, outputs, results[end:]))
+            backward = graph.backward(wrt)
+            kept = [residuals[i] for i in backward.places]
+            self._calls.append((backward, inputs, outputs, kept))
             self._known.update(id(t) for t in outputs)
         return outputs, results[graph.num_outputs : end]
 
@@ -197,15 +209,15 @@ class Tape:
         gradients = collections.defaultdict(list)
         gradients[id(target)].append(cotangent)
         while self._calls:
-            graph, inputs, wrt, outputs, residuals = self._calls.pop()
+            backward, inputs, outputs, residuals = self._calls.pop()
             if not any(id(output) in gradients for output in outputs):
                 continue
             cotangents = [
                 _sum(gradients.pop(id(output), None), output)
                 for output in outputs
             ]
-            found = graph.backward(wrt, residuals, cotangents)
-            for number, gradient in found.items():
+            found = backward.function(*residuals, *cotangents)
+            for number, gradient in zip(backward.numbers, found, strict=True):
                 gradients[id(inputs[number])].append(gradient)
         return [_sum(gradients.get(id(s)), s) for s in sources]
 

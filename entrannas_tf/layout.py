@@ -244,9 +244,25 @@ def _every_second(x, first):
     """Picks whole rows, then whole pixels: far faster than strided slices."""
     _, height, width, channels = x.shape
     rows = tf.reshape(x, [-1, 2, width * channels])
-    pixels = tf.reshape(tf.unstack(rows, axis=1)[first], [-1, 2, channels])
-    picked = tf.unstack(pixels, axis=1)[first]
+    pixels = tf.reshape(_pick(rows, first), [-1, 2, channels])
+    picked = _pick(pixels, first)
     return tf.reshape(picked, [-1, height // 2, width // 2, channels])
+
+
+def _pick(x, place):
+    """Picks one of each pair: [R, 2, C] -> [R, C]."""
+
+    @tf.custom_gradient
+    def pick(x):
+        def gradient(dy):
+            # No zeros are kept from the forward pass.
+            pair = [tf.zeros_like(dy)] * 2
+            pair[place] = dy
+            return tf.stack(pair, axis=1)
+
+        return tf.unstack(x, axis=1)[place], gradient
+
+    return pick(x)
 
 
 def _pad(x, vertical, horizontal=None, value=0):

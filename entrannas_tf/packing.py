@@ -124,7 +124,9 @@ class PackedLayer(keras.layers.Layer):
                 extras = [tf.concat([moved.get(k, p) for k, p in pieces], 0)]
             return tf.nest.flatten(outputs), extras
 
-        vectors = [((_total(v),), tf.float32) for v in (weights, statistics)]
+        vectors = [
+            ((_total(v),), self.compute_dtype) for v in (weights, statistics)
+        ]
         wrt = (0, *range(2, 2 + len(specs))) if training else ()
         with tf.init_scope():
             return graphs.Graph(function, [*vectors, *specs], wrt)

@@ -33,9 +33,11 @@ def test_forward_and_backward_equal_tensorflows(tensors, wide, monkeypatch):
     np.testing.assert_allclose(results[1], outputs[1], rtol=1e-6)
     np.testing.assert_allclose(results[2], extra, rtol=1e-6)
     for wrt in ((0, 1), (1,), (0,)):
-        found = graph.backward(wrt, results[3:], cotangents)
-        assert sorted(found) == sorted(wrt)
-        for number, gradient in found.items():
+        backward = graph.backward(wrt)
+        assert sorted(backward.numbers) == sorted(wrt)
+        kept = [results[3:][i] for i in backward.places]
+        found = backward.function(*kept, *cotangents)
+        for number, gradient in zip(backward.numbers, found, strict=True):
             np.testing.assert_allclose(gradient, expected[number], rtol=1e-5)
 
 
@@ -128,5 +130,7 @@ class TestPackedLayer:
         assert np.any(statistics != expected)
         mask = packed.mask((part,)).numpy()
         assert mask.sum() == sum(np.size(w) for w in plain.trainable_variables)
-        found = graph.backward((0,), residuals, [tf.sin(y)])[0]
+        backward = graph.backward((0,))
+        kept = [residuals[i] for i in backward.places]
+        (found,) = backward.function(*kept, tf.sin(y))
         np.testing.assert_array_equal(found.numpy() != 0, mask)

@@ -109,7 +109,7 @@ class TestDarts:
         found = tape.gradient(sources, alphas, output_gradients=gradients)
         for kind, name in (("normal", "normal"), ("reduction", "reduce")):
             expected = reference[f"gradient_alphas_{name}"]
-            np.testing.assert_allclose(found[kind], expected, atol=3e-4)
+            np.testing.assert_allclose(found[kind], expected, atol=1e-4)
 
     def test_weight_gradients(self, darts, reference):
         net, _ = darts
@@ -131,15 +131,16 @@ class TestDarts:
         (stem, head), masks = run.weight_gradients(
             (probabilities - labels) / len(labels), units
         )
-        # The stem's gradient is up to 1, and comes through 8 cells whose
-        # batch norms see 8 images: rounding in float32 shows here.
+        # The stem's gradient is up to 1, and comes through 8 cells. The
+        # reference's float32 differs by 8e-4 from our result in float64, and
+        # our own float32 by 6e-4.
         expected = reference["gradient_stem"].transpose(2, 3, 1, 0)
         np.testing.assert_allclose(
-            stem[: expected.size], expected.ravel(), atol=3e-3
+            stem[: expected.size], expected.ravel(), atol=1.5e-3
         )
         expected = reference["gradient_classifier"].T
         np.testing.assert_allclose(
-            head[: expected.size], expected.ravel(), atol=3e-4
+            head[: expected.size], expected.ravel(), atol=1e-5
         )
         assert all(np.all(mask) for mask in masks)
 
