@@ -29,6 +29,7 @@ def get_config():
     config.search.batch_size = 64  # 46 steps an epoch.
     config.search.weight_learning_rate = 0.1  # To 0 along a cosine.
     config.search.architecture_learning_rate = 0.05
+    config.search.architecture_schedule = "cosine"  # The search must settle.
     config.search.initial_temperature = 1.0
     config.search.temperature_decay = 0.7  # Each epoch; 0.17 in the last.
     return config

@@ -48,6 +48,7 @@ def get_config():
                 weight_decay=3e-4,
                 gradient_clip_norm=5.0,
                 architecture_learning_rate=0.1,
+                architecture_schedule="cosine",  # The search must settle.
                 architecture_beta_1=0.5,
                 architecture_beta_2=0.999,
                 architecture_weight_decay=1e-3,

@@ -94,7 +94,9 @@ class SearchConfig:
         weight_momentum: Of SGD, from 0 to below 1.
         weight_decay: L2 on the weights, added to the gradient.
         gradient_clip_norm: Largest global norm of the weights' gradient.
-        architecture_learning_rate: Of Adam on alpha and beta, constant.
+        architecture_learning_rate: Of Adam on alpha and beta, at the start.
+        architecture_schedule: "constant", as in the paper, or "cosine": it
+            falls to 0, so that a short search with large steps settles.
         architecture_beta_1: Adam's decay of the mean, from 0 to below 1.
         architecture_beta_2: Adam's decay of the variance, from 0 to below 1.
         architecture_weight_decay: L2 on alpha and beta, added to the gradient.
@@ -107,8 +109,8 @@ class SearchConfig:
             end of each epoch; 0 for that one alone.
         checkpoints_to_keep: At least 2: one that a crash cuts short has one
             before it.
-        max_graphs: Number of cells' graphs held, at most; the least recently
-            used is dropped.
+        max_graphs: Number of graphs held, at most; the least recently used is
+            dropped. A search of one space and batch size has about 150.
     """
 
     epochs: int
@@ -119,6 +121,7 @@ class SearchConfig:
     weight_decay: float
     gradient_clip_norm: float = 5.0
     architecture_learning_rate: float
+    architecture_schedule: str = "constant"
     architecture_beta_1: float = 0.5
     architecture_beta_2: float = 0.999
     architecture_weight_decay: float = 1e-3

@@ -44,6 +44,7 @@ RULES = {
     "search.weight_decay": _FROM_0,
     "search.gradient_clip_norm": _ABOVE_0,
     "search.architecture_learning_rate": _ABOVE_0,
+    "search.architecture_schedule": _one_of("constant", "cosine"),
     "search.architecture_beta_1": _MOMENTUM,
     "search.architecture_beta_2": _MOMENTUM,
     "search.architecture_weight_decay": _FROM_0,

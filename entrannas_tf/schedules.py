@@ -14,6 +14,16 @@ def cosine(initial, step, num_steps):
     return initial * 0.5 * (1.0 + math.cos(math.pi * step / num_steps))
 
 
+def constant(initial, step, num_steps):
+    """Returns the rate that never changes, as the paper's for alpha."""
+    del step, num_steps
+    return initial
+
+
+# By the name that the configuration has for it.
+SCHEDULES = {"constant": constant, "cosine": cosine}
+
+
 def temperature(initial, decay, epoch):
     """Returns tau of Eq. 5, constant within an epoch.
 

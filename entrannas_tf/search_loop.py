@@ -22,6 +22,7 @@ class SearchLoop:
             next, to an iterable of what `trainer.train_step` takes.
         learning_rate: Maps the number of steps done since the search began to
             the weights' learning rate.
+        architecture_learning_rate: The same for alpha and beta.
         temperature: Maps the number of epochs done to tau.
         evaluate: Maps the number of epochs done, that which ends included, to
             what `evaluation.accuracies` returns, or to {}.
@@ -42,6 +43,7 @@ class SearchLoop:
         batch_size,
         make_batches,
         learning_rate,
+        architecture_learning_rate,
         temperature,
         evaluate,
         checkpoint_every_steps,
@@ -55,7 +57,7 @@ class SearchLoop:
         self._num_steps = num_steps
         self._batch_size = batch_size
         self._make_batches = make_batches
-        self._learning_rate = learning_rate
+        self._learning_rates = learning_rate, architecture_learning_rate
         self._temperature = temperature
         self._evaluate = evaluate
         self._checkpoint_every_steps = checkpoint_every_steps
@@ -131,9 +133,11 @@ class SearchLoop:
     def _take_step(self, batch):
         """Takes a step; returns {name: float}, the epoch's means so far."""
         trainer = self._trainer
-        trainer.weight_optimizer.learning_rate = self._learning_rate(
-            self._num_steps_done()
-        )
+        optimizers = trainer.weight_optimizer, trainer.architecture_optimizer
+        for optimizer, rate in zip(
+            optimizers, self._learning_rates, strict=True
+        ):
+            optimizer.learning_rate = rate(self._num_steps_done())
         try:
             metrics = trainer.train_step(batch)
         except Exception:

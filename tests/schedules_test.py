@@ -16,6 +16,10 @@ def test_cosine_never_rises():
     assert rates == sorted(rates, reverse=True)
 
 
+def test_constant_never_falls():
+    assert schedules.SCHEDULES["constant"](0.3, 99, 100) == 0.3
+
+
 def test_temperature_of_the_paper():
     """Section 4.2: from 5.0, times 0.923 each epoch, over 50 epochs."""
     assert schedules.temperature(5.0, 0.923, 0) == 5.0

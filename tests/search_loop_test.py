@@ -33,6 +33,7 @@ def make_loop(workdir, trainer=None, own=()):
         batch_size=4,
         make_batches=toy_trainer.make_batches,
         learning_rate=lambda step: 1.0 / (1 + step),
+        architecture_learning_rate=lambda step: 2.0 / (1 + step),
         temperature=lambda epoch: 2.0 - epoch,
         evaluate=lambda epoch: (
             {"supernet_accuracy": 0.5, "child_accuracy": 0.25}
@@ -58,6 +59,19 @@ def result(workdir):
 def uninterrupted(tmp_path_factory):
     workdir = tmp_path_factory.mktemp("uninterrupted")
     return make_loop(workdir).run(), result(workdir)
+
+
+def test_rates_of_the_last_step(tmp_path):
+    trainer = toy_trainer.ToyTrainer()
+    make_loop(tmp_path, trainer).run()
+    rates = [
+        float(optimizer.learning_rate)
+        for optimizer in (
+            trainer.weight_optimizer,
+            trainer.architecture_optimizer,
+        )
+    ]
+    assert rates == pytest.approx([1 / 6, 2 / 6])
 
 
 def test_records(uninterrupted):
