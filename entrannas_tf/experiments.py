@@ -68,6 +68,12 @@ def _search(config, workdir, start):
     _prepare_tensorflow(config.seed, config.deterministic)
     data = _load_data(config)
     workdirs.make_workdir(workdir, config)
+    with workdirs.locked(workdir):
+        _search_in(workdir, config, data, start)
+
+
+def _search_in(workdir, config, data, start):
+    """As `_search`, in a workdir that is this process's own."""
     for name in (".", _CHECKPOINTS, *search_results.DIRECTORIES):
         path = os.path.join(workdir, name)
         os.makedirs(path, exist_ok=True)

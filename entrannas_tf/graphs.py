@@ -4,8 +4,8 @@ Tracing a graph and deriving its gradient takes Python far longer than the
 processor needs to run it, and a search may change its cells at any iteration.
 So the super-net runs as a chain of small graphs, and each is a pure function
 of weights, batch-norm statistics and inputs: all layers of one configuration
-share it, on every replica, and a new derivation needs a new graph only where
-a node gets a set of operations that no node of its shape has had before.
+share it, on every replica, and a new derivation needs a new graph only for an
+operation that has not run at its shape before.
 
 The chain is run from Python, so each link must be cheap to call. Two things
 see to it: the weights of a layer are one vector, and its statistics another;

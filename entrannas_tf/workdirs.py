@@ -6,6 +6,7 @@
 
 import contextlib
 import errno
+import fcntl
 import json
 import os
 
@@ -95,6 +96,32 @@ def make_workdir(workdir, config):
                 os.rmdir(path)
         raise
     return False
+
+
+@contextlib.contextmanager
+def locked(workdir):
+    """Keeps other processes from running in the same directory.
+
+    The lock goes with the process, however that ends.
+
+    Args:
+        workdir: Path of a directory that `make_workdir` made.
+
+    Raises:
+        BlockingIOError: If another process has it.
+    """
+    path = os.path.join(workdir, CONFIG_FILE)
+    with open(path, encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BlockingIOError(
+                errno.EWOULDBLOCK,
+                "is in use by another process; wait for it to end, or choose "
+                "another --workdir",
+                os.fspath(workdir),
+            ) from None
+        yield
 
 
 def read_config(workdir):

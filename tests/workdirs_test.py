@@ -31,6 +31,17 @@ def test_make_and_come_back(tmp_path):
     assert workdirs.read_config(workdir) == CONFIG
 
 
+def test_a_second_process_is_kept_out(tmp_path):
+    workdirs.make_workdir(tmp_path, CONFIG)
+    with workdirs.locked(tmp_path):
+        with pytest.raises(BlockingIOError, match="another process") as caught:
+            with workdirs.locked(tmp_path):
+                pass
+        assert caught.value.filename == str(tmp_path)
+    with workdirs.locked(tmp_path):
+        pass
+
+
 @pytest.mark.parametrize("use", [workdirs.check_workdir, workdirs.make_workdir])
 def test_another_configuration_is_refused(tmp_path, use):
     workdirs.make_workdir(tmp_path, CONFIG)
