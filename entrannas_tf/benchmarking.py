@@ -1,7 +1,6 @@
 """Measures a search step on synthetic batches, for the ladder of Table 3."""
 
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -11,7 +10,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from entrannas_tf import architecture, optimizers, search_trainer, supernet
+from entrannas_tf import (
+    architecture,
+    optimizers,
+    provenance,
+    search_trainer,
+    supernet,
+)
 
 # What each row of Table 3 adds; a row includes those above it.
 ROWS = {
@@ -59,13 +64,12 @@ def measure_row(row, batch_size, num_steps, start_time):
     for seed in range(num_steps):
         _draw_alpha(trainer, seed)
         fresh.append(_seconds(trainer, data))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return {
         "row": row,
         "batch_size": batch_size,
         "step_seconds": steady,
         "milliseconds_per_image": 1000 * steady / batch_size,
-        "peak_memory_mib": peak,
+        "peak_memory_mib": provenance.peak_memory_mib(),
         "first_step_seconds": first_step_seconds,
         "new_derivation_seconds": statistics.median(fresh) - steady,
         "num_graphs": len(trainer.supernet.cache),

@@ -1,8 +1,9 @@
-"""Where a result comes from: configuration, seed, versions, metrics."""
+"""Where a result comes from, and what it took."""
 
 import hashlib
 import json
 import platform
+import resource
 from importlib import metadata
 
 from entrannas_tf import config as config_lib
@@ -22,6 +23,12 @@ def config_hash(config):
         config_lib.to_dict(config), sort_keys=True, separators=(",", ":")
     )
     return hashlib.sha256(text.encode("utf-8")).hexdigest()[:12]
+
+
+def peak_memory_mib():
+    """Returns the most memory that this process has held so far, in MiB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if platform.system() == "Darwin" else 2**10)
 
 
 def collect(config, metrics):

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import NamedTuple
 
-from entrannas_tf import derivation, genotypes
+from entrannas_tf import derivation, genotypes, provenance
 
 _KINDS = ("normal", "reduction")
 
@@ -156,7 +156,7 @@ def _map(function, values):
 
 
 def _timing(cache, progress, batch_size):
-    """Returns times; graphs count from the last start of the program."""
+    """Returns times and memory, from the program's last start on if total."""
     images = progress.step * batch_size  # That trained the weights.
     return {
         "seconds": progress.epoch_seconds,
@@ -164,4 +164,5 @@ def _timing(cache, progress, batch_size):
         "images_per_second": images / max(progress.epoch_seconds, 1e-9),
         "num_graphs_built": cache.num_built,
         "graph_build_seconds": cache.build_seconds,
+        "peak_memory_mib": provenance.peak_memory_mib(),
     }

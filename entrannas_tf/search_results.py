@@ -86,7 +86,7 @@ def summary(workdir):
         workdir: Directory of the search.
     """
     genotype, record = read_genotype(workdir), _last_record(workdir)
-    seconds = record["timing"]["elapsed_seconds"]
+    timing = record["timing"]
     tensorboard = os.path.join(workdir, "tensorboard")
     return "\n".join(
         [
@@ -95,8 +95,10 @@ def summary(workdir):
             f"accuracy        {record['supernet_accuracy']:.2%} as super-net, "
             f"{record['child_accuracy']:.2%} as child network (images that "
             "trained the architecture)",
-            f"wall time       {progress_bar.duration(seconds)}, "
-            f"{record['epoch']} epoch(s)",
+            "wall time       "
+            f"{progress_bar.duration(timing['elapsed_seconds'])}, "
+            f"{record['epoch']} epoch(s), at most "
+            f"{timing['peak_memory_mib']:,.0f} MiB of memory",
             f"files           {os.path.join(workdir, GENOTYPE_FILE)}, "
             f"{os.path.join(workdir, CELLS)}, "
             f"{os.path.join(workdir, FILM_FILE)}; curves: tensorboard "

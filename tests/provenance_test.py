@@ -3,6 +3,8 @@ import json
 import re
 from importlib import metadata
 
+import numpy as np
+
 from configs import digits
 from entrannas_tf import config as config_lib
 from entrannas_tf import provenance
@@ -15,6 +17,13 @@ def change(path, value):
     values.unlock()
     values.update_from_flattened_dict({path: value})
     return config_lib.from_config_dict(values)
+
+
+def test_peak_memory_sees_an_array():
+    before = provenance.peak_memory_mib()
+    assert 10 < before < 2**20
+    np.ones(int(before + 64) * 2**20, np.int8)
+    assert before + 32 < provenance.peak_memory_mib() < 3 * before + 256
 
 
 def test_hash_is_stable():

@@ -47,7 +47,10 @@ def workdir(tmp_path):
             "loss": 1.0,
             "supernet_accuracy": 0.5,
             "child_accuracy": 0.25,
-            "timing": {"elapsed_seconds": 10.0 * epoch},
+            "timing": {
+                "elapsed_seconds": 10.0 * epoch,
+                "peak_memory_mib": 1234.5,
+            },
         }
         files.append_line(tmp_path / "metrics.jsonl", json.dumps(record))
     return tmp_path, genotypes.Genotype(cell, cell)
@@ -94,7 +97,7 @@ def test_summary(workdir):
         f"reduction cell  {line}\n"
         "accuracy        50.00% as super-net, 25.00% as child network (images "
         "that trained the architecture)\n"
-        "wall time       2:00, 12 epoch(s)\n"
+        "wall time       2:00, 12 epoch(s), at most 1,234 MiB of memory\n"
         f"files           {workdir}/genotype.json, {workdir}/cells, "
         f"{workdir}/search.gif; curves: tensorboard "
         f"--logdir={workdir}/tensorboard"

@@ -34,9 +34,9 @@ def test_make_and_come_back(tmp_path):
 def test_a_second_process_is_kept_out(tmp_path):
     workdirs.make_workdir(tmp_path, CONFIG)
     with workdirs.locked(tmp_path):
+        again = workdirs.locked(tmp_path)
         with pytest.raises(BlockingIOError, match="another process") as caught:
-            with workdirs.locked(tmp_path):
-                pass
+            again.__enter__()
         assert caught.value.filename == str(tmp_path)
     with workdirs.locked(tmp_path):
         pass
