@@ -9,10 +9,11 @@ Command:
     python -m launch.search --config=configs/cifar10_small.py \
         --workdir=runs/small --config.data.data_dir=DIRECTORY
 
-Cost: 12 min 40 s on 2 cores that did other work part of the time.
-Expect: 32.3 % as super-net and 25.5 % as child network (seed 0): shared
-    weights after 276 steps. The coefficients are decided at the end (mean
-    entropy 0.28 and 0.14 of 1); single connections still change.
+Cost: 8 minutes and 2.2 GiB of memory on 2 cores.
+Expect: 40.0 % as super-net and 33.9 % as child network with seed 0, 41.2 % and
+    32.2 % with seed 1: shared weights after 276 steps. The derivation settles,
+    but so short a search decides by chance: the two seeds' cells have no
+    connection in common.
 """
 
 from configs import cifar10_entrannas
@@ -24,12 +25,13 @@ def get_config():
     config.name = "cifar10_small"
     config.data.num_examples = 6_000  # 3,000 for the weights, 3,000 for alpha.
     config.network.num_cells = 5  # Reductions at cells 1 and 3.
-    config.search.epochs = 6
-    config.search.eval_every_epochs = 3
+    config.search.epochs = 8
+    config.search.eval_every_epochs = 4
     config.search.batch_size = 64  # 46 steps an epoch.
     config.search.weight_learning_rate = 0.1  # To 0 along a cosine.
-    config.search.architecture_learning_rate = 0.05
+    config.search.architecture_learning_rate = 0.02
+    config.search.architecture_warmup_epochs = 2
     config.search.architecture_schedule = "cosine"  # The search must settle.
     config.search.initial_temperature = 1.0
-    config.search.temperature_decay = 0.7  # Each epoch; 0.17 in the last.
+    config.search.temperature_decay = 0.7  # Each epoch; 0.08 in the last.
     return config

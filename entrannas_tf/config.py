@@ -95,6 +95,9 @@ class SearchConfig:
         weight_decay: L2 on the weights, added to the gradient.
         gradient_clip_norm: Largest global norm of the weights' gradient.
         architecture_learning_rate: Of Adam on alpha and beta, at the start.
+        architecture_warmup_epochs: Epochs at the start whose rate is 0, so that
+            the weights mean something when alpha and beta begin to move; fewer
+            than `epochs`.
         architecture_schedule: "constant", as in the paper, or "cosine": it
             falls to 0, so that a short search with large steps settles.
         architecture_beta_1: Adam's decay of the mean, from 0 to below 1.
@@ -121,6 +124,7 @@ class SearchConfig:
     weight_decay: float
     gradient_clip_norm: float = 5.0
     architecture_learning_rate: float
+    architecture_warmup_epochs: int = 0
     architecture_schedule: str = "constant"
     architecture_beta_1: float = 0.5
     architecture_beta_2: float = 0.999

@@ -44,6 +44,7 @@ RULES = {
     "search.weight_decay": _FROM_0,
     "search.gradient_clip_norm": _ABOVE_0,
     "search.architecture_learning_rate": _ABOVE_0,
+    "search.architecture_warmup_epochs": _FROM_0,
     "search.architecture_schedule": _one_of("constant", "cosine"),
     "search.architecture_beta_1": _MOMENTUM,
     "search.architecture_beta_2": _MOMENTUM,
@@ -77,6 +78,12 @@ def check(values):
         raise ValueError(
             f"network.init_channels is {channels}; expected a multiple of "
             f"network.bottleneck, which is {bottleneck}."
+        )
+    warmup = values["search.architecture_warmup_epochs"]
+    if warmup >= values["search.epochs"]:
+        raise ValueError(
+            f"search.architecture_warmup_epochs is {warmup}; expected less "
+            f"than search.epochs, which is {values['search.epochs']}."
         )
     if values["data.name"] == "folder" and not values["data.dir"]:
         raise ValueError(

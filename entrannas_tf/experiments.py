@@ -238,9 +238,13 @@ def _make_loop(config, workdir, data, trainer, start):
         learning_rate=lambda step: schedules.cosine(
             settings.weight_learning_rate, step, num_epochs * num_steps
         ),
-        architecture_learning_rate=lambda step: schedules.SCHEDULES[
-            settings.architecture_schedule
-        ](settings.architecture_learning_rate, step, num_epochs * num_steps),
+        architecture_learning_rate=lambda step: schedules.after(
+            settings.architecture_warmup_epochs * num_steps,
+            schedules.SCHEDULES[settings.architecture_schedule],
+            settings.architecture_learning_rate,
+            step,
+            num_epochs * num_steps,
+        ),
         temperature=lambda epoch: schedules.temperature(
             settings.initial_temperature, settings.temperature_decay, epoch
         ),

@@ -20,6 +20,21 @@ def constant(initial, step, num_steps):
     return initial
 
 
+def after(num_waiting, schedule, initial, step, num_steps):
+    """Returns 0 for some steps, then the rate of a schedule over the rest.
+
+    Args:
+        num_waiting: Number of steps at the start whose rate is 0.
+        schedule: `constant` or `cosine`.
+        initial: As for the schedule.
+        step: Number of steps done, those at the start included.
+        num_steps: Number of steps, those at the start included.
+    """
+    if step < num_waiting:
+        return 0.0
+    return schedule(initial, step - num_waiting, num_steps - num_waiting)
+
+
 # By the name that the configuration has for it.
 SCHEDULES = {"constant": constant, "cosine": cosine}
 

@@ -120,6 +120,11 @@ def test_integer_becomes_number():
             "network.bottleneck, which is 4.",
         ),
         (
+            {"search__architecture_warmup_epochs": 999},
+            "search.architecture_warmup_epochs is 999; expected less than "
+            "search.epochs, which is ",
+        ),
+        (
             {"data__name": "folder"},
             "data.dir is empty; expected the folder of your images",
         ),

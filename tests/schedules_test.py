@@ -20,6 +20,12 @@ def test_constant_never_falls():
     assert schedules.SCHEDULES["constant"](0.3, 99, 100) == 0.3
 
 
+@pytest.mark.parametrize(("step", "rate"), [(0, 0), (39, 0), (40, 2), (70, 1)])
+def test_after_a_warmup(step, rate):
+    found = schedules.after(40, schedules.cosine, 2.0, step, 100)
+    assert found == pytest.approx(rate)
+
+
 def test_temperature_of_the_paper():
     """Section 4.2: from 5.0, times 0.923 each epoch, over 50 epochs."""
     assert schedules.temperature(5.0, 0.923, 0) == 5.0
