@@ -98,6 +98,7 @@ def test_program_runs():
             "fields of search are epochs, batch_size, eval_every_epochs, "
             "weight_learning_rate, weight_momentum, weight_decay, "
             "gradient_clip_norm, architecture_learning_rate, "
+            "architecture_warmup_epochs, architecture_schedule, "
             "architecture_beta_1, architecture_beta_2, "
             "architecture_weight_decay, threshold_penalty, "
             "initial_temperature, temperature_decay, checkpoint_every_steps, "
