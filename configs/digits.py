@@ -1,4 +1,4 @@
-"""EnTranNAS on handwritten digits: the whole method in three minutes.
+"""EnTranNAS on handwritten digits: the whole method in two minutes.
 
 Reproduces nothing of the paper: it shows the search on real images that come
 with scikit-learn, 1,437 training images of 16x16 pixels, without a download.
@@ -8,8 +8,8 @@ paper's, for 132 steps have to decide what its 2,400 do.
 Command: make search, or
     python -m launch.search --config=configs/digits.py --workdir=runs/digits
 
-Cost: 2 min 55 s on 2 cores that did other work part of the time.
-Expect: 88.0 % as super-net and 61.9 % as child network (seed 0).
+Cost: 1 min 17 s and 1.4 GiB of memory on 2 cores.
+Expect: 94.3 % as super-net and 54.0 % as child network (seed 0).
 """
 
 from entrannas_tf import config
