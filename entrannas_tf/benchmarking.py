@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from entrannas_tf import (
     architecture,
+    graphs,
     optimizers,
     provenance,
     search_trainer,
@@ -49,9 +50,7 @@ def measure_row(row, batch_size, num_steps, start_time):
         end of the first step), `new_derivation_seconds` (what a step with a
         new derivation takes longer), `num_graphs`.
     """
-    tf.config.optimizer.set_experimental_options(
-        {"disable_meta_optimizer": True}
-    )
+    graphs.switch_off_grappler()
     keras.utils.set_random_seed(0)
     trainer = _make_trainer(ROWS[row])
     data = _batch(batch_size, 0), _batch(batch_size, 1)

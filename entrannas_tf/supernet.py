@@ -132,7 +132,7 @@ class Supernet(keras.layers.Layer):
     def call(self, images, coefficients, genotype, training=False):
         if coefficients is not None:
             coefficients = self.split(coefficients)
-        goal = "weights" if training else None
+        goal = "outputs" if training else None
         run = self.forward(images, coefficients, genotype, goal)
         if training:
             run.move_statistics(self.units)

@@ -76,6 +76,12 @@ def darts(reference):
     return net, weights
 
 
+@pytest.fixture(scope="module")
+def alphas(reference):
+    names = {"normal": "alphas_normal", "reduction": "alphas_reduce"}
+    return {kind: tf.constant(reference[n]) for kind, n in names.items()}
+
+
 class TestDarts:
     """The super-net with switches off against the original."""
 
@@ -84,12 +90,8 @@ class TestDarts:
         names = [k for k in reference if k.startswith("weights/")]
         assert sorted(w.name for w in weights) == sorted(names)
 
-    def test_logits_loss_and_gradients(self, darts, reference):
+    def test_logits_loss_and_gradients(self, darts, alphas, reference):
         net, _ = darts
-        alphas = {
-            "normal": tf.constant(reference["alphas_normal"]),
-            "reduction": tf.constant(reference["alphas_reduce"]),
-        }
         with tf.GradientTape() as tape:
             tape.watch(alphas)
             split = net.split({k: tf.nn.softmax(a) for k, a in alphas.items()})
@@ -111,17 +113,9 @@ class TestDarts:
             expected = reference[f"gradient_alphas_{name}"]
             np.testing.assert_allclose(found[kind], expected, atol=1e-4)
 
-    def test_weight_gradients(self, darts, reference):
+    def test_weight_gradients(self, darts, alphas, reference):
         net, _ = darts
-        split = net.split(
-            {
-                kind: tf.nn.softmax(tf.constant(reference[f"alphas_{name}"]))
-                for kind, name in (
-                    ("normal", "normal"),
-                    ("reduction", "reduce"),
-                )
-            }
-        )
+        split = net.split({k: tf.nn.softmax(a) for k, a in alphas.items()})
         run = net.forward(
             tf.constant(reference["input"]), split, None, "weights"
         )
