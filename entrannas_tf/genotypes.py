@@ -20,6 +20,8 @@ class Connection(NamedTuple):
     source: int
 
 
+_CONCATS = ("normal_concat", "reduction_concat")
+
 # One tuple of connections for each intermediate node.
 Cell = tuple[tuple[Connection, ...], ...]
 
@@ -31,11 +33,28 @@ class Genotype(NamedTuple):
         normal: The normal cell, a tuple of connections per intermediate node.
         reduction: The reduction cell, likewise.
         space: Name of the search space that the primitives belong to.
+        normal_concat: Numbers of the nodes that form the normal cell's output,
+            in order; None for every intermediate node that has a connection.
+        reduction_concat: The same of the reduction cell.
     """
 
     normal: Cell
     reduction: Cell
     space: str = "standard"
+    normal_concat: tuple[int, ...] | None = None
+    reduction_concat: tuple[int, ...] | None = None
+
+    def outputs(self, kind):
+        """Returns the numbers of the nodes that form a cell's output.
+
+        Args:
+            kind: "normal" or "reduction".
+        """
+        concat = getattr(self, f"{kind}_concat")
+        if concat is not None:
+            return concat
+        nodes = enumerate(getattr(self, kind), search_space.NUM_INPUT_NODES)
+        return tuple(node for node, connections in nodes if connections)
 
 
 def make_cell(nodes, space="standard"):
@@ -69,6 +88,34 @@ def make_cell(nodes, space="standard"):
             connections.append(Connection(primitive, source))
         cell.append(tuple(connections))
     return tuple(cell)
+
+
+def make_concat(concat, cell):
+    """Returns checked numbers of nodes for `Genotype.normal_concat`.
+
+    Args:
+        concat: Sequence of numbers of nodes, or None.
+        cell: The `Cell` that they belong to.
+
+    Returns:
+        A tuple; None if these are the nodes that None stands for.
+
+    Raises:
+        ValueError: If a number is not that of an intermediate node that has a
+            connection, or occurs twice, or there is none.
+    """
+    nodes = enumerate(cell, search_space.NUM_INPUT_NODES)
+    known = [node for node, connections in nodes if connections]
+    if concat is None:
+        concat = known
+    wrong = [n for n in concat if n not in known or isinstance(n, bool)]
+    if wrong or not concat or len(set(concat)) < len(concat):
+        raise ValueError(
+            f"The cell's output is made of the nodes {list(concat)}; expected "
+            "each once, and of those that have a connection: "
+            f"{', '.join(map(str, known)) or 'but none has any'}."
+        )
+    return None if list(concat) == known else tuple(concat)
 
 
 def num_connections(cell):
@@ -110,12 +157,14 @@ def to_json(genotype, **extra):
         genotype: A `Genotype`.
         **extra: Further top-level members, such as `provenance`.
     """
+    concats = {f: getattr(genotype, f) for f in _CONCATS}
     content = {
         "format": FORMAT,
         "version": VERSION,
         "space": genotype.space,
         "normal": genotype.normal,
         "reduction": genotype.reduction,
+        **{f: list(nodes) for f, nodes in concats.items() if nodes},
         **extra,
     }
     members = (f"  {json.dumps(k)}: {_dumps(v)}" for k, v in content.items())
@@ -146,18 +195,22 @@ def from_json(text):
     if missing:
         raise ValueError(f"The genotype lacks {', '.join(missing)}.")
     space = str(content["space"])
-    cells = (
+    cells = [
         make_cell(_check_nesting(content[kind], kind), space)
         for kind in ("normal", "reduction")
+    ]
+    concats = (
+        make_concat(_check_concat(content.get(field), field), cell)
+        for field, cell in zip(_CONCATS, cells, strict=True)
     )
-    return Genotype(*cells, space)
+    return Genotype(*cells, space, *concats)
 
 
 def _check_nesting(nodes, kind):
     """Returns the nodes of a cell that was read if `make_cell` can take it."""
     nested = (
         isinstance(nodes, list)
-        and len(nodes) == search_space.NUM_INTERMEDIATE_NODES
+        and nodes
         and all(isinstance(pairs, list) for pairs in nodes)
         and all(
             isinstance(pair, list) and len(pair) == 2
@@ -167,11 +220,22 @@ def _check_nesting(nodes, kind):
     )
     if not nested:
         raise ValueError(
-            f"The genotype's {kind} cell is not "
-            f"{search_space.NUM_INTERMEDIATE_NODES} lists, one per "
-            "intermediate node, of [primitive, source] pairs."
+            f"The genotype's {kind} cell is not a list that has, for each "
+            "intermediate node, a list of [primitive, source] pairs."
         )
     return nodes
+
+
+def _check_concat(concat, field):
+    """Returns a concat that was read if `make_concat` can take it."""
+    if concat is None or (
+        isinstance(concat, list) and all(isinstance(n, int) for n in concat)
+    ):
+        return concat
+    raise ValueError(
+        f"The genotype's {field} is {concat!r}; expected a list of numbers of "
+        "nodes."
+    )
 
 
 def _dumps(value):

@@ -33,7 +33,9 @@ EXTENDED = (
     "conv_1x5_5x1",
     "conv_1x7_7x1",
 )
-SPACES = {"standard": STANDARD, "extended": EXTENDED}
+# Of published cells that were not found by gradients; nothing searches it.
+NASNET = (*STANDARD, "sep_conv_7x7", "conv_7x1_1x7")
+SPACES = {"standard": STANDARD, "extended": EXTENDED, "nasnet": NASNET}
 
 # (source, target) of every edge, by number.
 EDGES = tuple(
@@ -47,7 +49,8 @@ def primitives(space, with_none):
     """Returns the names of a space's candidate primitives, in alpha's order.
 
     Args:
-        space: "standard" (8 primitives) or "extended" (13), appendix A.2.
+        space: "standard" (8 primitives) or "extended" (13), appendix A.2; or
+            "nasnet" (10), which target networks can have.
         with_none: Whether "none" is a candidate: it is for EnTranNAS, and is
             not for EnTranNAS-DST, which can leave an edge empty by itself.
 

@@ -21,6 +21,9 @@ DISTRIBUTIONS = {
     "sklearn": ("scikit-learn",),
     "tensorflow_datasets": ("importlib-resources", "tensorflow-datasets"),
 }
+# Module -> files that it reads.
+DATA = {"published": ("entrannas_tf/published.json",)}
+
 RULES = ("py_library", "py_binary", "py_test")
 
 
@@ -39,8 +42,8 @@ class Target(NamedTuple):
         lines = [f"{self.rule}(", f'    name = "{self.name}",']
         lines += _list_lines("srcs", self.srcs)
         lines += _list_lines("args", self.args)
-        if self.rule == "py_test":
-            lines += _list_lines("data", ("pyproject.toml",))
+        data = ("pyproject.toml",) if self.rule == "py_test" else ()
+        lines += _list_lines("data", DATA.get(self.name, data))
         if self.main:
             lines.append(f'    main = "{self.main}",')
         lines += _list_lines("deps", self.deps)

@@ -24,6 +24,12 @@ REDUCTION = genotypes.make_cell(
     ]
 )
 GENOTYPE = genotypes.Genotype(NORMAL, REDUCTION)
+FIVE_NODES = genotypes.Genotype(
+    genotypes.make_cell([[("sep_conv_7x7", 0)]] * 5, "nasnet"),
+    genotypes.make_cell([[("conv_7x1_1x7", 1)] * 2] * 5, "nasnet"),
+    "nasnet",
+    reduction_concat=(4, 6),
+)
 
 
 def edited(**members):
@@ -93,6 +99,65 @@ def test_extended_primitives_need_the_extended_space():
         genotypes.make_cell(nodes)
 
 
+def test_outputs_are_the_nodes_with_connections_unless_named():
+    assert GENOTYPE.outputs("normal") == (2, 3, 4, 5)
+    assert GENOTYPE.outputs("reduction") == (2, 3, 5)
+    assert FIVE_NODES.outputs("normal") == (2, 3, 4, 5, 6)
+    assert FIVE_NODES.outputs("reduction") == (4, 6)
+
+
+def test_make_concat():
+    assert genotypes.make_concat(None, REDUCTION) is None
+    assert genotypes.make_concat([2, 3, 5], REDUCTION) is None
+    assert genotypes.make_concat([5, 3], REDUCTION) == (5, 3)
+
+
+@pytest.mark.parametrize(
+    ("concat", "cell", "message"),
+    [
+        (
+            [2, 4],
+            REDUCTION,
+            "The cell's output is made of the nodes [2, 4]; expected each "
+            "once, and of those that have a connection: 2, 3, 5.",
+        ),
+        (
+            [2, 2],
+            REDUCTION,
+            "The cell's output is made of the nodes [2, 2]; expected each "
+            "once, and of those that have a connection: 2, 3, 5.",
+        ),
+        (
+            [],
+            REDUCTION,
+            "The cell's output is made of the nodes []; expected each once, "
+            "and of those that have a connection: 2, 3, 5.",
+        ),
+        (
+            None,
+            ((), ()),
+            "The cell's output is made of the nodes []; expected each once, "
+            "and of those that have a connection: but none has any.",
+        ),
+    ],
+)
+def test_make_concat_names_what_is_wrong(concat, cell, message):
+    with pytest.raises(ValueError) as caught:
+        genotypes.make_concat(concat, cell)
+    assert str(caught.value) == message
+
+
+def test_from_json_checks_the_concat():
+    with pytest.raises(ValueError) as caught:
+        genotypes.from_json(edited(normal_concat="2, 3"))
+    assert str(caught.value) == (
+        "The genotype's normal_concat is '2, 3'; expected a list of numbers "
+        "of nodes."
+    )
+    with pytest.raises(ValueError, match=r"\[6\]; expected each once"):
+        genotypes.from_json(edited(normal_concat=[6]))
+
+
 def test_counts():
     assert genotypes.num_connections(NORMAL) == 8
     assert genotypes.num_connections(REDUCTION) == 5
@@ -154,6 +219,7 @@ def test_json_is_the_documented_format():
             genotypes.make_cell([[("conv_1x1", 0)]] * 4, "extended"),
             "extended",
         ),
+        FIVE_NODES,
     ],
 )
 def test_json_round_trip(genotype):
@@ -194,7 +260,7 @@ def test_json_round_trip(genotype):
         (
             edited(space="huge"),
             "Unknown search space 'huge'; expected one of "
-            "['extended', 'standard'].",
+            "['extended', 'nasnet', 'standard'].",
         ),
     ],
 )
@@ -209,20 +275,19 @@ def test_from_json_says_what_is_wrong(text, message):
     [
         7,
         {"2": []},
-        [[]],
-        [[]] * 5,
+        [],
         [[], [], [], 0],
         [[], [], [], ["skip_connect"]],
         [[], [], [], [["skip_connect"]]],
         [[], [], [], [["skip_connect", 0, 1]]],
     ],
 )
-def test_from_json_wants_four_lists_of_pairs(cell):
+def test_from_json_wants_a_list_of_pairs_a_node(cell):
     with pytest.raises(ValueError) as caught:
         genotypes.from_json(edited(reduction=cell))
     assert str(caught.value) == (
-        "The genotype's reduction cell is not 4 lists, one per intermediate "
-        "node, of [primitive, source] pairs."
+        "The genotype's reduction cell is not a list that has, for each "
+        "intermediate node, a list of [primitive, source] pairs."
     )
 
 

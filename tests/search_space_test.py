@@ -39,7 +39,8 @@ def test_unknown_space_is_named_beside_the_known():
     with pytest.raises(ValueError) as caught:
         search_space.primitives("huge", with_none=True)
     assert str(caught.value) == (
-        "Unknown search space 'huge'; expected one of ['extended', 'standard']."
+        "Unknown search space 'huge'; expected one of ['extended', 'nasnet', "
+        "'standard']."
     )
 
 
