@@ -1,8 +1,10 @@
-"""Layers that the networks share: 1x1 blocks, stem and head.
+"""Layers that the networks share: 1x1 blocks, stems, drop path.
 
-All but the stem's input and the head's output lie in the folded layout of
-`layout`: [B / F, H, W, F * C], with F = 1 the ordinary [B, H, W, C].
+All but the stems' input lie in the folded layout of `layout`:
+[B / F, H, W, F * C], with F = 1 the ordinary [B, H, W, C].
 """
+
+import itertools
 
 import keras
 import tensorflow as tf
@@ -191,36 +193,99 @@ class CifarStem(keras.layers.Layer):
         }
 
 
-class Head(keras.layers.Layer):
-    """Global average pooling and a dense layer.
+class ImageNetStem(keras.layers.Layer):
+    """DARTS's stem for large images: three 3x3 convolutions of stride 2.
 
     Args:
-        channels: C of the input.
-        num_classes: Number of logits.
+        channels_in: Channels of the images.
+        channels: C of both outputs, even.
 
     Call:
-        x: float [B / F, H, W, F * C] -> float32 [B, num_classes], logits.
+        images: float [B, H, W, C_in].
+        Returns two features for the first cell: float [B, H/4, W/4, C] and
+        [B, H/8, W/8, C]. No gradient flows back to the images.
     """
 
-    def __init__(self, channels, num_classes, **kwargs):
+    def __init__(self, channels_in, channels, **kwargs):
         super().__init__(**kwargs)
+        if channels % 2:
+            raise ValueError(
+                f"ImageNetStem got channels={channels}; expected an even "
+                "number: its first convolution has half as many."
+            )
+        self.channels_in = channels_in
         self.channels = channels
-        self.num_classes = num_classes
-        self.kernel = add_uniform_weight(
-            self, "kernel", (channels, num_classes), channels
-        )
-        self.bias = add_uniform_weight(self, "bias", (num_classes,), channels)
+        widths = (channels_in, channels // 2, channels, channels)
+        self.kernels = [
+            add_uniform_weight(
+                self, f"kernel_{i}", (3, 3, before, width), 9 * before
+            )
+            for i, (before, width) in enumerate(itertools.pairwise(widths))
+        ]
+        self.norms = [
+            normalization.BatchNorm(width, affine=True) for width in widths[1:]
+        ]
         self.built = True
 
-    def call(self, x, training=False):
-        del training  # the same either way
-        means = tf.reduce_mean(x, axis=[1, 2])  # [B/F, F * C]
-        features = tf.reshape(means, [-1, self.channels])  # [B, C]
-        return tf.matmul(features, self.kernel) + self.bias
+    def call(self, images, training=False):
+        x = self._convolve(0, tf.stop_gradient(images), training)
+        first = self._convolve(1, tf.nn.relu(x), training)
+        second = self._convolve(2, tf.nn.relu(first), training)
+        return first, second
+
+    def _convolve(self, number, x, training):
+        kernel = tf.convert_to_tensor(self.kernels[number])
+        x = layout.convolution(x, kernel, (2, 2))
+        return self.norms[number](x, training=training)
 
     def get_config(self):
         return {
             **super().get_config(),
+            "channels_in": self.channels_in,
             "channels": self.channels,
-            "num_classes": self.num_classes,
         }
+
+
+class DropPath(keras.layers.Layer):
+    """Drops an operation's output for some images while training.
+
+    What is kept is scaled up, so that the mean stays (Larsson et al., 2017, as
+    in DARTS).
+
+    Args:
+        seed: Of the random numbers.
+
+    Attributes:
+        rate: float32 scalar variable, the share of images to drop, from 0 to
+            below 1; not trained.
+
+    Call:
+        x: float [B, H, W, C] -> the same shape.
+    """
+
+    def __init__(self, seed=0, **kwargs):
+        super().__init__(**kwargs)
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.rate = self.add_weight(
+            name="rate",
+            shape=(),
+            initializer="zeros",
+            trainable=False,
+            autocast=False,
+        )
+        self.built = True
+
+    def call(self, x, training=False):
+        if not training:
+            return x
+        kept = 1 - tf.convert_to_tensor(self.rate)
+        shape = (tf.shape(x)[0], 1, 1, 1)
+        drawn = keras.random.uniform(
+            shape, dtype="float32", seed=self.seed_generator
+        )
+        mask = tf.floor(drawn + kept) / kept  # 0 or 1 / kept
+        return x * tf.cast(mask, x.dtype)
+
+    def get_config(self):
+        return {**super().get_config(), "seed": self.seed}

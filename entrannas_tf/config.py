@@ -26,8 +26,8 @@ class DataConfig:
             acts on "folder", which needs it. A leading ~ likewise.
         num_examples: Number of training images to use, 0 for all: evenly
             chosen ones of a folder, the first ones otherwise.
-        image_size: Side in pixels that images of a folder are resized to; 0
-            for the size that they all have.
+        image_size: Side in pixels that the images are resized to; 0 for the
+            size that they all have.
         weight_fraction: Share of the training images that trains the weights,
             between 0 and 1, both excluded; the rest trains alpha and beta.
         crop_padding: Pixels of padding on each side before a random crop; 0

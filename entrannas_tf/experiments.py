@@ -23,6 +23,7 @@ from entrannas_tf import (
     schedules,
     search_loop,
     search_results,
+    search_space,
     search_trainer,
     supernet,
     tensorboard_writer,
@@ -103,7 +104,7 @@ def _load_data(config):
     )
     loading.check_size(
         train.image_shape,
-        len(supernet.reduction_places(config.network.num_cells)),
+        len(search_space.reduction_places(config.network.num_cells)),
     )
     data = loading.halve(
         train, val, indices, config.data.weight_fraction, config.seed

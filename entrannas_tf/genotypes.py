@@ -34,7 +34,7 @@ class Genotype(NamedTuple):
         reduction: The reduction cell, likewise.
         space: Name of the search space that the primitives belong to.
         normal_concat: Numbers of the nodes that form the normal cell's output,
-            in order; None for every intermediate node that has a connection.
+            in order; None for all that anything arrives at, see `live_nodes`.
         reduction_concat: The same of the reduction cell.
     """
 
@@ -53,8 +53,8 @@ class Genotype(NamedTuple):
         concat = getattr(self, f"{kind}_concat")
         if concat is not None:
             return concat
-        nodes = enumerate(getattr(self, kind), search_space.NUM_INPUT_NODES)
-        return tuple(node for node, connections in nodes if connections)
+        inputs = range(search_space.NUM_INPUT_NODES)
+        return tuple(sorted(live_nodes(getattr(self, kind)) - set(inputs)))
 
 
 def make_cell(nodes, space="standard"):
@@ -104,8 +104,8 @@ def make_concat(concat, cell):
         ValueError: If a number is not that of an intermediate node that has a
             connection, or occurs twice, or there is none.
     """
-    nodes = enumerate(cell, search_space.NUM_INPUT_NODES)
-    known = [node for node, connections in nodes if connections]
+    inputs = range(search_space.NUM_INPUT_NODES)
+    known = sorted(live_nodes(cell) - set(inputs))
     if concat is None:
         concat = known
     wrong = [n for n in concat if n not in known or isinstance(n, bool)]
@@ -116,6 +116,20 @@ def make_concat(concat, cell):
             f"{', '.join(map(str, known)) or 'but none has any'}."
         )
     return None if list(concat) == known else tuple(concat)
+
+
+def live_nodes(cell):
+    """Returns the set of the nodes that anything arrives at.
+
+    These are the input nodes, and the nodes with a connection from one of
+    these. What would come from another node is 0: published genotypes have
+    such connections.
+    """
+    live = set(range(search_space.NUM_INPUT_NODES))
+    for node, connections in enumerate(cell, search_space.NUM_INPUT_NODES):
+        if any(source in live for _, source in connections):
+            live.add(node)
+    return live
 
 
 def num_connections(cell):

@@ -223,6 +223,19 @@ def average_pool(x, stride):
     return tf.nn.avg_pool2d(_pad(x, 1), 3, 2, "VALID") / share
 
 
+def pool_to_two(x):
+    """Average pooling to 2x2: [B, H, W, C] -> [B, 2, 2, C], H, W >= 2.
+
+    The two windows of a side of 8 or 7 are DARTS's, 5 wide; padding is none.
+    """
+    strides = [max(1, (side - 2) // 2) for side in x.shape[1:3]]
+    sizes = [
+        side - stride
+        for side, stride in zip(x.shape[1:3], strides, strict=True)
+    ]
+    return tf.nn.avg_pool2d(x, sizes, strides, "VALID")
+
+
 def subsample(x):
     """Keeps the even rows and columns: [B, H, W, C] -> [B, H/2, W/2, C]."""
     return _every_second(_even_size(x), 0)

@@ -49,11 +49,43 @@ class BatchNorm(keras.layers.Layer):
         self.built = True
 
     def call(self, x, training=False):
-        (y,) = normalise([self], [x], training)
-        if not self.affine:
-            return y
         size = x.shape[-1] // self.channels
-        return y * _repeat(self.scale, size) + _repeat(self.offset, size)
+        if self.affine and size == 1:
+            return self._fused(x, training)
+        (y,) = normalise([self], [x], training)
+        if self.affine:
+            y = y * _repeat(self.scale, size) + _repeat(self.offset, size)
+        return y
+
+    def _fused(self, x, training):
+        """Calls TensorFlow's own kernel: a target network's images.
+
+        It is the faster one where channels are many, and less exact: it adds
+        up its sums one pixel after another.
+        """
+        statistics = (
+            [] if training else [self.moving_mean, self.moving_variance]
+        )
+        y, mean, variance = tf.compat.v1.nn.fused_batch_norm(
+            x,
+            *map(tf.convert_to_tensor, [self.scale, self.offset, *statistics]),
+            epsilon=BATCH_NORM_EPSILON,
+            is_training=training,
+        )
+        if training:
+            self.move(mean, variance)
+        return y
+
+    def move(self, mean, variance):
+        """Moves the statistics a step towards those of a batch, [C] each.
+
+        The variance is the unbiased one, as in PyTorch and TensorFlow; what
+        normalises the batch is not.
+        """
+        for name, new in zip(_STATISTICS, (mean, variance), strict=True):
+            old = tf.convert_to_tensor(getattr(self, name))
+            step = (1 - BATCH_NORM_MOMENTUM) * (new - old)
+            getattr(self, name).assign(old + step)
 
     def get_config(self):
         return {
@@ -85,13 +117,11 @@ def normalise(norms, tensors, training=False):
     x = tf.reshape(x, [len(norms), -1, last])
     lanes = _Lanes(len(norms), last // channels, channels)
     if training:
-        y, *statistics = _standardise(x, lanes)
-        for name, new in zip(_STATISTICS, statistics, strict=True):
-            values = _unstack(new, [channels])
-            for norm, value in zip(norms, values, strict=True):
-                old = tf.convert_to_tensor(getattr(norm, name))
-                step = (1 - BATCH_NORM_MOMENTUM) * (value - old)
-                getattr(norm, name).assign(old + step)
+        y, mean, variance = _standardise(x, lanes)
+        means = _unstack(mean, [channels])
+        variances = _unstack(variance * lanes.bessel(x), [channels])
+        for norm, mean, variance in zip(norms, means, variances, strict=True):
+            norm.move(mean, variance)
     else:
         means, variances = (
             tf.stack([[tf.convert_to_tensor(getattr(n, name))] for n in norms])
@@ -144,6 +174,12 @@ class _Lanes:
             return x
         x = tf.reshape(x, self._narrow)
         return tf.reduce_mean(x, self._axis, keepdims=True)
+
+    def bessel(self, x):
+        """Returns what makes a variance of [N, R, F * C] unbiased."""
+        rows = tf.shape(x)[1] if x.shape[1] is None else x.shape[1]
+        count = tf.cast(rows * self._size, x.dtype)
+        return count / tf.maximum(count - 1, 1)
 
     def widen(self, x):
         """Lays channels out for each image: [N, 1, C] -> [N, 1, F * C]."""

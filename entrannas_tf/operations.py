@@ -30,6 +30,11 @@ class Operation(keras.layers.Layer):
         self.add_layers()
         self.built = True
 
+    @property
+    def is_identity(self):
+        """Whether the output is the input."""
+        return False
+
     def add_layers(self):
         """Makes weights, sublayers and `norm`, the batch norm at the end."""
 
@@ -104,6 +109,12 @@ class SepConv5x5(SepConv):
     kernel_size = 5
 
 
+class SepConv7x7(SepConv):
+    """7x7 separable convolution, twice."""
+
+    kernel_size = 7
+
+
 class DilConv(Operation):
     """ReLU, depthwise with dilation 2, 1x1 convolution, batch norm."""
 
@@ -158,6 +169,10 @@ class AveragePool(Pool):
 
 class SkipConnect(Operation):
     """Identity; at stride 2 a `FactorizedReduce`."""
+
+    @property
+    def is_identity(self):
+        return self.stride == 1
 
     def add_layers(self):
         if self.stride == 2:
@@ -267,4 +282,6 @@ OPERATIONS = {
     "conv_1x3_3x1": Conv1x3x3x1,
     "conv_1x5_5x1": Conv1x5x5x1,
     "conv_1x7_7x1": Conv1x7x7x1,
+    "sep_conv_7x7": SepConv7x7,
+    "conv_7x1_1x7": Conv1x7x7x1,  # DARTS's name of it
 }

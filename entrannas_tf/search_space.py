@@ -65,6 +65,11 @@ def primitives(space, with_none):
     return names if with_none else tuple(n for n in names if n != NONE)
 
 
+def reduction_places(num_cells):
+    """Returns the numbers of a network's reduction cells: at 1/3 and 2/3."""
+    return (num_cells // 3, 2 * num_cells // 3)
+
+
 def edges_into(target):
     """Returns the numbers of the edges that end in node `target`."""
     return tuple(e for e, (_, t) in enumerate(EDGES) if t == target)

@@ -5,15 +5,18 @@ import dataclasses
 import keras
 import tensorflow as tf
 
-from entrannas_tf import blocks, cells, graphs, nodes, packing, search_space
+from entrannas_tf import (
+    blocks,
+    cells,
+    graphs,
+    heads,
+    nodes,
+    packing,
+    search_space,
+)
 
 ENGINE_CELLS = ("first", "last", "half", "all")
 _STEM_MULTIPLIER = 3  # DARTS: the stem has three times the first cell's C
-
-
-def reduction_places(num_cells):
-    """Returns the numbers of the reduction cells: at 1/3 and 2/3."""
-    return (num_cells // 3, 2 * num_cells // 3)
 
 
 def engine_places(num_cells, which):
@@ -33,7 +36,7 @@ def engine_places(num_cells, which):
             f"Unknown placement of Engine-cells {which!r}; expected one of "
             f"{', '.join(ENGINE_CELLS)}."
         )
-    reductions = reduction_places(num_cells)
+    reductions = search_space.reduction_places(num_cells)
     kinds = (
         [k for k in range(num_cells) if k not in reductions],
         list(reductions),
@@ -91,7 +94,7 @@ class Supernet(keras.layers.Layer):
         self.cache = graphs.GraphCache(max_graphs)
         self.primitives = tuple(primitives)
         engines = engine_places(num_cells, engine_cells)
-        reductions = reduction_places(num_cells)
+        reductions = search_space.reduction_places(num_cells)
         channels = init_channels
         stem_channels = _STEM_MULTIPLIER * channels
         self.stem = packing.PackedLayer(
@@ -119,7 +122,7 @@ class Supernet(keras.layers.Layer):
             self.cells.append(PackedCell(cell, self.cache, f"cell_{place}"))
             before, last = last, search_space.NUM_INTERMEDIATE_NODES * channels
         self.head = packing.PackedLayer(
-            blocks.Head(last, num_classes), self.cache, name="head"
+            heads.Head(last, num_classes), self.cache, name="head"
         )
         self.built = True
 

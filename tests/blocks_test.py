@@ -15,9 +15,14 @@ def random(*shape, seed=0):
     return np.random.default_rng(seed).normal(size=shape)
 
 
+# TensorFlow's kernel, which the affine one calls, knows no float64.
+DTYPES = {False: "float64", True: "float32"}
+TOLERANCES = {False: 1e-10, True: 2e-6}
+
+
 def make_norm(channels, affine):
-    """Returns a float64 batch norm with values away from the initial ones."""
-    norm = normalization.BatchNorm(channels, affine, dtype="float64")
+    """Returns a batch norm with values away from the initial ones."""
+    norm = normalization.BatchNorm(channels, affine, dtype=DTYPES[affine])
     rng = np.random.default_rng(1)
     for variable in norm.weights:
         variable.assign(rng.uniform(0.5, 1.5, channels))
@@ -27,7 +32,7 @@ def make_norm(channels, affine):
 @FOLDS
 @pytest.mark.parametrize("affine", [False, True])
 def test_batch_norm_in_training_uses_the_batch(affine, fold):
-    images = 3 * random(4, 5, 3, 2) + 1
+    images = (3 * random(4, 5, 3, 2) + 1).astype(DTYPES[affine])
     norm = make_norm(2, affine)
     y = norm(layout.fold(tf.constant(images), fold), training=True)
     axes = (0, 1, 2)
@@ -37,13 +42,15 @@ def test_batch_norm_in_training_uses_the_batch(affine, fold):
         images.var(axes),
         *((norm.scale.numpy(), norm.offset.numpy()) if affine else ()),
     )
-    np.testing.assert_allclose(layout.unfold(y, 2), expected, atol=1e-10)
+    np.testing.assert_allclose(
+        layout.unfold(y, 2), expected, atol=TOLERANCES[affine]
+    )
 
 
 @FOLDS
 @pytest.mark.parametrize("affine", [False, True])
 def test_batch_norm_in_evaluation_uses_the_moving_statistics(affine, fold):
-    images = random(4, 5, 3, 2)
+    images = random(4, 5, 3, 2).astype(DTYPES[affine])
     norm = make_norm(2, affine)
     y = norm(layout.fold(tf.constant(images), fold), training=False)
     expected = slow_layout.batch_norm(
@@ -52,30 +59,33 @@ def test_batch_norm_in_evaluation_uses_the_moving_statistics(affine, fold):
         norm.moving_variance.numpy(),
         *((norm.scale.numpy(), norm.offset.numpy()) if affine else ()),
     )
-    np.testing.assert_allclose(layout.unfold(y, 2), expected, atol=1e-10)
+    np.testing.assert_allclose(
+        layout.unfold(y, 2), expected, atol=TOLERANCES[affine]
+    )
 
 
 @FOLDS
-def test_batch_norm_moves_its_statistics_by_a_tenth(fold):
-    images = 3 * random(16, 8, 8, 2) + 1
-    norm = make_norm(2, affine=False)
+@pytest.mark.parametrize("affine", [False, True])
+def test_batch_norm_moves_its_statistics_by_a_tenth(affine, fold):
+    images = (3 * random(16, 8, 8, 2) + 1).astype(DTYPES[affine])
+    norm = make_norm(2, affine)
     mean, variance = norm.moving_mean.numpy(), norm.moving_variance.numpy()
     norm(layout.fold(tf.constant(images), fold), training=True)
     axes = (0, 1, 2)
     np.testing.assert_allclose(
         norm.moving_mean, 0.9 * mean + 0.1 * images.mean(axes), rtol=1e-6
     )
-    # Biased or not differs by one in 1,024 here.
     np.testing.assert_allclose(
-        norm.moving_variance, 0.9 * variance + 0.1 * images.var(axes), rtol=2e-3
+        norm.moving_variance,
+        0.9 * variance + 0.1 * images.var(axes, ddof=1),
+        rtol=1e-5,
     )
 
 
 @FOLDS
-@pytest.mark.parametrize("affine", [False, True])
-def test_batch_norm_gradient_check(affine, fold):
+def test_batch_norm_gradient_check(fold):
     """Its gradient is written out by hand."""
-    norm = make_norm(2, affine)
+    norm = make_norm(2, affine=False)
     mix = tf.constant(random(4, 1, 2, 2, seed=2))
 
     @tf.function
@@ -91,18 +101,34 @@ def test_batch_norm_gradient_check(affine, fold):
     np.testing.assert_allclose(theoretical[0], numerical[0], atol=1e-7)
 
 
+@FOLDS
+def test_batch_norm_with_scale_has_the_gradient_of_one_without(fold):
+    plain, affine = make_norm(2, affine=False), make_norm(2, affine=True)
+    images, mix = random(4, 5, 3, 2), random(4, 5, 3, 2, seed=2)
+    gradients = []
+    for norm, factor in ((plain, affine.scale.numpy()), (affine, 1.0)):
+        x = tf.constant(images, norm.compute_dtype)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = norm(layout.fold(x, fold), training=True)
+            loss = tf.reduce_sum(layout.unfold(y, 2) * (mix * factor))
+        gradients.append(tape.gradient(loss, x))
+    np.testing.assert_allclose(*gradients, atol=1e-5)
+
+
 def test_batch_norm_learns_scale_and_offset():
     norm = make_norm(2, affine=True)
-    images, mix = random(4, 2, 3, 2), random(4, 2, 3, 2, seed=2)
+    images = random(4, 2, 3, 2).astype("float32")
+    mix = random(4, 2, 3, 2, seed=2).astype("float32")
     with tf.GradientTape() as tape:
         loss = tf.reduce_sum(norm(tf.constant(images), training=True) * mix)
     scale, offset = tape.gradient(loss, [norm.scale, norm.offset])
-    np.testing.assert_allclose(offset, mix.sum((0, 1, 2)), atol=1e-10)
+    np.testing.assert_allclose(offset, mix.sum((0, 1, 2)), atol=1e-5)
     standardised = slow_layout.batch_norm(
         images, images.mean((0, 1, 2)), images.var((0, 1, 2))
     )
     expected = (standardised * mix).sum((0, 1, 2))
-    np.testing.assert_allclose(scale, expected, atol=1e-10)
+    np.testing.assert_allclose(scale, expected, atol=1e-5)
 
 
 def test_batch_norm_of_a_constant_is_zero():
@@ -157,10 +183,35 @@ def test_stem_against_numpy_and_folds(training):
     np.testing.assert_allclose(layout.unfold(folded, 8), y, atol=1e-5)
 
 
-@FOLDS
-def test_head_against_numpy(fold):
-    images = random(4, 5, 6, 3).astype("float32")
-    head = blocks.Head(3, 10)
-    logits = head(layout.fold(tf.constant(images), fold))
-    expected = images.mean((1, 2)) @ head.kernel.numpy() + head.bias.numpy()
-    np.testing.assert_allclose(logits, expected, atol=1e-6)
+def test_imagenet_stem_against_numpy():
+    keras.utils.set_random_seed(0)
+    images = random(2, 16, 24, 3).astype("float32")
+    stem = blocks.ImageNetStem(3, 4)
+    first, second = stem(tf.constant(images))
+    x = images
+    for number, kernel in enumerate(stem.kernels):
+        x = np.maximum(x, 0) if number else x
+        x = slow_layout.convolution(x, kernel.numpy(), strides=(2, 2))
+        x = slow_layout.batch_norm(x, 0.0, 1.0)
+        if number == 1:
+            np.testing.assert_allclose(first, x, atol=1e-5)
+    assert x.shape == (2, 2, 3, 4)
+    np.testing.assert_allclose(second, x, atol=1e-5)
+
+
+def test_imagenet_stem_wants_an_even_number_of_channels():
+    with pytest.raises(ValueError, match=r"channels=5; expected an even"):
+        blocks.ImageNetStem(3, 5)
+
+
+def test_drop_path_drops_images_and_keeps_the_mean():
+    layer = blocks.DropPath(seed=1)
+    images = tf.ones([2000, 1, 2, 3])
+    np.testing.assert_array_equal(layer(images, training=True), images)
+    layer.rate.assign(0.3)
+    np.testing.assert_array_equal(layer(images), images)
+    y = layer(images, training=True).numpy()
+    np.testing.assert_allclose(np.unique(y), [0, 1 / 0.7], rtol=1e-6)
+    assert (y == y[:, :1, :1, :1]).all()
+    assert abs(y.mean() - 1) < 0.03
+    assert (layer(images, training=True).numpy() != y).any()

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from entrannas_tf import blocks, layout, normalization, operations
+from entrannas_tf import blocks, heads, layout, normalization, operations
 
 
 class Row(NamedTuple):
@@ -54,7 +54,7 @@ def _make_rows():
     return [
         *rows,
         Row("Conv1x1", lambda: blocks.Conv1x1(6, 4), images),
-        Row("Head", lambda: blocks.Head(6, 10), images),
+        Row("Head", lambda: heads.Head(6, 10), images),
         Row(
             "CifarStem",
             lambda: blocks.CifarStem(3, 4, max_fold=2),

@@ -26,6 +26,15 @@ def test_digits():
     np.testing.assert_array_equal(data.indices_w, again.indices_w)
 
 
+@pytest.mark.parametrize(
+    ("size", "side"), [(0, 16), (16, 16), (8, 8), (20, 20)]
+)
+def test_digits_resized(size, side):
+    train, _, _ = loading.load("digits", image_size=size)
+    assert train.image_shape == (side, side, 1)
+    assert train.num_examples == 1437
+
+
 def test_more_examples_than_there_are():
     assert len(loading.load("digits", num_examples=10**6)[2]) == 1437
 
@@ -75,7 +84,7 @@ def test_images_too_small(shape):
     assert str(caught.value) == (
         f"The images have {shape[1]}x{shape[0]} pixels, too small for 2 "
         "reductions, each of which halves them; expected 4x4 pixels or more: "
-        "--config.data.image_size enlarges the images of a folder."
+        "--config.data.image_size enlarges them."
     )
 
 

@@ -102,3 +102,20 @@ def test_missing_cifar10_is_named_with_the_remedy(tmp_path):
 def test_a_negative_number_of_examples_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"is -1; expected 0 \(all\)"):
         cifar10.load(tmp_path, num_examples=-1)
+
+
+def test_resized_averages():
+    images = np.arange(2 * 4 * 6 * 3, dtype=np.uint8).reshape(2, 4, 6, 3)
+    original = source.from_arrays("s", images, [1, 0], ("a", "b"), [0.5] * 3)
+    small = source.resized(original, 2)
+    assert small.image_shape == (2, 2, 3)
+    fetched = small.fetch(tf.constant([0, 1], tf.int64)).numpy()
+    means = images.reshape(2, 2, 2, 2, 3, 3).mean((2, 4))
+    np.testing.assert_array_equal(fetched, np.rint(means))
+    mean, std = source.statistics(fetched)
+    np.testing.assert_array_equal((small.mean, small.std), (mean, std))
+    assert small.labels.tolist() == [1, 0]
+    large = source.resized(original, 12)
+    np.testing.assert_array_equal(
+        large.fetch(tf.constant([1], tf.int64))[0, ::3, ::2], images[1]
+    )

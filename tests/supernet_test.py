@@ -10,6 +10,7 @@ from entrannas_tf import (
     derivation,
     genotypes,
     objective,
+    porting,
     search_space,
     supernet,
 )
@@ -70,7 +71,7 @@ def darts(reference):
         bottleneck=1,
     )
     weights = darts_weights.supernet_weights(reference, net)
-    darts_weights.copy_weights(weights)
+    porting.copy_weights(weights)
     for unit in net.units:
         unit.pack()
     return net, weights

@@ -34,8 +34,8 @@ def load(name, *, data_dir="", directory="", num_examples=0, image_size=0):
         directory: Folder that holds train/ and perhaps val/; for "folder".
         num_examples: Number of training images to use, 0 for all: evenly
             chosen ones of a folder, the first ones otherwise.
-        image_size: Side in pixels that a folder's images are resized to; 0
-            for the size that they have.
+        image_size: Side in pixels that the images are resized to; 0 for the
+            size that they have.
 
     Returns:
         (train, val, indices): `ImageSource` of the training images and of a
@@ -59,6 +59,8 @@ def load(name, *, data_dir="", directory="", num_examples=0, image_size=0):
     if name == "folder":  # Its images stand class by class.
         indices = np.linspace(0, train.num_examples - 1, count).round()
         return train, val, indices.astype(np.int64)
+    if image_size and train.image_shape[:2] != (image_size, image_size):
+        train = source.resized(train, image_size)
     return train, val, np.arange(count)
 
 
@@ -109,5 +111,5 @@ def check_size(image_shape, num_reductions):
             f"The images have {width}x{height} pixels, too small for "
             f"{num_reductions} reductions, each of which halves them; expected "
             f"{least}x{least} pixels or more: --config.data.image_size "
-            "enlarges the images of a folder."
+            "enlarges them."
         )

@@ -108,6 +108,27 @@ def from_arrays(name, images, labels, label_names, mean=None, std=None):
     )
 
 
+def resized(source, size):
+    """Returns a source of the same images at another size, held in memory.
+
+    A pixel is the mean of those that it covers; mean and standard deviation
+    are measured anew.
+
+    Args:
+        source: `ImageSource`.
+        size: Side in pixels of the new images, at least 1.
+    """
+    chunks = []
+    for start in range(0, source.num_examples, _CHUNK):
+        end = min(start + _CHUNK, source.num_examples)
+        images = source.fetch(tf.range(start, end, dtype=tf.int64))
+        images = tf.image.resize(images, (size, size), "area")
+        chunks.append(tf.cast(tf.round(images), tf.uint8).numpy())
+    return from_arrays(
+        source.name, np.concatenate(chunks), source.labels, source.label_names
+    )
+
+
 def statistics(images):
     """Measures images scaled to [0, 1], exactly and in little memory.
 
