@@ -74,6 +74,7 @@ OUTSIDE = {"configs": (6, 0), "launch": (6, 0), "tests": (7, 0)}
 # Modules that know no TensorFlow, neither directly nor through another module:
 # floor 0 and these.
 PLAIN = (
+    "accounting",
     "derivation",
     "drawing",
     "files",
