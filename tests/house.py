@@ -35,6 +35,7 @@ FLOORS = {
     "drawing": (1, 0),
     "files": (1, 0),
     "heat_maps": (1, 0),
+    "layer_costs": (1, 0),
     "progress_bar": (1, 0),
     "provenance": (1, 0),
     "search_results": (1, 0),
@@ -75,10 +76,12 @@ OUTSIDE = {"configs": (6, 0), "launch": (6, 0), "tests": (7, 0)}
 # Modules that know no TensorFlow, neither directly nor through another module:
 # floor 0 and these.
 PLAIN = (
+    "accounting",
     "derivation",
     "drawing",
     "files",
     "heat_maps",
+    "layer_costs",
     "progress_bar",
     "provenance",
     "search_results",

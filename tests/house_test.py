@@ -94,10 +94,10 @@ def test_check_floors_lets_imports_go_down():
         (_package(genotypes="def f():\n  import keras"), "imports keras;"),
         (
             _package(
-                drawing="from entrannas_tf import accounting",
-                accounting="import tensorflow",
+                drawing="from entrannas_tf import layout",
+                layout="import tensorflow",
             ),
-            "imports tensorflow through entrannas_tf.accounting",
+            "imports tensorflow through entrannas_tf.layout",
         ),
     ],
 )

@@ -1,0 +1,48 @@
+"""Counts the parameters and multiply-adds of a target network.
+
+python -m launch.account --genotype=PC_DARTS_cifar --network=cifar10 [--json]
+
+--genotype is a file, the workdir of a search, or a published name.
+"""
+
+import json
+
+from absl import flags
+
+from entrannas_tf import accounting, command_line, published
+
+_GENOTYPE = flags.DEFINE_string(
+    "genotype", None, "A file, a workdir, or the name of a published genotype."
+)
+_NETWORK = flags.DEFINE_enum(
+    "network", "cifar10", list(accounting.NETWORKS), "The network's defaults."
+)
+_OVERRIDES = (
+    flags.DEFINE_integer("num_cells", None, "Number of cells."),
+    flags.DEFINE_integer("init_channels", None, "C of the first cells."),
+    flags.DEFINE_integer("num_classes", None, "Number of logits."),
+    flags.DEFINE_integer("image_size", None, "Side of the images in pixels."),
+)
+_JSON = flags.DEFINE_bool("json", False, "Print JSON instead of text.")
+_LAYERS = flags.DEFINE_bool("layers", False, "Print every layer as well.")
+
+
+def main():
+    genotype = published.load(_GENOTYPE.value)
+    given = {f.name: f.value for f in _OVERRIDES if f.value is not None}
+    network = accounting.NETWORKS[_NETWORK.value]._replace(**given)
+    account = accounting.count(genotype, network)
+    if not _JSON.value:
+        print(accounting.to_text(account, _LAYERS.value))
+        return
+    content = {
+        "genotype": _GENOTYPE.value,
+        "network": _NETWORK.value,
+        **network._asdict(),
+        **accounting.to_dict(account, _LAYERS.value),
+    }
+    print(json.dumps(content, indent=2))
+
+
+if __name__ == "__main__":
+    command_line.run(main, required=("genotype",))
