@@ -90,7 +90,7 @@ def count(genotype, network):
     layers = _count_stem(network)
     before, last = layers[0].shape, layers[-1].shape  # Of cells k-2 and k-1.
     halve_first = network.kind == "imagenet"
-    reductions = (network.num_cells // 3, 2 * network.num_cells // 3)
+    reductions = search_space.reduction_places(network.num_cells)
     channels = network.init_channels
     for place in range(network.num_cells):
         reduction = place in reductions
@@ -105,22 +105,6 @@ def count(genotype, network):
     pooled = layer_costs.Maps((last[-1],))
     layers.append(pooled.dense(network.num_classes).layer("head"))
     return Account(tuple(layers), auxiliary)
-
-
-def live_cell(cell):
-    """Returns a cell without the connections that nothing flows through.
-
-    A connection from a node that has none itself adds nothing, so it goes; its
-    own node may have none left thereby.
-
-    Args:
-        cell: A `genotypes.Cell`.
-    """
-    live = []
-    for connections in cell:
-        flows = [True] * search_space.NUM_INPUT_NODES + [*map(bool, live)]
-        live.append(tuple(c for c in connections if flows[c.source]))
-    return tuple(live)
 
 
 def to_text(account, with_layers=False):
@@ -204,9 +188,12 @@ def _count_cell(genotype, shapes, channels, reduction, halve_first):
         maps = layer_costs.Maps(shape).relu_conv_norm(channels, stride)
         layers.append(maps.layer(f"preprocess_{i}"))
     nodes = [layer.shape for layer in layers]  # Shapes; None if nothing flows.
-    for connections in live_cell(cell):
+    live = genotypes.live_nodes(cell)
+    for connections in cell:
         output = None
         for primitive, source in connections:
+            if source not in live:
+                continue
             is_input = source < search_space.NUM_INPUT_NODES
             stride = 2 if reduction and is_input else 1
             layer = layer_costs.operation(primitive, nodes[source], stride)

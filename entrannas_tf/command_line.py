@@ -168,7 +168,11 @@ def _check_flags(rest, required):
 
 
 def _missing(name):
-    example = {"config": "configs/digits.py", "workdir": "runs/digits"}
+    example = {
+        "config": "configs/digits.py",
+        "workdir": "runs/digits",
+        "genotype": "DARTS_V2",
+    }
     return f"Missing --{name}; expected --{name}={example.get(name, 'VALUE')}."
 
 

@@ -215,23 +215,6 @@ def test_the_output_joins_the_nodes_of_the_concat():
     assert [h.parameters for h in heads] == [24 * 2 + 2, 8 * 2 + 2]
 
 
-def test_live_cell():
-    cell = genotypes.make_cell(
-        [
-            [("skip_connect", 0)],
-            [],
-            [("sep_conv_3x3", 3)],
-            [("sep_conv_5x5", 4), ("dil_conv_3x3", 2), ("max_pool_3x3", 3)],
-        ]
-    )
-    live = accounting.live_cell(cell)
-    assert live == (cell[0], (), (), (("dil_conv_3x3", 2),))
-    assert accounting.live_cell(live) == live
-    assert accounting.live_cell(published.load("FairDARTS_g").normal)[2] == (
-        ("sep_conv_5x5", 1),
-    )
-
-
 @pytest.mark.parametrize("concats", [{}, {"normal_concat": (4, 2, 5)}])
 def test_what_nothing_flows_through_costs_nothing(concats):
     live = [[("skip_connect", 0)], [], [], [("conv_1x1", 1)]]

@@ -106,6 +106,19 @@ def test_outputs_are_the_nodes_with_connections_unless_named():
     assert FIVE_NODES.outputs("reduction") == (4, 6)
 
 
+def test_live_nodes():
+    cell = genotypes.make_cell(
+        [
+            [("skip_connect", 0)],
+            [],
+            [("sep_conv_3x3", 3)],
+            [("sep_conv_5x5", 4), ("dil_conv_3x3", 2)],
+        ]
+    )
+    assert genotypes.live_nodes(cell) == {0, 1, 2, 5}
+    assert genotypes.Genotype(cell, cell).outputs("normal") == (2, 5)
+
+
 def test_make_concat():
     assert genotypes.make_concat(None, REDUCTION) is None
     assert genotypes.make_concat([2, 3, 5], REDUCTION) is None
