@@ -53,8 +53,13 @@ class Genotype(NamedTuple):
         concat = getattr(self, f"{kind}_concat")
         if concat is not None:
             return concat
-        nodes = enumerate(getattr(self, kind), search_space.NUM_INPUT_NODES)
-        return tuple(node for node, connections in nodes if connections)
+        return connected_nodes(getattr(self, kind))
+
+
+def connected_nodes(cell):
+    """Returns the numbers of the nodes that have a connection, a tuple."""
+    nodes = enumerate(cell, search_space.NUM_INPUT_NODES)
+    return tuple(node for node, connections in nodes if connections)
 
 
 def make_cell(nodes, space="standard"):
@@ -104,8 +109,7 @@ def make_concat(concat, cell):
         ValueError: If a number is not that of an intermediate node that has a
             connection, or occurs twice, or there is none.
     """
-    nodes = enumerate(cell, search_space.NUM_INPUT_NODES)
-    known = [node for node, connections in nodes if connections]
+    known = connected_nodes(cell)
     if concat is None:
         concat = known
     wrong = [n for n in concat if n not in known or isinstance(n, bool)]
@@ -115,7 +119,7 @@ def make_concat(concat, cell):
             "each once, and of those that have a connection: "
             f"{', '.join(map(str, known)) or 'but none has any'}."
         )
-    return None if list(concat) == known else tuple(concat)
+    return None if tuple(concat) == known else tuple(concat)
 
 
 def num_connections(cell):
