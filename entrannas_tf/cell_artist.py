@@ -1,11 +1,13 @@
 """Cells in Matplotlib: colours, nodes, strands and labels.
 
 Figures are made without pyplot, so nothing outlives its figure and no display
-is asked for. The geometry is `cell_layout`'s, in points.
+is asked for. The geometry is a `cell_layout.Layout`, in points.
 """
 
+import io
 import math
 
+import matplotlib
 import numpy as np
 from matplotlib import collections, colors, patches, path
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -28,21 +30,36 @@ COLORS = {
     "conv_1x3_3x1": "#B0568F",
     "conv_1x5_5x1": "#CC79A7",
     "conv_1x7_7x1": "#E3A9C8",
+    "sep_conv_7x7": "#00305C",
+    "conv_7x1_1x7": "#7D2248",
 }
 OTHER_COLOR = "#8C8C8C"
-
-NAMES = ("c_{k-2}", "c_{k-1}", "0", "1", "2", "3", "c_{k}")
-NODE_COLORS = ("#C9E8C5",) * 2 + ("#CFE3F5",) * 4 + ("#F3E9B5",)
 LINE_COLOR = "#777777"
+RIBBON_WIDTH = 7.0  # Of all the strands of an edge together, in points.
+
+_INPUT_COLOR, _INNER_COLOR, _OUTPUT_COLOR = "#C9E8C5", "#CFE3F5", "#F3E9B5"
+
+
+def names(num_intermediate):
+    """Returns the names of a cell's nodes, the output's last, as DARTS's."""
+    return ("c_{k-2}", "c_{k-1}", *map(str, range(num_intermediate)), "c_{k}")
+
+
+def node_colors(num_intermediate):
+    """Returns the colours of a cell's nodes, the output's last."""
+    inner = (_INNER_COLOR,) * num_intermediate
+    return (_INPUT_COLOR, _INPUT_COLOR, *inner, _OUTPUT_COLOR)
 
 
 def by_edge(cell):
-    """Returns {(source, target): [primitive, ...]}, both in a fixed order."""
+    """Returns {(source, target): [primitive, ...]}, both in a fixed order.
+
+    A primitive that an edge has twice is there twice.
+    """
     order = {name: k for k, name in enumerate(COLORS)}
-    edges = {edge: [] for edge in search_space.EDGES}
-    for index, connections in enumerate(cell):
+    edges = {edge: [] for edge in cell_layout.of(len(cell)).edges}
+    for target, connections in enumerate(cell, search_space.NUM_INPUT_NODES):
         for primitive, source in connections:
-            target = search_space.NUM_INPUT_NODES + index
             edges[source, target].append(primitive)
     return {
         edge: sorted(primitives, key=lambda name: order.get(name, len(order)))
@@ -61,10 +78,11 @@ def tint(color, share):
     return 1 - share * (1 - np.asarray(colors.to_rgb(color)))
 
 
-def make_canvas(titles, header, dpi):
+def make_canvas(layout, titles, header, dpi):
     """Returns a white figure with room for cells below each other.
 
     Args:
+        layout: The cells' `cell_layout.Layout`.
         titles: The cells' titles, from the top down.
         header: Height of a caption over the cells, in points; may be 0.
         dpi: Resolution, in pixels an inch.
@@ -73,18 +91,24 @@ def make_canvas(titles, header, dpi):
         The figure, a list of one axes a cell, whose unit is the point, and
         the caption, a text that is still empty.
     """
-    width = cell_layout.WIDTH
-    height = header + len(titles) * cell_layout.HEIGHT
+    width = layout.width
+    height = header + len(titles) * layout.height
     figure = Figure(figsize=(width / 72, height / 72), dpi=dpi)
     FigureCanvasAgg(figure)
-    share = cell_layout.HEIGHT / height
+    share = layout.height / height
     all_axes = []
     for row, title in enumerate(reversed(titles)):
         axes = figure.add_axes((0, row * share, 1, share))
-        axes.set(xlim=(0, width), ylim=(0, cell_layout.HEIGHT))
+        axes.set(xlim=(0, width), ylim=(0, layout.height))
         axes.axis("off")
-        top = cell_layout.HEIGHT - 8
-        axes.text(10, top, title, fontsize=12, va="top", parse_math=False)
+        axes.text(
+            10,
+            layout.height - 8,
+            title,
+            fontsize=12,
+            va="top",
+            parse_math=False,
+        )
         all_axes.insert(0, axes)
     middle = 1 - header / 2 / height
     caption = figure.text(
@@ -93,36 +117,42 @@ def make_canvas(titles, header, dpi):
     return figure, all_axes, caption
 
 
-def draw_nodes(axes, cell=None):
+def draw_nodes(axes, layout, connected, outputs):
     """Draws the nodes, and the lines from intermediate nodes to the output.
 
-    Intermediate nodes without a connection are dashed and have no such line;
-    where no cell is given, all count as connected.
+    Args:
+        axes: Axes of `make_canvas`.
+        layout: The cell's `cell_layout.Layout`.
+        connected: Numbers of the intermediate nodes that have a connection;
+            the others are dashed.
+        outputs: Numbers of the nodes that lead to the cell's output.
     """
-    lines = []
-    for node, (x, y) in cell_layout.NODES.items():
-        inner = node in range(search_space.NUM_INPUT_NODES, cell_layout.OUTPUT)
-        connected = not inner or cell is None or bool(cell[node - 2])
+    num_intermediate = len(layout.inner)
+    fills = node_colors(num_intermediate)
+    for node, name in enumerate(names(num_intermediate)):
+        x, y = layout.nodes[node]
+        inner = node in layout.inner
+        dashed = inner and node not in connected
         circle = patches.Circle(
             (x, y),
             cell_layout.RADIUS,
-            facecolor=NODE_COLORS[node] if connected else "white",
+            facecolor="white" if dashed else fills[node],
             edgecolor="#333333",
-            linestyle="-" if connected else "--",
+            linestyle="--" if dashed else "-",
             zorder=3,
         )
         axes.add_patch(circle)
-        name = NAMES[node] if inner else f"${NAMES[node].replace('-', '{-}')}$"
-        axes.text(x, y, name, fontsize=11, ha="center", va="center", zorder=4)
-        if inner and connected:
-            lines.append(strand(node, cell_layout.OUTPUT, 0.0, 0.0))
-            _draw_arrow(axes, node, cell_layout.OUTPUT, LINE_COLOR)
+        text = name if inner else f"${name.replace('-', '{-}')}$"
+        axes.text(x, y, text, fontsize=11, ha="center", va="center", zorder=4)
+    lines = [strand(layout, n, layout.output, 0.0, 0.0) for n in outputs]
     add_strands(axes, lines, [LINE_COLOR] * len(lines), 1.0)
+    for node in outputs:
+        _draw_arrow(axes, layout.port(node, layout.output), LINE_COLOR, 2.5)
 
 
-def strand(source, target, lane_offset, label_offset):
-    """Returns the `Path` of a connection; arguments as `cell_layout.curve`."""
-    (x, right, y), *runs = cell_layout.curve(
+def strand(layout, source, target, lane_offset, label_offset):
+    """Returns the `Path` of a connection; see `cell_layout.Layout.curve`."""
+    (x, right, y), *runs = layout.curve(
         source, target, lane_offset, label_offset
     )
     points = [(x, y), (right, y)]
@@ -147,25 +177,30 @@ def add_strands(axes, lines, tints, width):
     return strands
 
 
-def _draw_arrow(axes, source, target, color):
-    x, y = cell_layout.port(source, target)
+def _draw_arrow(axes, tip, color, half_width):
+    x, y = tip
+    left = x - 2.4 * half_width
     arrow = patches.Polygon(
-        [(x, y), (x - 6, y + 2.5), (x - 6, y - 2.5)], color=color, lw=0
+        [(x, y), (left, y + half_width), (left, y - half_width)],
+        color=color,
+        lw=0,
     )
     arrow.set_zorder(2.5)
     return axes.add_patch(arrow)
 
 
-def draw_labels(axes, cell):
+def draw_labels(axes, layout, cell):
     """Draws a cell's labels and arrow heads, and returns these artists."""
     artists = []
     for (source, target), primitives in by_edge(cell).items():
-        many = len(primitives) > 1
-        tip = LINE_COLOR if many else color_of(primitives[0])
-        artists.append(_draw_arrow(axes, source, target, tip))
+        same = len(set(primitives)) == 1
+        color = color_of(primitives[0]) if same else LINE_COLOR
+        half_width = 2.5 if len(primitives) == 1 else 3.0
+        tip = layout.port(source, target)
+        artists.append(_draw_arrow(axes, tip, color, half_width))
         height = cell_layout.row_height(len(primitives))
-        left = cell_layout.label_x(target)
-        y = cell_layout.NODES[source][1]
+        left = layout.label_x(target)
+        y = layout.nodes[source][1]
         rows = cell_layout.spread(len(primitives), height)
         for primitive, row in zip(primitives, rows, strict=True):
             box = patches.FancyBboxPatch(
@@ -194,9 +229,9 @@ def draw_labels(axes, cell):
     return artists
 
 
-def draw_legend(axes, primitives):
+def draw_legend(axes, layout, primitives):
     """Names the colours, in the room left of the intermediate nodes."""
-    middle = cell_layout.NODES[4][1]
+    middle = layout.nodes[layout.output][1]
     rows = cell_layout.spread(len(primitives), 13.0)
     for primitive, row in zip(primitives, rows, strict=True):
         y = middle + row
@@ -210,14 +245,26 @@ def render(figure):
     return np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()
 
 
+def to_svg(figure):
+    """Returns a figure as the bytes of an SVG file, always the same ones."""
+    file = io.BytesIO()
+    # Otherwise the names in the file are random, and it holds the date.
+    with matplotlib.rc_context({"svg.hashsalt": "cell"}):
+        figure.savefig(file, format="svg", metadata={"Date": None})
+    return file.getvalue()
+
+
 def make_palette():
     """Returns a palette image: each colour in 15 steps to white, and white.
 
     The step next to white is left out, for Pillow would take it for white.
+    The colours are those of searched cells: a palette has room for 16.
     """
-    hues = [*COLORS.values(), OTHER_COLOR, "#000000"]
+    searched = search_space.primitives("extended", with_none=False)
+    hues = [*map(color_of, searched), OTHER_COLOR, "#000000"]
     tints = [tint(hue, step / 16) for hue in hues for step in range(2, 17)]
-    tints += [tint(color, 1.0) for color in ("#FFFFFF", *NODE_COLORS)]
+    nodes = (_INPUT_COLOR, _INNER_COLOR, _OUTPUT_COLOR)
+    tints += [tint(color, 1.0) for color in ("#FFFFFF", *nodes)]
     values = np.unique(np.rint(255 * np.array(tints)).astype(np.uint8), axis=0)
     palette = Image.new("P", (1, 1))
     palette.putpalette(values.tobytes())

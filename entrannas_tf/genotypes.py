@@ -53,8 +53,7 @@ class Genotype(NamedTuple):
         concat = getattr(self, f"{kind}_concat")
         if concat is not None:
             return concat
-        inputs = range(search_space.NUM_INPUT_NODES)
-        return tuple(sorted(live_nodes(getattr(self, kind)) - set(inputs)))
+        return connected_nodes(getattr(self, kind))
 
 
 def make_cell(nodes, space="standard"):
@@ -104,8 +103,7 @@ def make_concat(concat, cell):
         ValueError: If a number is not that of an intermediate node that has a
             connection, or occurs twice, or there is none.
     """
-    inputs = range(search_space.NUM_INPUT_NODES)
-    known = sorted(live_nodes(cell) - set(inputs))
+    known = connected_nodes(cell)
     if concat is None:
         concat = known
     wrong = [n for n in concat if n not in known or isinstance(n, bool)]
@@ -115,7 +113,7 @@ def make_concat(concat, cell):
             "each once, and of those that have a connection: "
             f"{', '.join(map(str, known)) or 'but none has any'}."
         )
-    return None if list(concat) == known else tuple(concat)
+    return None if tuple(concat) == known else tuple(concat)
 
 
 def live_nodes(cell):
@@ -130,6 +128,12 @@ def live_nodes(cell):
         if any(source in live for _, source in connections):
             live.add(node)
     return live
+
+
+def connected_nodes(cell):
+    """Returns the intermediate nodes among `live_nodes`, a tuple in order."""
+    inputs = range(search_space.NUM_INPUT_NODES)
+    return tuple(sorted(live_nodes(cell) - set(inputs)))
 
 
 def num_connections(cell):

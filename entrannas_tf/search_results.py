@@ -2,10 +2,19 @@
 
 import json
 import os
+import re
 
 import numpy as np
 
-from entrannas_tf import drawing, files, genotypes, progress_bar, provenance
+from entrannas_tf import (
+    drawing,
+    files,
+    film,
+    genotypes,
+    progress_bar,
+    provenance,
+    workdirs,
+)
 
 GENOTYPE_FILE = "genotype.json"
 METRICS_FILE = "metrics.jsonl"
@@ -44,8 +53,8 @@ def write(workdir, genotype, config):
     Nothing in genotype.json depends on the clock.
 
     Args:
-        workdir: Directory of the search, which holds METRICS_FILE, the files
-            of `epoch_file`, and the directory CELLS.
+        workdir: Directory of the search, which holds its config.json,
+            METRICS_FILE, the files of `epoch_file`, and the directory CELLS.
         genotype: The `Genotype` that was found.
         config: The search's `config.Config`.
 
@@ -60,16 +69,26 @@ def write(workdir, genotype, config):
             genotype, provenance=provenance.collect(config, metrics)
         ),
     )
-    for kind in ("normal", "reduction"):
-        drawing.save_cell(
-            getattr(genotype, kind),
-            os.path.join(workdir, CELLS, kind),
-            f"{config.name}, {kind} cell",
-        )
-    drawing.save_film(
-        _film_frames(workdir, config.search.epochs),
-        os.path.join(workdir, FILM_FILE),
-    )
+    drawing.save_cells(genotype, os.path.join(workdir, CELLS), config.name)
+    write_film(workdir, os.path.join(workdir, FILM_FILE))
+
+
+def write_film(workdir, path):
+    """Writes the film of a search, of the epochs that it has done.
+
+    Args:
+        workdir: Directory of the search, which holds its config.json and the
+            files of `epoch_file`; the search need not have ended.
+        path: Path of the GIF, whose directory is made if it is not there.
+
+    Raises:
+        ValueError: If no epoch is there, or a file is not what a search
+            writes.
+        OSError: If a file cannot be read or written.
+    """
+    frames = list(_film_frames(workdir))
+    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+    film.save(frames, path)
 
 
 def read_genotype(workdir):
@@ -111,19 +130,47 @@ def _last_record(workdir):
     return files.read_json_lines(os.path.join(workdir, METRICS_FILE))[-1]
 
 
-def _film_frames(workdir, epochs):
-    """Yields the `FilmFrame`s of at most 100 epochs, the last one included."""
-    count = min(epochs, _MAX_FRAMES)
-    for epoch in np.linspace(epochs, 1, count).round().astype(int)[::-1]:
-        path = epoch_file(workdir, epoch)
-        with open(path, encoding="utf-8") as file:
-            text = file.read()
-        values = json.loads(text)
-        yield drawing.FilmFrame(
-            genotypes.from_json(text),
-            {k: np.asarray(c) for k, c in values["coefficients"].items()},
-            tuple(values["primitives"]),
-            f"epoch {epoch} of {epochs}, temperature "
-            f"{values['temperature']:.3g}, validation accuracy "
-            f"{values['validation_accuracy']:.1%}",
+def _film_frames(workdir):
+    """Yields the `film.Frame`s of at most 100 epochs, the last one included."""
+    done = _epochs_done(workdir)
+    if not done:
+        raise ValueError(
+            f"{workdir} has no epoch to film; expected the workdir of a "
+            f"search, with {os.path.join(GENOTYPES, 'epoch_001.json')} and "
+            "those that follow."
         )
+    total = workdirs.read_config(workdir).search.epochs
+    count = min(len(done), _MAX_FRAMES)
+    for index in np.linspace(len(done), 1, count).round().astype(int)[::-1]:
+        epoch = done[index - 1]
+        path = epoch_file(workdir, epoch)
+        try:
+            yield _read_frame(path, f"epoch {epoch} of {total}")
+        except KeyError as error:
+            raise ValueError(
+                f"{path} lacks {error}; expected what a search writes."
+            ) from None
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
+
+
+def _epochs_done(workdir):
+    """Returns the numbers of the epochs that `epoch_file` is there of."""
+    folder = os.path.join(workdir, GENOTYPES)
+    names = os.listdir(folder) if os.path.isdir(folder) else []
+    found = (re.fullmatch(r"epoch_(\d+)\.json", name) for name in names)
+    return sorted(int(match[1]) for match in found if match)
+
+
+def _read_frame(path, epoch):
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    genotype = genotypes.from_json(text)
+    values = json.loads(text)
+    return film.Frame(
+        genotype,
+        {k: np.asarray(c) for k, c in values["coefficients"].items()},
+        tuple(values["primitives"]),
+        f"{epoch}, temperature {values['temperature']:.3g}, validation "
+        f"accuracy {values['validation_accuracy']:.1%}",
+    )

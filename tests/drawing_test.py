@@ -1,10 +1,13 @@
-import itertools
 import os
+import pathlib
 import random
 import re
+from xml.etree import ElementTree
 
 import numpy as np
+import pydot
 import pytest
+from matplotlib import collections, patches
 from PIL import Image
 
 from entrannas_tf import (
@@ -12,27 +15,15 @@ from entrannas_tf import (
     cell_layout,
     drawing,
     genotypes,
+    published,
     search_space,
 )
 
 PRIMITIVES = search_space.primitives("standard", with_none=False)
-
-DARTS_V2 = genotypes.make_cell(
-    [
-        [("sep_conv_3x3", 0), ("sep_conv_3x3", 1)],
-        [("sep_conv_3x3", 0), ("sep_conv_3x3", 1)],
-        [("sep_conv_3x3", 1), ("skip_connect", 0)],
-        [("skip_connect", 0), ("dil_conv_3x3", 2)],
-    ]
-)
-DARTS_V2_REDUCTION = genotypes.make_cell(
-    [
-        [("max_pool_3x3", 0), ("max_pool_3x3", 1)],
-        [("skip_connect", 2), ("max_pool_3x3", 1)],
-        [("max_pool_3x3", 0), ("skip_connect", 2)],
-        [("skip_connect", 2), ("max_pool_3x3", 1)],
-    ]
-)
+DARTS_V2, DARTS_V2_REDUCTION = published.load("DARTS_V2")[:2]
+NASNET, NASNET_REDUCTION = published.load("NASNet")[:2]
+AMOEBANET = published.load("AmoebaNet")
+FAIR_DARTS = published.load("FairDARTS_c").normal  # Node 3 has no connection.
 EVERYTHING = genotypes.make_cell(
     [[(p, i) for i in range(j) for p in PRIMITIVES] for j in range(2, 6)]
 )
@@ -53,25 +44,10 @@ CELLS = [
     DARTS_V2,
     EVERYTHING,
     *(random_cell(n, seed) for seed, n in enumerate((5, 8, 10, 12, 14, 14))),
+    NASNET,
+    AMOEBANET.reduction,
+    FAIR_DARTS,
 ]
-
-
-def make_frames(num_frames, primitives=("none", *PRIMITIVES)):
-    rng = np.random.default_rng(0)
-    shape = (len(search_space.EDGES), len(primitives))
-    genotype = genotypes.Genotype(DARTS_V2, DARTS_V2_REDUCTION)
-    return [
-        drawing.FilmFrame(
-            genotype,
-            {
-                "normal": rng.random(shape),
-                "reduction": rng.random(shape),
-            },
-            primitives,
-            f"epoch {number}",
-        )
-        for number in range(num_frames)
-    ]
 
 
 def boxes_of(figure, keep=lambda text: True):
@@ -86,6 +62,19 @@ def boxes_of(figure, keep=lambda text: True):
             if text.get_text() and keep(text)
         ]
     )
+
+
+def circles_of(figure):
+    """Returns the circles of a figure's nodes, by number of the node."""
+    found = [p for p in figure.axes[0].patches if isinstance(p, patches.Circle)]
+    return dict(enumerate(found))
+
+
+def strands_of(figure):
+    """Returns two lists of paths: to the output, and of connections."""
+    found = figure.axes[0].collections
+    assert all(isinstance(c, collections.PathCollection) for c in found)
+    return [strands.get_paths() for strands in found]
 
 
 def test_graph_has_darts_nodes_and_labelled_connections():
@@ -118,11 +107,39 @@ def test_graph_keeps_parallel_connections_and_dashes_empty_nodes():
     assert r'label="a \"title\""' in source
 
 
+# Of pydot's parser.
+@pytest.mark.filterwarnings("ignore:.* deprecated:DeprecationWarning")
+def test_graph_of_five_nodes_can_be_read_back():
+    outputs = AMOEBANET.outputs("normal")
+    source = drawing.cell_graph(AMOEBANET.normal, "a: b", outputs).to_string()
+    (graph,) = pydot.graph_from_dot_data(source)
+    names = [node.get_name().strip('"') for node in graph.get_nodes()]
+    names = [n for n in names if n not in ("graph", "node", "edge")]
+    assert names == ["c_{k-2}", "c_{k-1}", "0", "1", "2", "3", "4", "c_{k}"]
+    edges = [
+        (
+            names.index(edge.get_source().strip('"')),
+            names.index(edge.get_destination().strip('"')),
+            (edge.get_label() or "").strip('"'),
+        )
+        for edge in graph.get_edges()
+    ]
+    assert sorted(edges) == sorted(
+        [
+            (source, target, primitive)
+            for target, connections in enumerate(AMOEBANET.normal, 2)
+            for primitive, source in connections
+        ]
+        + [(4, 7, ""), (5, 7, ""), (6, 7, "")]
+    )
+
+
 def test_every_primitive_has_a_colour_of_its_own():
-    names = search_space.primitives("extended", with_none=False)
-    assert set(cell_artist.COLORS) == set(names)
-    assert len(set(cell_artist.COLORS.values())) == len(names)
-    assert list(cell_artist.COLORS) == list(names)
+    known = {n for names in search_space.SPACES.values() for n in names}
+    assert set(cell_artist.COLORS) == known - {search_space.NONE}
+    assert len(set(cell_artist.COLORS.values())) == len(cell_artist.COLORS)
+    extended = search_space.primitives("extended", with_none=False)
+    assert tuple(cell_artist.COLORS)[: len(extended)] == extended
 
 
 @pytest.mark.parametrize("cell", CELLS, ids=genotypes.num_connections)
@@ -131,7 +148,7 @@ def test_texts_do_not_overlap_and_are_not_cut_off(cell):
     boxes = boxes_of(figure)
     labels = boxes_of(figure, lambda text: text.get_gid() == "label")
     assert len(labels) == genotypes.num_connections(cell)
-    assert len(boxes) == len(labels) + 7 + 1  # And nodes and title.
+    assert len(boxes) == len(labels) + len(cell) + 3 + 1  # Nodes and title.
     assert np.all(boxes[:, :2] >= 0)
     assert np.all(boxes[:, 2:] <= figure.canvas.get_width_height())
     low = np.maximum(boxes[:, None, :2], boxes[None, :, :2])
@@ -142,44 +159,65 @@ def test_texts_do_not_overlap_and_are_not_cut_off(cell):
     assert np.all(widths < cell_layout.LABEL_WIDTH)
 
 
-def test_curves_keep_clear_of_other_nodes_and_other_labels():
-    to_output = [(i, cell_layout.OUTPUT) for i in range(2, 6)]
-    for source, target in [*search_space.EDGES, *to_output]:
-        for offset in (-3.5, 3.5):
-            strand = cell_artist.strand(source, target, offset, offset)
-            (points,) = strand.to_polygons(closed_only=False)
-            points = np.concatenate(
-                [np.linspace(a, b, 50) for a, b in itertools.pairwise(points)]
-            )
-            for node, centre in cell_layout.NODES.items():
-                if node not in (source, target):
-                    distance = np.linalg.norm(points - centre, axis=1)
-                    assert distance.min() > cell_layout.RADIUS + 3
-            for i, j in search_space.EDGES:
-                if (i, j) != (source, target):
-                    x, y = points.T - [
-                        [cell_layout.label_x(j) + cell_layout.LABEL_WIDTH / 2],
-                        [cell_layout.NODES[i][1]],
-                    ]
-                    inside = np.abs(x) < cell_layout.LABEL_WIDTH / 2
-                    inside &= np.abs(y) < 1.5 * cell_layout.ROW_HEIGHT
-                    assert not inside.any(), (source, target, i, j)
-
-
 def test_pictures_have_one_size_and_nodes_one_place():
+    layout = cell_layout.of(4)
     pictures = [drawing.cell_figure(cell, "cell") for cell in CELLS[:3]]
-    scale = pictures[0].shape[0] / cell_layout.HEIGHT
+    scale = pictures[0].shape[0] / layout.height
+    colors = cell_artist.node_colors(4)
     for picture in pictures:
         assert picture.dtype == np.uint8
         assert picture.shape == pictures[0].shape
         assert picture.shape[2] == 3
         np.testing.assert_array_equal(picture[0, 0], 255)
-        for node, (x, y) in cell_layout.NODES.items():
-            row = round((cell_layout.HEIGHT - y - 9.5) * scale)
-            fill = cell_artist.tint(cell_artist.NODE_COLORS[node], 1.0)
+        for node, (x, y) in layout.nodes.items():
+            row = round((layout.height - y - 9.5) * scale)
             np.testing.assert_allclose(
-                picture[row, round(x * scale)] / 255, fill, atol=0.01
+                picture[row, round(x * scale)] / 255,
+                cell_artist.tint(colors[node], 1.0),
+                atol=0.01,
             )
+
+
+def test_nodes_without_a_connection_are_dashed():
+    figure = drawing.make_figure(FAIR_DARTS, "cell")
+    circles = circles_of(figure)
+    dashed = [n for n, c in circles.items() if c.get_linestyle() == "--"]
+    assert dashed == [3]
+    source = drawing.cell_graph(FAIR_DARTS, "cell").to_string()
+    assert re.findall(r'"(\w+)" \[style="rounded,dashed"', source) == ["1"]
+    (to_output, _) = strands_of(figure)
+    assert len(to_output) == 3
+
+
+@pytest.mark.parametrize("kind", ["normal", "reduction"])
+def test_only_outputs_lead_to_the_output(kind):
+    outputs = AMOEBANET.outputs(kind)
+    cell = getattr(AMOEBANET, kind)
+    figure = drawing.make_figure(cell, "cell", outputs)
+    layout = cell_layout.of(5)
+    (to_output, connections) = strands_of(figure)
+    starts = [tuple(strand.vertices[0]) for strand in to_output]
+    for node, start in zip(outputs, starts, strict=True):
+        distance = np.linalg.norm(np.subtract(start, layout.nodes[node]))
+        assert distance < cell_layout.RADIUS
+    assert len(connections) == 10
+    tips = [
+        tuple(patch.get_xy()[0])
+        for patch in figure.axes[0].patches
+        if isinstance(patch, patches.Polygon)
+    ]
+    assert tips[: len(outputs)] == [
+        layout.port(node, layout.output) for node in outputs
+    ]
+
+
+def test_a_primitive_twice_on_an_edge_is_drawn_twice():
+    source = drawing.cell_graph(NASNET, "cell").to_string()
+    twice = re.findall(r'"c_{k-2}" -> "3" \[label="?(\w+)', source)
+    assert twice == ["avg_pool_3x3", "avg_pool_3x3"]
+    figure = drawing.make_figure(NASNET, "cell")
+    strands = {str(strand.vertices) for strand in strands_of(figure)[1]}
+    assert len(strands) == genotypes.num_connections(NASNET)
 
 
 def test_pictures_differ_where_cells_do():
@@ -188,10 +226,10 @@ def test_pictures_differ_where_cells_do():
     np.testing.assert_array_equal(first, drawing.cell_figure(DARTS_V2, "cell"))
 
 
-def test_cell_of_another_size_is_refused():
+def test_cell_without_nodes_is_refused():
     for draw in (drawing.cell_graph, drawing.cell_figure):
-        with pytest.raises(ValueError, match=r"3 intermediate .* expected 4"):
-            draw(DARTS_V2[:3], "cell")
+        with pytest.raises(ValueError, match="expected one or more"):
+            draw((), "cell")
 
 
 def without_graphviz(monkeypatch, tmp_path):
@@ -210,9 +248,10 @@ def test_save_cell_without_graphviz(monkeypatch, tmp_path):
     without_graphviz(monkeypatch, tmp_path)
     drawing.save_cell(DARTS_V2, tmp_path / "epoch_001.normal", "normal cell")
     assert sorted(os.listdir(tmp_path)) == [
-        "epoch_001.normal.dot",
-        "epoch_001.normal.png",
+        f"epoch_001.normal.{suffix}" for suffix in ("dot", "png", "svg")
     ]
+    svg = (tmp_path / "epoch_001.normal.svg").read_bytes()
+    assert ElementTree.fromstring(svg).tag == "{http://www.w3.org/2000/svg}svg"
     source = (tmp_path / "epoch_001.normal.dot").read_text()
     assert source == drawing.cell_graph(DARTS_V2, "normal cell").to_string()
     with Image.open(tmp_path / "epoch_001.normal.png") as image:
@@ -221,11 +260,40 @@ def test_save_cell_without_graphviz(monkeypatch, tmp_path):
         )
 
 
-def test_save_cell_takes_the_picture_from_graphviz(monkeypatch, tmp_path):
+def test_save_cell_writes_the_same_bytes_again(monkeypatch, tmp_path):
+    without_graphviz(monkeypatch, tmp_path)
+    first = drawing.save_cell(DARTS_V2, tmp_path / "first", "normal cell")
+    again = drawing.save_cell(DARTS_V2, tmp_path / "again", "normal cell")
+    assert len(first) == 3
+    for one, other in zip(first, again, strict=True):
+        assert (
+            pathlib.Path(one).read_bytes() == pathlib.Path(other).read_bytes()
+        )
+
+
+def test_save_cells_draws_both_with_their_outputs(monkeypatch, tmp_path):
+    without_graphviz(monkeypatch, tmp_path)
+    paths = drawing.save_cells(AMOEBANET, tmp_path, "AmoebaNet")
+    assert sorted(os.listdir(tmp_path)) == sorted(map(os.path.basename, paths))
+    for kind, nodes in {"normal": "234", "reduction": "124"}.items():
+        source = (tmp_path / f"{kind}.dot").read_text()
+        assert f'label="AmoebaNet, {kind} cell"' in source
+        assert re.findall(r'"(\w+)" -> "c_{k}"', source) == list(nodes)
+        drawn = drawing.cell_figure(
+            getattr(AMOEBANET, kind),
+            f"AmoebaNet, {kind} cell",
+            AMOEBANET.outputs(kind),
+        )
+        with Image.open(tmp_path / f"{kind}.png") as image:
+            np.testing.assert_array_equal(np.asarray(image), drawn)
+
+
+def test_save_cell_takes_the_pictures_from_graphviz(monkeypatch, tmp_path):
     with_program_dot(monkeypatch, tmp_path, 'echo "$1"; cat')
     drawing.save_cell(DARTS_V2, tmp_path / "cell", "normal cell")
     source = (tmp_path / "cell.dot").read_text()
     assert (tmp_path / "cell.png").read_text() == f"-Tpng\n{source}"
+    assert (tmp_path / "cell.svg").read_text() == f"-Tsvg\n{source}"
 
 
 def test_save_cell_survives_a_broken_graphviz(monkeypatch, tmp_path):
@@ -233,69 +301,6 @@ def test_save_cell_survives_a_broken_graphviz(monkeypatch, tmp_path):
     drawing.save_cell(DARTS_V2, tmp_path / "cell", "normal cell")
     with Image.open(tmp_path / "cell.png") as image:
         assert image.format == "PNG"
-
-
-def test_film_opens_with_all_frames(tmp_path):
-    path = tmp_path / "search.gif"
-    drawing.save_film(make_frames(3), path, frame_seconds=0.2)
-    assert os.listdir(tmp_path) == ["search.gif"]
-    with Image.open(path) as film:
-        assert film.n_frames == 3
-        durations, pixels = [], []
-        for number in range(3):
-            film.seek(number)
-            durations.append(film.info["duration"])
-            pixels.append(np.asarray(film.convert("RGB")))
-        assert film.info["loop"] == 0
-    assert durations == [200, 200, 1200]
-    assert np.any(pixels[0] != pixels[1])
-    np.testing.assert_array_equal(pixels[2][0, 0], 255)
-    height, width = pixels[0].shape[:2]
-    assert height / width == pytest.approx(
-        (2 * cell_layout.HEIGHT + 30) / cell_layout.WIDTH, rel=0.01
-    )
-
-
-def test_film_fades_connections_with_their_coefficients(tmp_path):
-    frame = make_frames(1)[0]
-    means = []
-    for value in (0.0, 0.5, 1.0):
-        kinds = ("normal", "reduction")
-        coefficients = {kind: np.full([14, 8], value) for kind in kinds}
-        path = tmp_path / "search.gif"
-        drawing.save_film([frame._replace(coefficients=coefficients)], path)
-        with Image.open(path) as film:
-            means.append(np.asarray(film.convert("L")).mean())
-    assert means[0] > means[1] > means[2]
-
-
-def test_film_leaves_no_label_of_an_earlier_frame(tmp_path):
-    frames = make_frames(2)
-    empty = genotypes.Genotype(((), (), (), ()), ((), (), (), ()))
-    last = frames[1]._replace(genotype=empty)
-    drawing.save_film([frames[0], last], tmp_path / "both.gif")
-    drawing.save_film([last], tmp_path / "last.gif")
-    with Image.open(tmp_path / "both.gif") as film:
-        film.seek(1)
-        after = np.asarray(film.convert("RGB"))
-    with Image.open(tmp_path / "last.gif") as film:
-        np.testing.assert_array_equal(after, np.asarray(film.convert("RGB")))
-
-
-def test_film_refuses_what_it_cannot_show(tmp_path):
-    path = tmp_path / "search.gif"
-    with pytest.raises(ValueError, match="at least one frame"):
-        drawing.save_film([], path)
-    first, second = make_frames(2)
-    wrong = second._replace(
-        coefficients={**second.coefficients, "reduction": np.ones([14, 7])}
-    )
-    message = r"Frame 1 has reduction .* \(14, 7\); expected \(14, 8\)"
-    with pytest.raises(ValueError, match=message):
-        drawing.save_film([first, wrong], path)
-    with pytest.raises(ValueError, match="Frame 1 has the primitives"):
-        drawing.save_film([first, *make_frames(1, PRIMITIVES)], path)
-    assert os.listdir(tmp_path) == []
 
 
 def test_nothing_is_left_behind_when_writing_fails(monkeypatch, tmp_path):
@@ -307,18 +312,4 @@ def test_nothing_is_left_behind_when_writing_fails(monkeypatch, tmp_path):
     monkeypatch.setattr(os, "replace", refuse)
     with pytest.raises(OSError, match="disk full"):
         drawing.save_cell(DARTS_V2, tmp_path / "cell", "cell")
-    with pytest.raises(OSError, match="disk full"):
-        drawing.save_film(make_frames(1), tmp_path / "search.gif")
     assert os.listdir(tmp_path) == []
-
-
-def test_a_failed_film_leaves_the_former_one(monkeypatch, tmp_path):
-    path = tmp_path / "search.gif"
-    drawing.save_film(make_frames(1), path)
-    former = path.read_bytes()
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "replace", lambda source, target: 1 / 0)
-        with pytest.raises(ZeroDivisionError):
-            drawing.save_film(make_frames(2), path)
-    assert path.read_bytes() == former
-    assert os.listdir(tmp_path) == ["search.gif"]

@@ -1,5 +1,6 @@
 import json
 import os
+import pathlib
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from entrannas_tf import (
     genotypes,
     search_results,
     search_space,
+    workdirs,
 )
 
 CONFIG = config_lib.from_config_dict(digits.get_config())
@@ -22,6 +24,7 @@ NAMES = search_space.primitives("standard", with_none=True)
 @pytest.fixture
 def workdir(tmp_path):
     """A workdir whose search has just ended, and its genotype."""
+    workdirs.make_workdir(tmp_path, CONFIG)
     for name in search_results.DIRECTORIES:
         (tmp_path / name).mkdir()
     rng = np.random.default_rng(0)
@@ -74,7 +77,7 @@ def test_files(workdir):
     assert sorted(os.listdir(workdir / "cells")) == [
         f"{kind}.{suffix}"
         for kind in ("normal", "reduction")
-        for suffix in ("dot", "png")
+        for suffix in ("dot", "png", "svg")
     ]
     with Image.open(workdir / "search.gif") as film:
         assert film.n_frames == CONFIG.search.epochs
@@ -86,6 +89,48 @@ def test_a_long_film_is_thinned_out(workdir, monkeypatch):
     search_results.write(workdir, genotype, CONFIG)
     with Image.open(workdir / "search.gif") as film:
         assert film.n_frames == 3
+
+
+def test_film_says_the_epoch(workdir, monkeypatch):
+    frames = []
+    monkeypatch.setattr(
+        search_results.film, "save", lambda shown, path: frames.extend(shown)
+    )
+    search_results.write_film(workdir[0], "search.gif")
+    assert [frame.caption for frame in frames] == [
+        f"epoch {epoch} of 12, temperature 0.5, validation accuracy 50.0%"
+        for epoch in range(1, 13)
+    ]
+
+
+def test_film_of_a_search_that_goes_on(workdir):
+    workdir, _ = workdir
+    for epoch in range(4, CONFIG.search.epochs + 1):
+        os.remove(search_results.epoch_file(workdir, epoch))
+    # As `files` leaves it beside the file when it is killed.
+    (workdir / "genotypes" / "epoch_004.json.17.tmp").write_text("")
+    path = workdir / "films" / "search.gif"
+    search_results.write_film(workdir, path)
+    with Image.open(path) as film:
+        assert film.n_frames == 3
+
+
+def test_film_needs_the_epochs_of_a_search(workdir, tmp_path_factory):
+    workdir, _ = workdir
+    path = workdir / "search.gif"
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    with pytest.raises(ValueError, match=r"elsewhere0 has no epoch to film"):
+        search_results.write_film(elsewhere, path)
+    epoch = search_results.epoch_file(workdir, 2)
+    content = json.loads(pathlib.Path(epoch).read_text("utf-8"))
+    del content["coefficients"]
+    files.write_text(epoch, json.dumps(content))
+    with pytest.raises(ValueError, match=r"_002.json lacks 'coefficients'"):
+        search_results.write_film(workdir, path)
+    files.write_text(epoch, "{")
+    with pytest.raises(ValueError, match=r"_002.json: Not a genotype"):
+        search_results.write_film(workdir, path)
+    assert not path.exists()
 
 
 def test_summary(workdir):
