@@ -28,8 +28,9 @@ class SearchCell(keras.layers.Layer):
         make_node: Callable with the arguments of `nodes.CellNode`.
 
     The computation stands in `weighted` and `derived`. Both take a callable
-    `run(node, tensors, part)` that calls a part of a node, so that who holds
-    the weights elsewhere can run the cell in his own way.
+    `run(node, tensors, part)` that calls a part of a node, and `add(tensors)`
+    that adds up, so that who holds the weights elsewhere can run the cell in
+    his own way.
     """
 
     def __init__(
@@ -77,70 +78,74 @@ class SearchCell(keras.layers.Layer):
             "bottleneck": self.bottleneck,
         }
 
-    def weighted(self, inputs, coefficients, run):
+    def weighted(self, inputs, coefficients, run, add=tf.add_n):
         """Runs all connections, weighted (Eq. 6, first line; Eq. 1).
 
         Args:
             inputs: Pair of float [B / F, H, W, F * C_in].
-            coefficients: For each node with later ones float32 [later nodes,
-                names]: see `split_coefficients`.
+            coefficients: For each node with later ones float32 [rows, names]:
+                see `split_coefficients`.
             run: Callable (node, tensors, part) -> the outputs of the part.
+            add: Callable (list of tensors) -> their sum.
         """
 
-        def visit(node, tensors):
-            outputs = run(node, (*tensors, coefficients[node]), nodes.WEIGHTED)
+        def visit(node, x):
+            outputs = run(node, (x, coefficients[node]), nodes.WEIGHTED)
             num_values = 0 if self.nodes[node].is_input else 1
             targets = [
                 search_space.EDGES[edge][1]
                 for edge in search_space.edges_from(node)
             ]
-            sent = zip(targets, outputs[num_values:], strict=True)
+            end = num_values + len(targets)  # What is padding goes nowhere.
+            sent = zip(targets, outputs[num_values:end], strict=True)
             return outputs[:num_values], sent
 
-        return self._wire(inputs, run, visit)
+        return self._wire(inputs, run, add, visit)
 
-    def derived(self, inputs, cell, run):
+    def derived(self, inputs, cell, run, add=tf.add_n):
         """Runs the derived connections alone (Eq. 6, second line; Eq. 3).
 
         Args:
             inputs: Pair of float [B / F, H, W, F * C_in].
             cell: `genotypes.Cell`, at least one connection per node.
             run: Callable (node, tensors, part) -> the outputs of the part.
+            add: Callable (list of tensors) -> their sum.
         """
 
-        def visit(node, tensors):
+        def visit(node, x):
             targets = self._targets(node, cell)
             if not targets:
                 is_input = self.nodes[node].is_input
-                return [] if is_input else run(node, tensors, nodes.VALUE), []
-            *values, x = run(node, tensors, nodes.ENTRY)
+                return [] if is_input else run(node, (x,), nodes.VALUE), []
+            *values, x = run(node, (x,), nodes.ENTRY)
             places = dict.fromkeys(place for _, place in targets)
             features = {p: run(node, (x,), p)[0] for p in places}
             return values, [(t, features[place]) for t, place in targets]
 
-        return self._wire(inputs, run, visit)
+        return self._wire(inputs, run, add, visit)
 
-    def _wire(self, inputs, run, visit):
+    def _wire(self, inputs, run, add, visit):
         """Runs the nodes in turn, each on what arrived from earlier ones.
 
         Args:
             inputs: Pair of float [B / F, H, W, F * C_in].
             run: Callable (node, tensors, part) -> the outputs of the part.
-            visit: Callable (node, tensors) -> the node's value, in a list that
-                is empty for an input node; pairs of a later node and what
-                the visited one sends to it.
+            add: Callable (list of tensors) -> their sum.
+            visit: Callable (node, sum of what arrives at it) -> the node's
+                value, in a list that is empty for an input node; pairs of a
+                later node and what the visited one sends to it.
         """
         arriving = collections.defaultdict(list)
         values = []
         for node in range(search_space.NUM_INPUT_NODES):
             arriving[node].append(inputs[node])
         for node in range(search_space.NUM_NODES - 1):
-            value, sent = visit(node, tuple(arriving[node]))
+            value, sent = visit(node, add(arriving[node]))
             values += value
             for target, tensor in sent:
                 arriving[target].append(tensor)
         last = search_space.NUM_NODES - 1
-        return run(last, (*values, *arriving[last]), nodes.VALUE)[0]
+        return run(last, (*values, add(arriving[last])), nodes.VALUE)[0]
 
     def _targets(self, node, cell):
         """Returns (later node, place of the operation) of each connection."""
@@ -180,22 +185,34 @@ class SearchCell(keras.layers.Layer):
         }
 
 
-def split_coefficients(coefficients, primitives):
+def split_coefficients(coefficients, primitives, feature_sharing):
     """Sorts coefficients by the node that an edge leaves.
 
     Args:
         coefficients: float32 [E, K].
         primitives: The K names of the columns; "none" is left out.
+        feature_sharing: Whether all edges of a node share its operations. The
+            intermediate nodes then get as many rows as the first of them,
+            zeros at the end, so that one graph serves them all.
 
     Returns:
-        List of float32 [later nodes, names], one a node but the last.
+        List of float32 [rows, names], one a node but the last: a row for each
+        later node, and perhaps zeros.
     """
     columns = [k for k, n in enumerate(primitives) if n != search_space.NONE]
     named = tf.gather(coefficients, columns, axis=1)
-    return [
+    pieces = [
         tf.gather(named, search_space.edges_from(node))
         for node in range(search_space.NUM_NODES - 1)
     ]
+    if feature_sharing:
+        first = search_space.NUM_INPUT_NODES
+        num_rows = pieces[first].shape[0]
+        pieces[first:] = [
+            tf.pad(piece, [[0, num_rows - piece.shape[0]], [0, 0]])
+            for piece in pieces[first:]
+        ]
+    return pieces
 
 
 class EngineCell(SearchCell):
@@ -209,7 +226,9 @@ class EngineCell(SearchCell):
     """
 
     def call(self, inputs, coefficients, training=False):
-        split = split_coefficients(coefficients, self.primitives)
+        split = split_coefficients(
+            coefficients, self.primitives, self.feature_sharing
+        )
         return self.weighted(inputs, split, self._runner(training))
 
 

@@ -205,6 +205,18 @@ class Tape:
             self._known.update(id(t) for t in outputs)
         return outputs, results[graph.num_outputs : end]
 
+    def add(self, tensors):
+        """Adds tensors of one shape up; returns the sum."""
+        if len(tensors) == 1:
+            return tensors[0]
+        total = tf.add_n(tensors)
+        numbers = [i for i, t in enumerate(tensors) if self.knows(t)]
+        if numbers:
+            passed_on = Backward([], lambda dy: [dy] * len(numbers), numbers)
+            self._calls.append((passed_on, tensors, [total], []))
+            self._known.add(id(total))
+        return total
+
     def gradient(self, target, cotangent, sources):
         """Runs the chain backwards, and forgets it.
 

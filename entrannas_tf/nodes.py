@@ -12,7 +12,6 @@ from entrannas_tf import (
     layout,
     normalization,
     operations,
-    search_space,
 )
 
 # The parts of a node that can be called, besides an operation's place.
@@ -46,18 +45,18 @@ class CellNode(keras.layers.Layer):
         tensors: see below.
         part: what of the node to run; the list of outputs depends on it.
 
-        `VALUE` takes what arrives on the edges of an intermediate node, float
-        [B / F, H, W, F * C / bottleneck] each, and returns the node's value,
-        float [B / F, H, W, F * C]. The last node takes the values of the
-        others before, and returns the cell's output, F * 4 * C channels.
+        `VALUE` takes the sum of what arrives at an intermediate node, float
+        [B / F, H, W, F * C / bottleneck], and returns the node's value, float
+        [B / F, H, W, F * C]. The last node takes the values of the others
+        before, and returns the cell's output, F * 4 * C channels.
         `ENTRY` takes the same, or the output of the earlier cell, float
         [B / F, H, W, F * C_in]; it returns the value, which an input node
         leaves out, and what the operations read, F * C / bottleneck channels.
         (group, name) takes what the operations read, and returns what the
         operation of that place makes of it.
-        `WEIGHTED` takes what `ENTRY` takes and coefficients, float32 [later
-        nodes, number of names]. It returns the value as `ENTRY` does, and for
-        each later node the weighted sum of all operations (Eq. 6, first line).
+        `WEIGHTED` takes what `ENTRY` takes and coefficients, float32 [rows,
+        number of names]. It returns the value as `ENTRY` does, and for each
+        row the weighted sum of all operations (Eq. 6, first line).
     """
 
     def __init__(
@@ -106,40 +105,36 @@ class CellNode(keras.layers.Layer):
 
     def call(self, *tensors, part=VALUE, training=False):
         if part == VALUE:
-            return [self._value(tensors)]
+            return [self._value(*tensors)]
         if part == ENTRY:
-            return self._enter(tensors, training)
+            return self._enter(tensors[0], training)
         if part == WEIGHTED:
-            *outputs, x = self._enter(tensors[:-1], training)
-            return outputs + self._weigh(x, tensors[-1], training)
+            *outputs, x = self._enter(tensors[0], training)
+            return outputs + self._weigh(x, tensors[1], training)
         group, name = part
         return [self.groups[group][name](tensors[0], training=training)]
 
-    def _value(self, tensors):
-        earlier = ()
-        if self.is_last:
-            count = search_space.NUM_INTERMEDIATE_NODES - 1
-            earlier, tensors = tensors[:count], tensors[count:]
-        value = tf.add_n(tensors)
+    def _value(self, *tensors):
+        *earlier, value = tensors
         if self.form is not None:
             value = self.form(value)
         if not self.is_last:
             return value
         return layout.concat([*earlier, value], self.channels)
 
-    def _enter(self, tensors, training):
+    def _enter(self, x, training):
         if self.is_input:
-            value = self.form(tensors[0], training=training)
+            value = self.form(x, training=training)
             outputs = []
         else:
-            value = self._value(tensors)
+            value = self._value(x)
             outputs = [value]
         if self.squeeze is None:
             return [*outputs, value]
         return [*outputs, self.squeeze(value, training=training)]
 
     def _weigh(self, x, coefficients, training):
-        """Returns the weighted sums of the operations for each later node."""
+        """Returns the weighted sums of the operations for each row."""
         groups = [
             operations.run_together(list(group.values()), x, training)
             for group in self.groups

@@ -93,6 +93,7 @@ class Supernet(keras.layers.Layer):
         super().__init__(**kwargs)
         self.cache = graphs.GraphCache(max_graphs)
         self.primitives = tuple(primitives)
+        self.feature_sharing = feature_sharing
         engines = engine_places(num_cells, engine_cells)
         reductions = search_space.reduction_places(num_cells)
         channels = init_channels
@@ -144,7 +145,9 @@ class Supernet(keras.layers.Layer):
     def split(self, coefficients):
         """Returns coefficients as `forward` takes them, see `cells`."""
         return {
-            kind: cells.split_coefficients(matrix, self.primitives)
+            kind: cells.split_coefficients(
+                matrix, self.primitives, self.feature_sharing
+            )
             for kind, matrix in coefficients.items()
         }
 
@@ -173,10 +176,12 @@ class Supernet(keras.layers.Layer):
                 return run.call(cell.nodes[node], tensors, part)
 
             if coefficients is not None and cell.is_engine:
-                y = cell.layer.weighted((before, x), coefficients[kind], call)
+                y = cell.layer.weighted(
+                    (before, x), coefficients[kind], call, run.add
+                )
             else:
                 y = cell.layer.derived(
-                    (before, x), getattr(genotype, kind), call
+                    (before, x), getattr(genotype, kind), call, run.add
                 )
             before, x = x, y
         run.logits = run.call(self.head, (x,))[0]
@@ -236,6 +241,10 @@ class ForwardPass:
         self._goal = goal
         self._tape = graphs.Tape()
         self._uses = {}  # by id of the unit
+
+    def add(self, tensors):
+        """Adds up tensors that calls returned."""
+        return self._tape.add(tensors)
 
     def call(self, unit, tensors, part=None):
         """Calls a unit through its graph; returns the list of its outputs."""

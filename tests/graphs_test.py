@@ -134,3 +134,26 @@ class TestPackedLayer:
         kept = [residuals[i] for i in backward.places]
         (found,) = backward.function(*kept, tf.sin(y))
         np.testing.assert_array_equal(found.numpy() != 0, mask)
+
+
+def test_tape_adds():
+    """A sum passes its gradient on to each of its parts."""
+    double = graphs.Graph(lambda x: ([2 * x], []), [((3,), tf.float32)], (0,))
+    tape = graphs.Tape()
+    x, constant = tf.constant([1.0, 2.0, 3.0]), tf.ones([3])
+    (y,), _ = tape.call(double, (x,), (0,))
+    total = tape.add([y, constant, y])
+    np.testing.assert_allclose(total, 4 * x + 1)
+    assert tape.knows(total)
+    (z,), _ = tape.call(double, (total,), (0,))
+    (gradient,) = tape.gradient(z, tf.ones([3]), [x])
+    np.testing.assert_allclose(gradient, [8.0, 8.0, 8.0])
+
+
+def test_tape_adds_what_it_does_not_know():
+    tape = graphs.Tape()
+    one, two = tf.ones([2]), tf.fill([2], 2.0)
+    assert tape.add([one]) is one
+    total = tape.add([one, two])
+    np.testing.assert_allclose(total, [3.0, 3.0])
+    assert not tape.knows(total)
