@@ -10,7 +10,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from entrannas_tf import blocks, heads, layout, normalization, operations
+from entrannas_tf import (
+    blocks,
+    genotypes,
+    heads,
+    layout,
+    normalization,
+    operations,
+    target_cell,
+)
 
 
 class Row(NamedTuple):
@@ -29,13 +37,24 @@ class Row(NamedTuple):
     folds: bool = True
 
 
+CELL = genotypes.make_cell(
+    [
+        [("sep_conv_3x3", 0), ("skip_connect", 1)],
+        [("max_pool_3x3", 1)],
+        [("dil_conv_3x3", 2), ("conv_1x1", 3)],
+    ],
+    "extended",
+)
+
+
 def _make_rows():
     images = (4, 6, 7, 6)
+    larger = (4, 12, 11, 6)  # At stride 2 still as large as a 7x7 kernel.
     rows = [
         Row(
             f"{name}-stride{stride}-{'affine' if affine else 'plain'}",
             functools.partial(layer, 6, stride, affine),
-            images,
+            larger if name == "sep_conv_7x7" else images,
         )
         for name, layer in operations.OPERATIONS.items()
         for stride in (1, 2)
@@ -51,8 +70,30 @@ def _make_rows():
         ):
             create = functools.partial(layer, *arguments, affine)
             rows.append(Row(f"{layer.__name__}-{suffix}", create, images))
+    for last_norm in (False, True):
+        create = functools.partial(heads.AuxiliaryHead, 6, 10, last_norm)
+        name = f"AuxiliaryHead-{'norm' if last_norm else 'plain'}"
+        # Enough images that no unit is dead after a ReLU on all of them.
+        rows.append(Row(name, create, (32, 8, 7, 6), folds=False))
+    for reduction in (False, True):
+        rows.append(
+            Row(
+                f"TargetCell-{'reduction' if reduction else 'normal'}",
+                functools.partial(
+                    target_cell.TargetCell,
+                    *((6, 6), 4, reduction, False, CELL, (2, 4)),
+                ),
+                (4, 6, 8, 6),
+            )
+        )
     return [
         *rows,
+        Row(
+            "ImageNetStem",
+            lambda: blocks.ImageNetStem(3, 4),
+            (4, 24, 32, 3),
+            folds=False,
+        ),
         Row("Conv1x1", lambda: blocks.Conv1x1(6, 4), images),
         Row("Head", lambda: heads.Head(6, 10), images),
         Row(
@@ -83,6 +124,17 @@ def make_layer(row):
     return layer
 
 
+def run(layer, x, training=False):
+    """Calls a layer, whatever it takes and returns: one tensor each."""
+    if isinstance(layer, target_cell.TargetCell):
+        x = (x, 2 * x)
+    y = layer(x, training=training)
+    if not isinstance(y, tuple):
+        return y
+    flat = [tf.reshape(part, [-1, np.prod(part.shape[1:])]) for part in y]
+    return tf.concat(flat, axis=1)
+
+
 def num_statistics(layer):
     """Returns the number of variables that batch norms move."""
     norms = [
@@ -102,7 +154,7 @@ def test_is_built_when_made(row):
     layer = row.create()
     names = [v.path for v in layer.weights]
     assert layer.built
-    layer(make_input(row))
+    run(layer, make_input(row))
     assert [v.path for v in layer.weights] == names
 
 
@@ -115,12 +167,12 @@ def test_traces_once_in_each_mode(row):
     def graph(x, training):
         nonlocal num_traces
         num_traces += 1
-        return traced(x, training=training)
+        return run(traced, x, training=training)
 
     for training in (False, True):
         for seed in range(2):
             x = make_input(row, seed)
-            assert_close(graph(x, training), eager(x, training=training))
+            assert_close(graph(x, training), run(eager, x, training=training))
     assert num_traces == 2
     for moved, expected in zip(traced.weights, eager.weights, strict=True):
         assert_close(moved, expected)
@@ -132,11 +184,11 @@ def test_statistics_move_in_training_mode_only(row):
     before = [v.numpy() for v in layer.weights]
     statistics = {id(v) for v in layer.non_trainable_variables}
     assert len(statistics) == num_statistics(layer)
-    evaluated = layer(x, training=False)
-    assert_close(layer(x), evaluated)  # the default
+    evaluated = run(layer, x, training=False)
+    assert_close(run(layer, x), evaluated)
     for variable, value in zip(layer.weights, before, strict=True):
         np.testing.assert_array_equal(variable, value)
-    layer(x, training=True)
+    run(layer, x, training=True)
     for variable, value in zip(layer.weights, before, strict=True):
         if id(variable) in statistics:
             assert (variable.numpy() != value).all(), variable.path
@@ -148,7 +200,7 @@ def test_statistics_move_in_training_mode_only(row):
 def test_every_weight_gets_a_gradient(row):
     layer, x = make_layer(row), make_input(row)
     with tf.GradientTape() as tape:
-        y = layer(x, training=True)
+        y = run(layer, x, training=True)
         mix = np.random.default_rng(1).normal(size=y.shape)
         loss = tf.reduce_sum(y * mix)
     gradients = tape.gradient(loss, layer.trainable_variables)
@@ -166,8 +218,8 @@ def test_every_weight_gets_a_gradient(row):
 def test_folded_images_give_the_same(row, training):
     plain, folded = make_layer(row), make_layer(row)
     x = make_input(row)
-    expected = plain(x, training=training)
-    y = folded(layout.fold(x, 4), training=training)
+    expected = run(plain, x, training=training)
+    y = run(folded, layout.fold(x, 4), training=training)
     if y.shape.rank == 4:
         y = layout.unfold(y, expected.shape[-1])
     assert y.shape == expected.shape
@@ -185,7 +237,7 @@ def test_config_round_trip(row):
     assert [v.shape for v in again.weights] == [v.shape for v in layer.weights]
     again.set_weights(layer.get_weights())
     for training in (False, True):
-        assert_close(again(x, training=training), layer(x, training=training))
+        assert_close(run(again, x, training), run(layer, x, training))
 
 
 @pytest.fixture(scope="module")
@@ -195,7 +247,7 @@ def loaded(tmp_path_factory):
     module.layers = {row.name: make_layer(row) for row in ROWS}
     module.serve = {
         row.name: tf.function(
-            module.layers[row.name],
+            functools.partial(run, module.layers[row.name]),
             input_signature=[tf.TensorSpec([None, *row.shape[1:]])],
             autograph=False,
         )
@@ -209,8 +261,9 @@ def loaded(tmp_path_factory):
 @every_row
 def test_survives_a_saved_model(row, loaded):
     layer, x = make_layer(row), make_input(row)
-    expected = layer(x)
-    if not row.folds:  # with the batch unknown, nothing is folded
+    expected = run(layer, x)
+    if isinstance(layer, blocks.CifarStem):
+        # With the batch unknown, nothing is folded.
         expected = layout.unfold(expected, layer.channels)
     assert_close(loaded.serve[row.name](x), expected)
 
@@ -222,7 +275,7 @@ def strategy():
 
 def _gradients(layer, x):
     with tf.GradientTape() as tape:
-        y = layer(x, training=True)
+        y = run(layer, x, training=True)
         loss = tf.reduce_sum(tf.square(y))
     return y, tape.gradient(loss, layer.trainable_variables)
 
@@ -238,7 +291,7 @@ def test_agrees_on_two_replicas(row, strategy):
     )
 
     def replica_step(x):
-        evaluated = mirrored(x)
+        evaluated = run(mirrored, x)
         trained, gradients = _gradients(mirrored, x)
         context = tf.distribute.get_replica_context()
         return (
@@ -254,7 +307,7 @@ def test_agrees_on_two_replicas(row, strategy):
     singles = [make_layer(row) for _ in batches]
     expected = []
     for i, (single, x) in enumerate(zip(singles, batches, strict=True)):
-        assert_close(evaluated.values[i], single(x))
+        assert_close(evaluated.values[i], run(single, x))
         y, single_gradients = _gradients(single, x)
         assert_close(trained.values[i], y)
         expected.append(single_gradients)
@@ -285,9 +338,12 @@ def test_every_layer_has_a_row():
         operations.Pool,
         operations.Convolution,
     }
+    # It draws random numbers: see blocks_test.
+    bases.add(blocks.DropPath)
+    tested = blocks, heads, normalization, operations, target_cell
     layers = {
         value
-        for module in (blocks, normalization, operations)
+        for module in tested
         for value in vars(module).values()
         if isinstance(value, type)
         and issubclass(value, keras.layers.Layer)
