@@ -144,6 +144,9 @@ class Config:
     Attributes:
         name: What the experiment is called in records, not empty.
         seed: Of all random numbers, from 0 to 2**31 - 1.
+        num_searches: Number of searches, at the seeds from `seed` on. The one
+            whose child network is best on the images that trained the
+            architecture is kept, as in section 4.2, which has 5.
         deterministic: Whether a run gives bit for bit what another one of the
             same seed and device gives, at some cost in speed.
         data: A `DataConfig`.
@@ -153,6 +156,7 @@ class Config:
 
     name: str
     seed: int = 0
+    num_searches: int = 1
     deterministic: bool = False
     data: DataConfig
     network: NetworkConfig

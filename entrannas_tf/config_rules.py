@@ -22,6 +22,7 @@ _MOMENTUM = "from 0 to below 1", lambda value: 0 <= value < 1
 RULES = {
     "name": _NOT_EMPTY,
     "seed": ("from 0 to 2**31 - 1", lambda value: 0 <= value < 2**31),
+    "num_searches": _FROM_1,
     "data.name": _one_of("digits", "cifar10", "folder"),
     "data.data_dir": _ANY_TEXT,
     "data.dir": _ANY_TEXT,

@@ -4,6 +4,7 @@ Only this module unpacks a configuration; all else takes plain arguments.
 """
 
 import contextlib
+import dataclasses
 import os
 import re
 import time
@@ -15,6 +16,7 @@ from absl import logging
 
 from entrannas_tf import (
     architecture,
+    best_search,
     callbacks,
     evaluation,
     files,
@@ -60,7 +62,10 @@ def search(config_dict, workdir):
         logging.info("The search in %s is finished already.", workdir)
     else:
         with plain_errors():
-            _search(config, workdir, start)
+            run = _search if config.num_searches == 1 else _search_several
+            run(config, workdir, start)
+    if config.num_searches > 1:
+        print(best_search.read_table(workdir), flush=True)
     print(search_results.summary(workdir), flush=True)
     return search_results.read_genotype(workdir)
 
@@ -72,6 +77,29 @@ def _search(config, workdir, start):
     workdirs.make_workdir(workdir, config)
     with workdirs.locked(workdir):
         _search_in(workdir, config, data, start)
+
+
+def _search_several(config, workdir, start):
+    """Runs what is left of several searches, and keeps the best."""
+    _load_data(config)  # Where it is not as it should be, nothing is written.
+    workdirs.make_workdir(workdir, config)
+    with workdirs.locked(workdir):
+        for number in range(1, config.num_searches + 1):
+            path = best_search.directory(workdir, number)
+            seed = config.seed + number - 1
+            single = dataclasses.replace(config, seed=seed, num_searches=1)
+            logging.info(
+                "search   %d of %d, seed %d, in %s",
+                number,
+                config.num_searches,
+                seed,
+                path,
+            )
+            workdirs.check_workdir(path, single)
+            if not search_results.is_finished(path):
+                _search(single, path, start)
+            start = time.monotonic()
+        best_search.keep(workdir, config.num_searches)
 
 
 def _search_in(workdir, config, data, start):

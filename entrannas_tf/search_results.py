@@ -61,7 +61,7 @@ def write(workdir, genotype, config):
     Raises:
         OSError: If a file cannot be read or written.
     """
-    record = _last_record(workdir)
+    record = last_record(workdir)
     metrics = {name: record[name] for name in _METRICS if name in record}
     files.write_text(
         os.path.join(workdir, GENOTYPE_FILE),
@@ -104,7 +104,7 @@ def summary(workdir):
     Args:
         workdir: Directory of the search.
     """
-    genotype, record = read_genotype(workdir), _last_record(workdir)
+    genotype, record = read_genotype(workdir), last_record(workdir)
     timing = record["timing"]
     tensorboard = os.path.join(workdir, "tensorboard")
     return "\n".join(
@@ -126,7 +126,8 @@ def summary(workdir):
     )
 
 
-def _last_record(workdir):
+def last_record(workdir):
+    """Returns the last line of a search's METRICS_FILE, a dict."""
     return files.read_json_lines(os.path.join(workdir, METRICS_FILE))[-1]
 
 

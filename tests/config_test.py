@@ -69,7 +69,7 @@ def test_integer_becomes_number():
         (
             {"serch": 2},
             "Unknown field serch; did you mean search? The fields of the "
-            "configuration are name, seed, deterministic, data, network, ",
+            "configuration are name, seed, num_searches, deterministic, data, ",
         ),
         ({"data__zzz": 2}, "Unknown field data.zzz; The fields of data"),
         (

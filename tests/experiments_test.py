@@ -54,13 +54,14 @@ def run(*args):
     )
 
 
-def launch(workdir):
+def launch(workdir, *flags):
     """Runs the launcher as a user does."""
     done = run(
         "-m",
         "launch.search",
         "--config=tests/toy_config.py",
         f"--workdir={workdir}",
+        *flags,
     )
     assert done.returncode == 0, done.stderr
     return done
@@ -158,6 +159,30 @@ def test_kill_and_resume(finished, tmp_path):
         "step_00000004.checkpoint",
         "step_00000006.checkpoint",
     ]
+
+
+def test_the_best_of_several_searches(finished, tmp_path):
+    workdir, flag = tmp_path / "toys", "--config.num_searches=2"
+    done = launch(workdir, flag)
+    first, second = (workdir / "searches" / name for name in ("01", "02"))
+    # The first is the search of one; the best of both is the result.
+    assert without_clock(first) == without_clock(finished[0])
+    both = {
+        path: files.read_json_lines(path / "metrics.jsonl")[-1]
+        for path in (first, second)
+    }
+    assert both[first]["loss"] != both[second]["loss"]
+    best = max(both, key=lambda path: both[path]["child_accuracy"])
+    assert without_clock(workdir) == without_clock(best)
+    assert (workdir / "searches.md").read_text() in done.stdout
+    # It goes on where it was stopped: the first is not run again.
+    for path in (workdir / "search.gif", second / "search.gif"):
+        path.unlink()
+    first_checkpoint = first / "checkpoints" / "step_00000006.checkpoint"
+    first_checkpoint.unlink()
+    again = launch(workdir, flag)
+    assert not first_checkpoint.exists()
+    assert again.stdout == done.stdout
 
 
 def test_another_configuration_is_refused(finished):

@@ -40,6 +40,7 @@ FLOORS = {
     "progress_bar": (1, 0),
     "provenance": (1, 0),
     "search_results": (1, 0),
+    "best_search": (1, 0),
     "workdirs": (1, 0),
     "command_line": (1, 0),
     "layout": (1, 0),
@@ -78,6 +79,7 @@ OUTSIDE = {"configs": (6, 0), "launch": (6, 0), "tests": (7, 0)}
 # Modules that know no TensorFlow, neither directly nor through another module:
 # floor 0 and these.
 PLAIN = (
+    "best_search",
     "accounting",
     "derivation",
     "drawing",
