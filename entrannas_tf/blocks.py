@@ -100,6 +100,10 @@ class Conv1x1BN(keras.layers.Layer):
 class ReLUConvBN(Conv1x1BN):
     """ReLU, 1x1 convolution, batch normalisation. As `Conv1x1BN` otherwise."""
 
+    def features(self, rectified):
+        """Returns what comes before the batch norm, of relu(x)."""
+        return self.convolution(rectified)
+
     def call(self, x, training=False):
         return super().call(tf.nn.relu(x), training=training)
 
@@ -132,15 +136,14 @@ class FactorizedReduce(keras.layers.Layer):
         self.norm = normalization.BatchNorm(channels, affine)
         self.built = True
 
-    def features(self, x):
-        """Returns what comes before the batch norm."""
-        x = tf.nn.relu(x)
-        even = self.even(layout.subsample(x))
-        odd = self.odd(layout.subsample_shifted(x))
+    def features(self, rectified):
+        """Returns what comes before the batch norm, of relu(x)."""
+        even = self.even(layout.subsample(rectified))
+        odd = self.odd(layout.subsample_shifted(rectified))
         return layout.concat([even, odd], self.even.channels)
 
     def call(self, x, training=False):
-        return self.norm(self.features(x), training=training)
+        return self.norm(self.features(tf.nn.relu(x)), training=training)
 
     def get_config(self):
         return {
@@ -158,6 +161,8 @@ class CifarStem(keras.layers.Layer):
         channels_in: Channels of the images.
         channels: C_out.
         max_fold: Images to fold together at most; 1 keeps [B, H, W, C].
+        rectify: Whether a ReLU comes last: all that read the stem begin with
+            one, which then need not be repeated.
 
     Call:
         images: float [B, H, W, C_in] -> [B / F, H, W, F * C_out]. No gradient
@@ -165,9 +170,15 @@ class CifarStem(keras.layers.Layer):
     """
 
     def __init__(
-        self, channels_in, channels, max_fold=layout.MAX_FOLD, **kwargs
+        self,
+        channels_in,
+        channels,
+        max_fold=layout.MAX_FOLD,
+        rectify=False,
+        **kwargs,
     ):
         super().__init__(**kwargs)
+        self.rectify = rectify
         self.channels_in = channels_in
         self.channels = channels
         self.max_fold = max_fold
@@ -182,7 +193,8 @@ class CifarStem(keras.layers.Layer):
         x = layout.convolution(
             tf.stop_gradient(images), tf.convert_to_tensor(self.kernel)
         )
-        return self.norm(layout.fold(x, size), training=training)
+        x = self.norm(layout.fold(x, size), training=training)
+        return tf.nn.relu(x) if self.rectify else x
 
     def get_config(self):
         return {
@@ -190,6 +202,7 @@ class CifarStem(keras.layers.Layer):
             "channels_in": self.channels_in,
             "channels": self.channels,
             "max_fold": self.max_fold,
+            "rectify": self.rectify,
         }
 
 

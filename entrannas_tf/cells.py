@@ -25,6 +25,8 @@ class SearchCell(keras.layers.Layer):
         feature_sharing: Whether an operation on a node is computed once for
             all later nodes.
         bottleneck: As in `nodes.CellNode`.
+        rectify: Whether the output passes through a ReLU, as other cells read
+            it; a network's head does not.
         make_node: Callable with the arguments of `nodes.CellNode`.
 
     The computation stands in `weighted` and `derived`. Both take a callable
@@ -42,6 +44,7 @@ class SearchCell(keras.layers.Layer):
         primitives,
         feature_sharing=True,
         bottleneck=4,
+        rectify=True,
         make_node=nodes.CellNode,
         **kwargs,
     ):
@@ -58,6 +61,7 @@ class SearchCell(keras.layers.Layer):
         self.primitives = tuple(primitives)
         self.feature_sharing = feature_sharing
         self.bottleneck = bottleneck
+        self.rectify = rectify
         self.names = tuple(n for n in primitives if n != search_space.NONE)
         self.nodes = [
             make_node(**self._node_arguments(node))
@@ -76,13 +80,14 @@ class SearchCell(keras.layers.Layer):
             "stride": 2 if self.reduction and is_input else 1,
             "num_groups": 1 if self.feature_sharing else num_later,
             "bottleneck": self.bottleneck,
+            "rectify": self.rectify and num_later == 0,
         }
 
     def weighted(self, inputs, coefficients, run, add=tf.add_n):
         """Runs all connections, weighted (Eq. 6, first line; Eq. 1).
 
         Args:
-            inputs: Pair of float [B / F, H, W, F * C_in].
+            inputs: Pair of float [B / F, H, W, F * C_in], rectified.
             coefficients: For each node with later ones float32 [rows, names]:
                 see `split_coefficients`.
             run: Callable (node, tensors, part) -> the outputs of the part.
@@ -106,7 +111,7 @@ class SearchCell(keras.layers.Layer):
         """Runs the derived connections alone (Eq. 6, second line; Eq. 3).
 
         Args:
-            inputs: Pair of float [B / F, H, W, F * C_in].
+            inputs: Pair of float [B / F, H, W, F * C_in], rectified.
             cell: `genotypes.Cell`, at least one connection per node.
             run: Callable (node, tensors, part) -> the outputs of the part.
             add: Callable (list of tensors) -> their sum.
@@ -128,7 +133,7 @@ class SearchCell(keras.layers.Layer):
         """Runs the nodes in turn, each on what arrived from earlier ones.
 
         Args:
-            inputs: Pair of float [B / F, H, W, F * C_in].
+            inputs: Pair of float [B / F, H, W, F * C_in], rectified.
             run: Callable (node, tensors, part) -> the outputs of the part.
             add: Callable (list of tensors) -> their sum.
             visit: Callable (node, sum of what arrives at it) -> the node's
@@ -182,6 +187,7 @@ class SearchCell(keras.layers.Layer):
             "primitives": self.primitives,
             "feature_sharing": self.feature_sharing,
             "bottleneck": self.bottleneck,
+            "rectify": self.rectify,
         }
 
 
@@ -219,7 +225,7 @@ class EngineCell(SearchCell):
     """Searches: runs all connections, weighted by coefficients.
 
     Call:
-        inputs: pair of float [B / F, H, W, F * C_in].
+        inputs: pair of float [B / F, H, W, F * C_in], rectified.
         coefficients: float32 [E, K]; through them the gradient flows to
             alpha and beta.
         Returns float [B / F, H', W', F * 4 * C].
@@ -236,7 +242,7 @@ class TransitCell(SearchCell):
     """Transits: runs the derived connections, without coefficients.
 
     Call:
-        inputs: pair of float [B / F, H, W, F * C_in].
+        inputs: pair of float [B / F, H, W, F * C_in], rectified.
         cell: `genotypes.Cell`, at least one connection per node.
         Returns float [B / F, H', W', F * 4 * C].
     """

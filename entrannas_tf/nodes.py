@@ -24,8 +24,8 @@ class CellNode(keras.layers.Layer):
     """A node of a cell: forms its value and applies operations to it.
 
     Args:
-        channels_in: Channels of the output of the earlier cell, for an input
-            node; None for an intermediate one.
+        channels_in: Channels of the output of the earlier cell, which comes
+            rectified, for an input node; None for an intermediate one.
         channels: C.
         names: Names of the candidate operations, without "none". Empty for
             the last node, which no other reads; it makes the cell's output.
@@ -37,6 +37,9 @@ class CellNode(keras.layers.Layer):
         bottleneck: Ratio by which a 1x1 convolution divides the channels
             before the operations, and another multiplies them when the node
             is formed (section 2.5); 1 for none.
+        rectify: Whether a ReLU comes last in the last node. DARTS's cells each
+            begin with one, on both inputs; here it is done once, where the
+            output is made.
 
     Attributes:
         groups: The operations: `num_groups` dicts by name.
@@ -68,9 +71,11 @@ class CellNode(keras.layers.Layer):
         stride=1,
         num_groups=1,
         bottleneck=4,
+        rectify=False,
         **kwargs,
     ):
         super().__init__(**kwargs)
+        self.rectify = rectify
         self.channels_in = channels_in
         self.channels = channels
         self.names = tuple(names)
@@ -120,11 +125,13 @@ class CellNode(keras.layers.Layer):
             value = self.form(value)
         if not self.is_last:
             return value
-        return layout.concat([*earlier, value], self.channels)
+        output = layout.concat([*earlier, value], self.channels)
+        return tf.nn.relu(output) if self.rectify else output
 
     def _enter(self, x, training):
         if self.is_input:
-            value = self.form(x, training=training)
+            features = self.form.features(x)
+            value = self.form.norm(features, training=training)
             outputs = []
         else:
             value = self._value(x)
@@ -169,6 +176,7 @@ class CellNode(keras.layers.Layer):
             "stride": self.stride,
             "num_groups": self.num_groups,
             "bottleneck": self.bottleneck,
+            "rectify": self.rectify,
         }
 
 

@@ -182,7 +182,7 @@ class SkipConnect(Operation):
             self.norm = self.reduce.norm
 
     def features(self, x, rectified, training=False):
-        return x if self.stride == 1 else self.reduce.features(x)
+        return x if self.stride == 1 else self.reduce.features(rectified)
 
 
 class Convolution(Operation):

@@ -99,7 +99,9 @@ class Supernet(keras.layers.Layer):
         channels = init_channels
         stem_channels = _STEM_MULTIPLIER * channels
         self.stem = packing.PackedLayer(
-            blocks.CifarStem(image_channels, stem_channels, max_fold),
+            blocks.CifarStem(
+                image_channels, stem_channels, max_fold, rectify=True
+            ),
             self.cache,
             name="stem",
         )
@@ -118,6 +120,7 @@ class Supernet(keras.layers.Layer):
                 primitives=primitives,
                 feature_sharing=feature_sharing,
                 bottleneck=bottleneck,
+                rectify=place < num_cells - 1,
                 make_node=make_node,
             )
             self.cells.append(PackedCell(cell, self.cache, f"cell_{place}"))

@@ -118,6 +118,11 @@ class TargetNetwork(keras.Model):
             self._widths.append(last)
 
     def call(self, images, training=False, auxiliary=False):
+        if auxiliary and self.auxiliary_head is None:
+            raise ValueError(
+                "The auxiliary logits of a network without auxiliary head were "
+                "asked for; make it with auxiliary=True."
+            )
         x = self.stem(images, training=training)
         before, x = x if self.stem_kind == "imagenet" else (x, x)
         for place, cell in enumerate(self.cells):

@@ -138,6 +138,11 @@ def test_training_moves_every_weight():
     assert all(g is not None and np.any(g) for g in gradients)
 
 
+def test_auxiliary_logits_need_a_head():
+    with pytest.raises(ValueError, match=r"make it with auxiliary=True"):
+        make()(images(), auxiliary=True)
+
+
 def test_config_round_trip():
     network = make(auxiliary=True, drop_path=True, stem="imagenet")
     config = json.loads(json.dumps(network.get_config()))
