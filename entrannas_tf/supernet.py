@@ -13,6 +13,7 @@ from entrannas_tf import (
     nodes,
     packing,
     search_space,
+    tapes,
 )
 
 ENGINE_CELLS = ("first", "last", "half", "all")
@@ -242,7 +243,7 @@ class ForwardPass:
     def __init__(self, goal):
         self.logits = None
         self._goal = goal
-        self._tape = graphs.Tape()
+        self._tape = tapes.Tape()
         self._uses = {}  # by id of the unit
 
     def add(self, tensors):

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from entrannas_tf import blocks, graphs, nodes, packing
+from entrannas_tf import blocks, graphs, nodes, packing, tapes
 
 SPEC = ((3, 4), tf.float32)
 
@@ -44,7 +44,7 @@ def test_forward_and_backward_equal_tensorflows(tensors, wide, monkeypatch):
 def test_tape_adds_up_what_reaches_a_tensor_on_two_ways(tensors):
     x, y = tensors
     graph = graphs.Graph(lambda a, b: ([a * b], []), [SPEC, SPEC], (0, 1))
-    tape = graphs.Tape()
+    tape = tapes.Tape()
     (square,), _ = tape.call(graph, (x, x), (0, 1))
     assert tape.knows(square)
     assert not tape.knows(x)
@@ -139,7 +139,7 @@ class TestPackedLayer:
 def test_tape_adds():
     """A sum passes its gradient on to each of its parts."""
     double = graphs.Graph(lambda x: ([2 * x], []), [((3,), tf.float32)], (0,))
-    tape = graphs.Tape()
+    tape = tapes.Tape()
     x, constant = tf.constant([1.0, 2.0, 3.0]), tf.ones([3])
     (y,), _ = tape.call(double, (x,), (0,))
     total = tape.add([y, constant, y])
@@ -151,7 +151,7 @@ def test_tape_adds():
 
 
 def test_tape_adds_what_it_does_not_know():
-    tape = graphs.Tape()
+    tape = tapes.Tape()
     one, two = tf.ones([2]), tf.fill([2], 2.0)
     assert tape.add([one]) is one
     total = tape.add([one, two])

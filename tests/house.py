@@ -12,89 +12,12 @@ from typing import NamedTuple
 
 import pytest
 
+from tests import floors
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 PACKAGE = "entrannas_tf"
 OWN = (PACKAGE, "launch", "configs", "tests")
-
-# Module -> (floor, step). A module imports from below; modules of one step may
-# import each other while there is no cycle. Add a new module here.
-FLOORS = {
-    "genotypes": (0, 0),
-    "published": (0, 0),
-    "search_space": (0, 0),
-    "config": (0, 0),
-    "config_rules": (0, 0),
-    "relaxation": (1, 0),
-    "derivation": (1, 0),
-    "objective": (1, 0),
-    "schedules": (1, 0),
-    "optimizers": (1, 0),
-    "distribution": (1, 0),
-    "accounting": (1, 0),
-    "drawing": (1, 0),
-    "files": (1, 0),
-    "film": (1, 0),
-    "heat_maps": (1, 0),
-    "layer_costs": (1, 0),
-    "progress_bar": (1, 0),
-    "provenance": (1, 0),
-    "search_results": (1, 0),
-    "best_search": (1, 0),
-    "workdirs": (1, 0),
-    "command_line": (1, 0),
-    "layout": (1, 0),
-    "data.*": (1, 0),
-    "cell_layout": (1, 0),
-    "cell_artist": (1, 0),
-    "graphs": (1, 0),
-    "packing": (1, 0),
-    "pictures": (1, 0),
-    "normalization": (2, 0),
-    "blocks": (2, 1),
-    "heads": (2, 2),
-    "operations": (2, 2),
-    "architecture": (2, 3),
-    "nodes": (2, 4),
-    "cells": (2, 5),
-    "target_cell": (2, 5),
-    "supernet": (3, 0),
-    "target_network": (3, 0),
-    "search_trainer": (4, 0),
-    "retrain_trainer": (4, 0),
-    "callbacks": (4, 0),
-    "checkpoints": (4, 0),
-    "evaluation": (4, 0),
-    "search_loop": (4, 0),
-    "search_progress": (4, 0),
-    "tensorboard_writer": (4, 0),
-    "benchmarking": (5, 0),
-    "experiments": (5, 0),
-    "oracle": (5, 0),
-    "export": (5, 0),
-    "porting": (5, 0),
-}
-OUTSIDE = {"configs": (6, 0), "launch": (6, 0), "tests": (7, 0)}
-
-# Modules that know no TensorFlow, neither directly nor through another module:
-# floor 0 and these.
-PLAIN = (
-    "best_search",
-    "accounting",
-    "derivation",
-    "drawing",
-    "files",
-    "film",
-    "heat_maps",
-    "layer_costs",
-    "pictures",
-    "progress_bar",
-    "provenance",
-    "search_results",
-    "workdirs",
-    "command_line",
-)
-TENSORFLOW = ("tensorflow", "keras", "keras_tuner", "tensorflow_datasets")
 
 # Lines of a file.
 MAX_LAUNCHER_LINES = 60
@@ -179,9 +102,11 @@ def floor_of(module):
     """Returns (floor, step) of a module, None if it has no place."""
     top = top_of(module.name)
     if top != PACKAGE:
-        return OUTSIDE[top]
+        return floors.OUTSIDE[top]
     name = short_name(module)
-    return FLOORS.get(name) or FLOORS.get(name.rpartition(".")[0] + ".*")
+    return floors.FLOORS.get(name) or floors.FLOORS.get(
+        name.rpartition(".")[0] + ".*"
+    )
 
 
 def check_floors(house):
@@ -192,7 +117,7 @@ def check_floors(house):
         if floor is None:
             errors.append(
                 f"{module.path} has no floor: add {short_name(module)!r} to "
-                "FLOORS in tests/house.py."
+                "FLOORS in tests/floors.py."
             )
             continue
         for node, name, imported in own_imports(module, house):
@@ -212,12 +137,14 @@ def check_floors(house):
 
 
 def check_plain(house):
-    """Floor 0 and the modules of PLAIN know no TensorFlow."""
+    """Floor 0 and the modules of floors.PLAIN know no TensorFlow."""
     graph = import_graph(house)
     errors = []
     for module in house.values():
         floor = floor_of(module)
-        if floor is None or (floor[0] > 0 and short_name(module) not in PLAIN):
+        if floor is None or (
+            floor[0] > 0 and short_name(module) not in floors.PLAIN
+        ):
             continue
         reached, waiting = set(), [module.name]
         while waiting:
@@ -227,7 +154,7 @@ def check_plain(house):
                 waiting += graph[name]
         for name in sorted(reached):
             for foreign in foreign_imports(house[name]):
-                if foreign in TENSORFLOW:
+                if foreign in floors.TENSORFLOW:
                     through = "" if name == module.name else f" through {name}"
                     errors.append(
                         f"{module.path} imports {foreign}{through}; its values "
