@@ -9,8 +9,6 @@ from typing import NamedTuple
 
 from entrannas_tf import genotypes, layer_costs, search_space
 
-_STEM_MULTIPLIER = 3  # The CIFAR stem has three times the first cells' C.
-_MIN_CELLS = 3  # The least whose cells at 1/3 and 2/3 are two, not the first.
 _AUXILIARY_CHANNELS = (128, 768)
 _AUXILIARY_SIZE = 2  # Of the maps that the auxiliary head pools to.
 # By kind of network: the least that leaves the auxiliary head as much.
@@ -158,8 +156,8 @@ def _count_stem(network):
     size, channels = network.image_size, network.init_channels
     images = layer_costs.Maps((size, size, network.image_channels))
     if network.kind == "cifar":
-        maps = images.convolution((3, 3), _STEM_MULTIPLIER * channels).norm()
-        return [maps.layer("stem")]
+        width = search_space.STEM_MULTIPLIER * channels
+        return [images.convolution((3, 3), width).norm().layer("stem")]
     maps = images.convolution((3, 3), channels // 2, (2, 2)).norm().relu()
     first = maps.convolution((3, 3), channels, (2, 2)).norm().layer("stem_0")
     maps = layer_costs.Maps(first.shape).relu()
@@ -201,7 +199,7 @@ def _count_cell(genotype, shapes, channels, reduction, halve_first):
             layers.append(layer._replace(name=name))
             output = layer.shape
         nodes.append(output)
-    outputs = [nodes[n] for n in genotype.outputs(kind) if nodes[n]]
+    outputs = [nodes[n] for n in genotype.outputs(kind)]
     if not outputs:
         raise ValueError(
             f"Nothing flows to the output of the {kind} cell "
@@ -233,7 +231,7 @@ def _check(network):
             f"{', '.join(_MIN_IMAGE_SIZES)}."
         )
     least = {
-        "num_cells": _MIN_CELLS,
+        "num_cells": search_space.MIN_CELLS,
         "init_channels": 1,
         "num_classes": 1,
         "image_size": _MIN_IMAGE_SIZES[network.kind],

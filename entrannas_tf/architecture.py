@@ -6,7 +6,6 @@ import tensorflow as tf
 from entrannas_tf import derivation, genotypes, relaxation, search_space
 
 ALPHA_STDDEV = 1e-3  # as DARTS initialises it
-KINDS = ("normal", "reduction")
 
 
 class Architecture(keras.layers.Layer):
@@ -40,7 +39,7 @@ class Architecture(keras.layers.Layer):
                 shape=shape,
                 initializer=keras.initializers.RandomNormal(0, ALPHA_STDDEV),
             )
-            for kind in KINDS
+            for kind in genotypes.KINDS
         }
         self.beta = {
             kind: self.add_weight(
@@ -48,7 +47,7 @@ class Architecture(keras.layers.Layer):
                 shape=(search_space.NUM_INTERMEDIATE_NODES,),
                 initializer="zeros",
             )
-            for kind in (KINDS if sparse else ())
+            for kind in (genotypes.KINDS if sparse else ())
         }
         self.temperature = self.add_weight(
             name="temperature",
@@ -86,7 +85,10 @@ class Architecture(keras.layers.Layer):
         """
         rule = derivation.non_zero if self.sparse else derivation.top_two
         return genotypes.Genotype(
-            *(rule(coefficients[kind], self.primitives) for kind in KINDS),
+            *(
+                rule(coefficients[kind], self.primitives)
+                for kind in genotypes.KINDS
+            ),
             space=self.space,
         )
 

@@ -11,6 +11,7 @@ from entrannas_tf import (
     files,
     genotypes,
     progress_bar,
+    published,
     search_results,
     workdirs,
 )
@@ -22,7 +23,7 @@ _COPIED = (
     search_results.METRICS_FILE,
     search_results.GENOTYPES,
     search_results.CELLS,
-    search_results.GENOTYPE_FILE,
+    published.GENOTYPE_FILE,
 )
 
 

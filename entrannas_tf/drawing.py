@@ -11,8 +11,6 @@ from PIL import Image
 
 from entrannas_tf import cell_artist, cell_layout, files, genotypes
 
-_KINDS = ("normal", "reduction")
-
 _DPI = 150
 
 
@@ -158,7 +156,7 @@ def save_cells(genotype, folder, name):
         OSError: If a file cannot be written.
     """
     paths = []
-    for kind in _KINDS:
+    for kind in genotypes.KINDS:
         paths += save_cell(
             getattr(genotype, kind),
             os.path.join(folder, kind),

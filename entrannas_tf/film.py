@@ -144,7 +144,7 @@ def _check_frames(frames):
                 f"Frame {number} has the primitives {frame.primitives}; "
                 f"expected those of frame 0, {primitives}."
             )
-        for kind in ("normal", "reduction"):
+        for kind in genotypes.KINDS:
             shape = np.shape(frame.coefficients[kind])
             if shape != expected:
                 raise ValueError(

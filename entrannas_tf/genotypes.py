@@ -20,7 +20,9 @@ class Connection(NamedTuple):
     source: int
 
 
-_CONCATS = ("normal_concat", "reduction_concat")
+KINDS = ("normal", "reduction")
+
+_CONCATS = tuple(f"{kind}_concat" for kind in KINDS)
 
 # One tuple of connections for each intermediate node.
 Cell = tuple[tuple[Connection, ...], ...]
@@ -47,13 +49,16 @@ class Genotype(NamedTuple):
     def outputs(self, kind):
         """Returns the numbers of the nodes that form a cell's output.
 
+        Those that nothing arrives at are not among them.
+
         Args:
-            kind: "normal" or "reduction".
+            kind: One of `KINDS`.
         """
+        connected = connected_nodes(getattr(self, kind))
         concat = getattr(self, f"{kind}_concat")
-        if concat is not None:
-            return concat
-        return connected_nodes(getattr(self, kind))
+        if concat is None:
+            return connected
+        return tuple(node for node in concat if node in connected)
 
 
 def make_cell(nodes, space="standard"):
@@ -209,13 +214,12 @@ def from_json(text):
             f"The genotype has version {content.get('version')!r}; this "
             f"software reads version {VERSION}."
         )
-    missing = [k for k in ("space", "normal", "reduction") if k not in content]
+    missing = [k for k in ("space", *KINDS) if k not in content]
     if missing:
         raise ValueError(f"The genotype lacks {', '.join(missing)}.")
     space = str(content["space"])
     cells = [
-        make_cell(_check_nesting(content[kind], kind), space)
-        for kind in ("normal", "reduction")
+        make_cell(_check_nesting(content[kind], kind), space) for kind in KINDS
     ]
     concats = (
         make_concat(_check_concat(content.get(field), field), cell)

@@ -49,6 +49,16 @@ def load(where):
             f"There is no genotype {where!r}; expected a file, the workdir of "
             f"a search, or a published one: {', '.join(names())}."
         )
+    return read(path)
+
+
+def read(path):
+    """Returns the `genotypes.Genotype` of a file.
+
+    Raises:
+        ValueError: If the file is no genotype; the message names it.
+        OSError: If the file cannot be read.
+    """
     with open(path, encoding="utf-8") as file:
         text = file.read()
     try:

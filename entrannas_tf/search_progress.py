@@ -5,8 +5,6 @@ from typing import NamedTuple
 
 from entrannas_tf import derivation, genotypes, provenance
 
-_KINDS = ("normal", "reduction")
-
 
 @dataclasses.dataclass(kw_only=True)
 class Progress:
@@ -121,7 +119,7 @@ def report_epoch(trainer, progress, accuracies, batch_size):
     tensors = trainer.coefficients()
     coefficients = {kind: c.numpy() for kind, c in tensors.items()}
     genotype = trainer.derive(tensors)
-    cells = {kind: getattr(genotype, kind) for kind in _KINDS}
+    cells = {kind: getattr(genotype, kind) for kind in genotypes.KINDS}
     record = {
         "epoch": progress.epoch + 1,
         **{m.name: float(m.result()) for m in trainer.metrics},

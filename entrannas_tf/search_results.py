@@ -13,10 +13,10 @@ from entrannas_tf import (
     genotypes,
     progress_bar,
     provenance,
+    published,
     workdirs,
 )
 
-GENOTYPE_FILE = "genotype.json"
 METRICS_FILE = "metrics.jsonl"
 FILM_FILE = "search.gif"  # The last file that is written.
 CELLS = "cells"
@@ -43,7 +43,7 @@ def is_finished(workdir):
     """Returns whether all files of a finished search are in a directory."""
     return all(
         os.path.exists(os.path.join(workdir, name))
-        for name in (GENOTYPE_FILE, FILM_FILE)
+        for name in (published.GENOTYPE_FILE, FILM_FILE)
     )
 
 
@@ -64,7 +64,7 @@ def write(workdir, genotype, config):
     record = last_record(workdir)
     metrics = {name: record[name] for name in _METRICS if name in record}
     files.write_text(
-        os.path.join(workdir, GENOTYPE_FILE),
+        os.path.join(workdir, published.GENOTYPE_FILE),
         genotypes.to_json(
             genotype, provenance=provenance.collect(config, metrics)
         ),
@@ -93,9 +93,7 @@ def write_film(workdir, path):
 
 def read_genotype(workdir):
     """Returns the `Genotype` that a finished search found."""
-    path = os.path.join(workdir, GENOTYPE_FILE)
-    with open(path, encoding="utf-8") as file:
-        return genotypes.from_json(file.read())
+    return published.read(os.path.join(workdir, published.GENOTYPE_FILE))
 
 
 def summary(workdir):
@@ -118,7 +116,8 @@ def summary(workdir):
             f"{progress_bar.duration(timing['elapsed_seconds'])}, "
             f"{record['epoch']} epoch(s), at most "
             f"{timing['peak_memory_mib']:,.0f} MiB of memory",
-            f"files           {os.path.join(workdir, GENOTYPE_FILE)}, "
+            "files           "
+            f"{os.path.join(workdir, published.GENOTYPE_FILE)}, "
             f"{os.path.join(workdir, CELLS)}, "
             f"{os.path.join(workdir, FILM_FILE)}; curves: tensorboard "
             f"--logdir={tensorboard}",

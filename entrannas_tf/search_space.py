@@ -37,6 +37,9 @@ EXTENDED = (
 NASNET = (*STANDARD, "sep_conv_7x7", "conv_7x1_1x7")
 SPACES = {"standard": STANDARD, "extended": EXTENDED, "nasnet": NASNET}
 
+MIN_CELLS = 3  # Of a network: the least whose two reduction cells differ.
+STEM_MULTIPLIER = 3  # DARTS: CIFAR's stem has three times the first cells' C.
+
 # (source, target) of every edge, by number.
 EDGES = tuple(
     (source, target)

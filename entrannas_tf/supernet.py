@@ -17,7 +17,6 @@ from entrannas_tf import (
 )
 
 ENGINE_CELLS = ("first", "last", "half", "all")
-_STEM_MULTIPLIER = 3  # DARTS: the stem has three times the first cell's C
 
 
 def engine_places(num_cells, which):
@@ -98,7 +97,7 @@ class Supernet(keras.layers.Layer):
         engines = engine_places(num_cells, engine_cells)
         reductions = search_space.reduction_places(num_cells)
         channels = init_channels
-        stem_channels = _STEM_MULTIPLIER * channels
+        stem_channels = search_space.STEM_MULTIPLIER * channels
         self.stem = packing.PackedLayer(
             blocks.CifarStem(
                 image_channels, stem_channels, max_fold, rectify=True

@@ -16,7 +16,8 @@ class TargetCell(keras.layers.Layer):
         halve_first: Whether the output of cell k-2 is twice as large as that
             of cell k-1.
         cell: `genotypes.Cell`, or nested lists of (primitive, source).
-        outputs: Numbers of the nodes that form the output, in order.
+        outputs: Numbers of the nodes that form the output, in order, of those
+            that anything arrives at: see `genotypes.Genotype.outputs`.
 
     Attributes:
         operations: For each connection of the cell in order its operation;
@@ -46,7 +47,7 @@ class TargetCell(keras.layers.Layer):
         self.halve_first = halve_first
         self.cell = tuple(tuple(map(tuple, node)) for node in cell)
         live = genotypes.live_nodes(self.cell)
-        self.outputs = tuple(node for node in outputs if node in live)
+        self.outputs = tuple(outputs)
         first = blocks.FactorizedReduce if halve_first else blocks.ReLUConvBN
         self.entries = [
             block(width, channels, affine=True)

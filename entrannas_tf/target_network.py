@@ -5,8 +5,6 @@ import keras
 from entrannas_tf import blocks, genotypes, heads, search_space, target_cell
 
 STEMS = ("cifar", "imagenet")
-_STEM_MULTIPLIER = 3  # DARTS: CIFAR's stem has three times the first cell's C
-_MIN_CELLS = 3
 
 
 class TargetNetwork(keras.Model):
@@ -52,10 +50,11 @@ class TargetNetwork(keras.Model):
         super().__init__(**kwargs)
         if isinstance(genotype, str):
             genotype = genotypes.from_json(genotype)
-        if num_cells < _MIN_CELLS:
+        if num_cells < search_space.MIN_CELLS:
             raise ValueError(
                 f"A target network of {num_cells} cells came; expected "
-                f"{_MIN_CELLS} or more, two of which are reduction cells."
+                f"{search_space.MIN_CELLS} or more, two of which are reduction "
+                "cells."
             )
         if stem not in STEMS:
             raise ValueError(
@@ -91,7 +90,7 @@ class TargetNetwork(keras.Model):
             width = self.init_channels
             self.stem = blocks.ImageNetStem(self.image_channels, width)
         else:
-            width = _STEM_MULTIPLIER * self.init_channels
+            width = search_space.STEM_MULTIPLIER * self.init_channels
             self.stem = blocks.CifarStem(self.image_channels, width, max_fold=1)
         self._stem_width = width
 

@@ -90,7 +90,7 @@ def _write_pictures(report):
     ):
         picture = heat_maps.draw(panels, report.primitives, f"{name}, {title}")
         tf.summary.image(name, picture[None])  # [1, H, W, 3]
-    for kind in ("normal", "reduction"):
+    for kind in genotypes.KINDS:
         cell = getattr(report.genotype, kind)
         text = f"{kind} cell, {title}"
         picture = drawing.cell_figure(cell, text)

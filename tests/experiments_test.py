@@ -2,17 +2,12 @@
 
 import json
 import os
-import pathlib
 import signal
-import subprocess
-import sys
 
 import pytest
 
 from entrannas_tf import experiments, files, genotypes, search_results
-from tests import toy_config
-
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+from tests import programs, toy_config
 
 # Searches, and dies at a moment as if by the system's hand.
 KILLED = """
@@ -45,13 +40,7 @@ experiments.search(toy_config.get_config(), workdir)
 
 
 def run(*args):
-    return subprocess.run(
-        [sys.executable, *map(str, args)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
+    return programs.run(*args, timeout=600)
 
 
 def launch(workdir, *flags):

@@ -1,30 +1,15 @@
 """The launcher of accounts, run as a user does."""
 
 import json
-import pathlib
-import subprocess
-import sys
 
 import pytest
 
 from entrannas_tf import accounting, genotypes, published
-
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-
-
-def run(*args):
-    """Runs Python in the repository's root."""
-    return subprocess.run(
-        [sys.executable, *map(str, args)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+from tests import programs
 
 
 def account(*args):
-    return run("-m", "launch.account", *args)
+    return programs.run("-m", "launch.account", *args)
 
 
 def test_json():
@@ -100,5 +85,5 @@ def test_bad_input(args, line):
 
 def test_tensorflow_stays_away():
     loaded = "import sys, launch.account; print('tensorflow' in sys.modules)"
-    done = run("-c", loaded)
+    done = programs.run("-c", loaded)
     assert (done.returncode, done.stdout) == (0, "False\n")

@@ -1,7 +1,4 @@
 import os
-import pathlib
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -18,8 +15,8 @@ from entrannas_tf import (
     search_space,
     workdirs,
 )
+from tests import programs
 
-ROOT = pathlib.Path(pictures.__file__).resolve().parent.parent
 CELLS = [
     f"{kind}.{suffix}"
     for kind in ("normal", "reduction")
@@ -59,13 +56,7 @@ def launch(*args):
         "sys.argv[0] = 'launch.draw'; "
         "runpy.run_module('launch.draw', run_name='__main__')"
     )
-    return subprocess.run(
-        [sys.executable, "-c", program, *args],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    return programs.run("-c", program, *args)
 
 
 def titles(folder):

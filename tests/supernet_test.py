@@ -6,7 +6,6 @@ import pytest
 import tensorflow as tf
 
 from entrannas_tf import (
-    architecture,
     derivation,
     genotypes,
     objective,
@@ -44,8 +43,7 @@ def random_genotype(seed):
 
 def uniform_coefficients():
     return {
-        kind: tf.fill((14, 8), tf.constant(0.125))
-        for kind in architecture.KINDS
+        kind: tf.fill((14, 8), tf.constant(0.125)) for kind in genotypes.KINDS
     }
 
 
@@ -180,7 +178,7 @@ def test_child_network_equals_engine_with_indicator(sharing, bottleneck):
         kind: tf.constant(
             derivation.indicator(getattr(genotype, kind), search_space.STANDARD)
         )
-        for kind in architecture.KINDS
+        for kind in genotypes.KINDS
     }
     images = batch()
     child = net(images, coefficients=None, genotype=genotype)
