@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from entrannas_tf import blocks, layout, normalization
+from entrannas_tf import blocks, normalization, pooling
 
 
 class Head(keras.layers.Layer):
@@ -80,7 +80,7 @@ class AuxiliaryHead(keras.layers.Layer):
         self.built = True
 
     def call(self, x, training=False):
-        x = layout.pool_to_two(tf.nn.relu(x))  # [B, 2, 2, C]
+        x = pooling.pool_to_two(tf.nn.relu(x))  # [B, 2, 2, C]
         x = tf.nn.relu(self.squeeze(x, training=training))
         kernel = tf.convert_to_tensor(self.kernel)
         x = tf.nn.conv2d(x, kernel, 1, "VALID")  # [B, 1, 1, 768]

@@ -161,81 +161,6 @@ def convolution(x, kernel, strides=(1, 1)):
     return fold(tf.nn.conv2d(images, kernel, strides, "VALID"), size)
 
 
-def max_pool(x, stride):
-    """3x3 max pooling; padding never wins.
-
-    It goes along the columns and then along the rows, and its gradient is
-    written out: TensorFlow's kernel for it is six times slower on the CPU.
-    """
-    x = _max_of_three(_max_of_three(x, 1), 2)
-    return x if stride == 1 else subsample(x)
-
-
-def _max_of_three(x, axis):
-    """Maximum of each pixel and its two neighbours along an axis."""
-    size = x.shape[axis]
-
-    @tf.custom_gradient
-    def maximum(x):
-        margin = tf.fill(_edge_shape(x, axis), x.dtype.min)
-        padded = tf.concat([margin, x, margin], axis)
-        before, middle, after = (
-            _window(padded, axis, start, size) for start in range(3)
-        )
-        y = tf.maximum(tf.maximum(before, middle), after)
-
-        def gradient(dy):
-            # The first of equals gets it all, as in TensorFlow and PyTorch.
-            to_before = tf.where(tf.equal(before, y), dy, 0)
-            rest = dy - to_before
-            to_middle = tf.where(tf.equal(middle, y), rest, 0)
-            to_after = rest - to_middle
-            edge = tf.zeros(_edge_shape(x, axis), x.dtype)
-            left = [_window(to_before, axis, 1, size - 1), edge]
-            right = [edge, _window(to_after, axis, 0, size - 1)]
-            return tf.concat(left, axis) + to_middle + tf.concat(right, axis)
-
-        return y, gradient
-
-    return maximum(x)
-
-
-def _edge_shape(x, axis):
-    shape = list(x.shape)
-    shape[0] = tf.shape(x)[0] if shape[0] is None else shape[0]
-    shape[axis] = 1
-    return shape
-
-
-def _window(x, axis, start, size):
-    """Slices `size` entries along one axis."""
-    begin, extent = [0] * 4, [-1] * 4
-    begin[axis], extent[axis] = start, size
-    return tf.slice(x, begin, extent)
-
-
-def average_pool(x, stride):
-    """3x3 average pooling; padding is not counted."""
-    if stride == 1:
-        return tf.nn.avg_pool2d(x, 3, 1, "SAME")
-    present = tf.pad(tf.ones([1, *x.shape[1:3], 1], x.dtype), _margins(1, 1))
-    share = tf.nn.avg_pool2d(present, 3, 2, "VALID")  # [1, H/2, W/2, 1]
-    return tf.nn.avg_pool2d(_pad(x, 1), 3, 2, "VALID") / share
-
-
-def pool_to_two(x):
-    """Average pooling to 2x2: [B, H, W, C] -> [B, 2, 2, C], H, W >= 2.
-
-    The two windows of a side of 8 or 7 are DARTS's, 5 wide; padding is none.
-    """
-    strides = [max(1, (side - 2) // 2) for side in x.shape[1:3]]
-    sizes = [
-        side - stride
-        for side, stride in zip(x.shape[1:3], strides, strict=True)
-    ]
-    return tf.nn.avg_pool2d(x, sizes, strides, "VALID")
-
-
 def subsample(x):
     """Keeps the even rows and columns: [B, H, W, C] -> [B, H/2, W/2, C]."""
     return _every_second(_even_size(x), 0)
@@ -278,10 +203,6 @@ def _pick(x, place):
     return pick(x)
 
 
-def _pad(x, vertical, horizontal=None, value=0):
+def _pad(x, vertical, horizontal=None):
     horizontal = vertical if horizontal is None else horizontal
-    return tf.pad(x, _margins(vertical, horizontal), constant_values=value)
-
-
-def _margins(vertical, horizontal):
-    return [[0, 0], [vertical] * 2, [horizontal] * 2, [0, 0]]
+    return tf.pad(x, [[0, 0], [vertical] * 2, [horizontal] * 2, [0, 0]])

@@ -7,7 +7,7 @@ layer maps float [B / F, H, W, F * C] to [B / F, H / stride, W / stride, F * C].
 import keras
 import tensorflow as tf
 
-from entrannas_tf import blocks, layout, normalization
+from entrannas_tf import blocks, layout, normalization, pooling
 
 
 class Operation(keras.layers.Layer):
@@ -157,14 +157,14 @@ class MaxPool(Pool):
     """3x3 max pooling."""
 
     def features(self, x, rectified, training=False):
-        return layout.max_pool(x, self.stride)
+        return pooling.max_pool(x, self.stride)
 
 
 class AveragePool(Pool):
     """3x3 average pooling that does not count the padding."""
 
     def features(self, x, rectified, training=False):
-        return layout.average_pool(x, self.stride)
+        return pooling.average_pool(x, self.stride)
 
 
 class SkipConnect(Operation):

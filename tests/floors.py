@@ -34,6 +34,7 @@ FLOORS = {
     "packing": (1, 0),
     "tapes": (1, 0),
     "pictures": (1, 0),
+    "pooling": (1, 0),
     "normalization": (2, 0),
     "blocks": (2, 1),
     "heads": (2, 2),

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from entrannas_tf import heads, layout
+from entrannas_tf import heads, layout, pooling
 from tests import slow_layout
 
 
@@ -46,17 +46,17 @@ def test_auxiliary_head_against_numpy(last_norm):
 
 @pytest.mark.parametrize("side", range(2, 16))
 def test_auxiliary_head_reads_features_of_any_size(side):
-    pooled = layout.pool_to_two(tf.ones([1, side, side + 1, 1]))
+    pooled = pooling.pool_to_two(tf.ones([1, side, side + 1, 1]))
     assert pooled.shape == (1, 2, 2, 1)
     # Both windows of a side see as much, and the four see all corners.
     corners = np.zeros((1, side, side + 1, 1), "float32")
     corners[:, [0, 0, -1, -1], [0, -1, 0, -1]] = 1
-    assert (layout.pool_to_two(tf.constant(corners)).numpy() > 0).all()
+    assert (pooling.pool_to_two(tf.constant(corners)).numpy() > 0).all()
 
 
 def test_auxiliary_head_pools_7x7_as_darts():
     images = random(2, 7, 7, 3)
-    pooled = layout.pool_to_two(tf.constant(images))  # 5x5, 2 apart
+    pooled = pooling.pool_to_two(tf.constant(images))  # 5x5, 2 apart
     np.testing.assert_allclose(
         pooled[:, 1, 0], images[:, 2:7, 0:5].mean((1, 2)), atol=1e-6
     )

@@ -1,42 +1,11 @@
-"""The folded layout, and convolutions and pooling on it."""
+"""The folded layout, and convolutions on it."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from entrannas_tf import layout
-from tests import slow_layout
-
-FOLDS = (1, 2, 4)
-# Even, odd, and one of each.
-SIZES = [(6, 6), (7, 7), (6, 5)]
-
-
-def random(*shape, seed=0):
-    return np.random.default_rng(seed).normal(size=shape)
-
-
-def on_folded(function, images, fold, channels_out=None):
-    """Applies a function in the folded layout; returns [B, H, W, C]."""
-    channels = images.shape[-1]
-    folded = layout.fold(tf.constant(images), fold)
-    assert folded.shape == (
-        len(images) // fold,
-        *images.shape[1:3],
-        fold * channels,
-    )
-    result = function(folded)
-    assert result.shape[-1] == fold * (channels_out or channels)
-    return layout.unfold(result, channels_out or channels).numpy()
-
-
-def check_folds(function, slow, images, channels_out=None):
-    """At every fold the function equals the slow one in value and shape."""
-    expected = slow(images)
-    for fold in FOLDS:
-        actual = on_folded(function, images, fold, channels_out)
-        assert actual.shape == expected.shape
-        np.testing.assert_allclose(actual, expected, atol=1e-12)
+from tests import folding, slow_layout
 
 
 @pytest.mark.parametrize(
@@ -58,7 +27,7 @@ def test_fold_size(batch_size, limit, expected):
 
 
 def test_fold_lays_the_channels_of_an_image_side_by_side():
-    images = random(4, 3, 2, 5)
+    images = folding.random(4, 3, 2, 5)
     folded = layout.fold(tf.constant(images), 2).numpy()
     assert folded.shape == (2, 3, 2, 10)
     np.testing.assert_array_equal(folded[0, :, :, :5], images[0])
@@ -67,23 +36,23 @@ def test_fold_lays_the_channels_of_an_image_side_by_side():
     np.testing.assert_array_equal(folded[1, :, :, 5:], images[3])
 
 
-@pytest.mark.parametrize("fold", FOLDS)
+@pytest.mark.parametrize("fold", folding.FOLDS)
 def test_unfold_undoes_fold(fold):
-    images = random(8, 3, 2, 5)
+    images = folding.random(8, 3, 2, 5)
     folded = layout.fold(tf.constant(images), fold)
     np.testing.assert_array_equal(layout.unfold(folded, 5), images)
 
 
-@pytest.mark.parametrize("fold", FOLDS)
+@pytest.mark.parametrize("fold", folding.FOLDS)
 def test_fold_undoes_unfold(fold):
-    folded = random(2, 3, 2, 5 * fold)
+    folded = folding.random(2, 3, 2, 5 * fold)
     images = layout.unfold(tf.constant(folded), 5)
     np.testing.assert_array_equal(layout.fold(images, fold), folded)
 
 
-@pytest.mark.parametrize("fold", FOLDS)
+@pytest.mark.parametrize("fold", folding.FOLDS)
 def test_concat(fold):
-    parts = [random(4, 3, 2, 5, seed=s) for s in range(3)]
+    parts = [folding.random(4, 3, 2, 5, seed=s) for s in range(3)]
     folded = [layout.fold(tf.constant(part), fold) for part in parts]
     joined = layout.unfold(layout.concat(folded, 5), 15)
     np.testing.assert_array_equal(joined, np.concatenate(parts, axis=-1))
@@ -91,70 +60,57 @@ def test_concat(fold):
 
 @pytest.mark.parametrize("channels_out", [2, 3, 7])
 def test_pointwise(channels_out):
-    kernel = random(3, channels_out, seed=1)
-    check_folds(
+    kernel = folding.random(3, channels_out, seed=1)
+    folding.check_folds(
         lambda x: layout.pointwise(x, tf.constant(kernel)),
         lambda x: np.einsum("bhwi,io->bhwo", x, kernel),
-        random(4, 5, 6, 3),
+        folding.random(4, 5, 6, 3),
         channels_out,
     )
 
 
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", folding.SIZES)
 @pytest.mark.parametrize("dilation", [1, 2])
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("width", [3, 5])
 def test_depthwise(width, stride, dilation, size):
-    kernel = random(width, width, 3, 1, seed=1)
-    check_folds(
+    kernel = folding.random(width, width, 3, 1, seed=1)
+    folding.check_folds(
         lambda x: layout.depthwise(x, tf.constant(kernel), stride, dilation),
         lambda x: slow_layout.depthwise(x, kernel, stride, dilation),
-        random(4, *size, 3),
+        folding.random(4, *size, 3),
     )
 
 
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", folding.SIZES)
 @pytest.mark.parametrize("strides", [(1, 1), (2, 2), (1, 2), (2, 1)])
 @pytest.mark.parametrize("window", [(1, 1), (3, 3), (1, 5), (7, 1)])
 def test_convolution(window, strides, size):
-    kernel = random(*window, 3, 2, seed=1)
-    check_folds(
+    kernel = folding.random(*window, 3, 2, seed=1)
+    folding.check_folds(
         lambda x: layout.convolution(x, tf.constant(kernel), strides),
         lambda x: slow_layout.convolution(x, kernel, strides),
-        random(4, *size, 3),
+        folding.random(4, *size, 3),
         channels_out=2,
     )
 
 
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("stride", [1, 2])
-@pytest.mark.parametrize("name", ["max_pool", "average_pool"])
-def test_pool(name, stride, size):
-    # All below 0: padding with 0 would win a maximum and move a mean.
-    images = random(4, *size, 3) - 10
-    check_folds(
-        lambda x: getattr(layout, name)(x, stride),
-        lambda x: getattr(slow_layout, name)(x, stride),
-        images,
-    )
-
-
-@pytest.mark.parametrize("fold", FOLDS)
+@pytest.mark.parametrize("fold", folding.FOLDS)
 def test_subsample(fold):
-    images = random(4, 5, 6, 3)
-    actual = on_folded(layout.subsample, images, fold)
+    images = folding.random(4, 5, 6, 3)
+    actual = folding.on_folded(layout.subsample, images, fold)
     np.testing.assert_array_equal(actual, images[:, [0, 2, 4]][:, :, [0, 2, 4]])
 
 
-@pytest.mark.parametrize("fold", FOLDS)
+@pytest.mark.parametrize("fold", folding.FOLDS)
 def test_subsample_shifted(fold):
-    images = random(4, 6, 4, 3)
-    actual = on_folded(layout.subsample_shifted, images, fold)
+    images = folding.random(4, 6, 4, 3)
+    actual = folding.on_folded(layout.subsample_shifted, images, fold)
     np.testing.assert_array_equal(actual, images[:, [1, 3, 5]][:, :, [1, 3]])
 
 
 def test_subsample_shifted_pads_odd_sizes_with_zeros():
-    images = random(2, 5, 3, 3)
+    images = folding.random(2, 5, 3, 3)
     actual = layout.subsample_shifted(tf.constant(images)).numpy()
     assert actual.shape == layout.subsample(tf.constant(images)).shape
     np.testing.assert_array_equal(actual[:, :2, :1], images[:, [1, 3], 1:2])
@@ -164,7 +120,10 @@ def test_subsample_shifted_pads_odd_sizes_with_zeros():
 
 def test_symmetric_padding_is_not_same_at_stride_2():
     """The trap that the module exists to avoid (DESIGN.md section 3)."""
-    images, kernel = random(1, 6, 6, 2), random(3, 3, 2, 1, seed=1)
+    images, kernel = (
+        folding.random(1, 6, 6, 2),
+        folding.random(3, 3, 2, 1, seed=1),
+    )
     same = tf.nn.depthwise_conv2d(images, kernel, [1, 2, 2, 1], "SAME")
     ours = layout.depthwise(tf.constant(images), tf.constant(kernel), 2)
     assert same.shape == ours.shape

@@ -1,0 +1,42 @@
+"""Pooling; `pool_to_two` is in heads_test.py."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from entrannas_tf import pooling
+from tests import folding, slow_layout
+
+
+@pytest.mark.parametrize("size", folding.SIZES)
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("name", ["max_pool", "average_pool"])
+def test_pool(name, stride, size):
+    # All below 0: padding with 0 would win a maximum and move a mean.
+    images = folding.random(4, *size, 3) - 10
+    folding.check_folds(
+        lambda x: getattr(pooling, name)(x, stride),
+        lambda x: getattr(slow_layout, name)(x, stride),
+        images,
+    )
+
+
+@pytest.mark.parametrize("size", folding.SIZES)
+@pytest.mark.parametrize("stride", [1, 2])
+def test_gradient_of_max_pool(stride, size):
+    """As TensorFlow's own kernel, equal values and margins included."""
+    images = tf.constant(
+        np.random.default_rng(0).integers(3, size=(2, *size, 5))
+    )
+    images = tf.cast(images, tf.float32) - 5
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(images)
+        ours = pooling.max_pool(images, stride)
+        margins = [[0, 0], [1, 1], [1, 1], [0, 0]]
+        theirs = tf.nn.max_pool2d(images, 3, stride, margins)
+    upstream = tf.constant(folding.random(*ours.shape), tf.float32)
+    np.testing.assert_allclose(
+        tape.gradient(ours, images, upstream),
+        tape.gradient(theirs, images, upstream),
+        atol=1e-5,
+    )
