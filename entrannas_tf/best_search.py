@@ -20,7 +20,7 @@ TABLE_FILE = "searches.md"
 
 _SEARCHES = "searches"
 _COPIED = (
-    search_results.METRICS_FILE,
+    workdirs.METRICS_FILE,
     search_results.GENOTYPES,
     search_results.CELLS,
     published.GENOTYPE_FILE,
@@ -66,7 +66,7 @@ def read_table(workdir):
 
 
 def _accuracy(workdir):
-    return search_results.last_record(workdir)["child_accuracy"]
+    return workdirs.last_record(workdir)["child_accuracy"]
 
 
 def _copy(source, target):
@@ -90,7 +90,7 @@ def _table(found, best):
     for index, workdir in enumerate(found):
         number = os.path.basename(workdir)
         genotype = search_results.read_genotype(workdir)
-        record = search_results.last_record(workdir)
+        record = workdirs.last_record(workdir)
         cells = (
             genotypes.describe(cell).replace("|", "/")
             for cell in (genotype.normal, genotype.reduction)

@@ -1,4 +1,4 @@
-"""What a search does now and then: one verb each."""
+"""What a search or a training does now and then: one verb each."""
 
 import collections
 import json
@@ -11,7 +11,13 @@ import time
 
 from absl import logging
 
-from entrannas_tf import files, genotypes, progress_bar, search_results
+from entrannas_tf import (
+    files,
+    genotypes,
+    progress_bar,
+    search_results,
+    workdirs,
+)
 
 MAX_SKIPS = 2  # Of a good normal cell, by experience (Liang et al., DARTS+).
 
@@ -24,29 +30,35 @@ _UP = "\x1b[1A"
 
 
 class Callback:
-    """Does something at fixed places of a search; nothing where not said."""
+    """Does something at fixed places of a run; nothing where not said.
 
-    def on_search_begin(self, progress):
-        """Called before the first step, and when a search is resumed.
+    What is reported is what `training_loop.TrainingLoop` gets of its subclass.
+    """
+
+    def on_begin(self, progress):
+        """Called before the first step, and when a run is resumed.
 
         Args:
-            progress: `search_progress.Progress`.
+            progress: `training_loop.Progress`.
         """
 
     def on_step_end(self, report):
         """Called after each step.
 
         Args:
-            report: `search_progress.StepReport`.
+            report: Has `epoch`, the number of epochs done, `step`, that of
+                steps done of the next, and `course()`, its numbers in a line.
         """
 
     def on_epoch_end(self, report):
         """Called after each epoch, before its checkpoint is written.
 
-        A search that is killed between the two calls it again.
+        A run that is killed between the two calls it again.
 
         Args:
-            report: `search_progress.EpochReport`.
+            report: Has `record`, a dict that JSON can hold, `evaluated`,
+                whether the network was measured, and `lines()`, the numbers in
+                a line and perhaps further lines.
         """
 
 
@@ -54,7 +66,7 @@ class ShowProgress(Callback):
     """Shows a bar on a terminal, and lines where there is none.
 
     Args:
-        num_epochs: Number of epochs of the search.
+        num_epochs: Number of epochs of the run.
         num_steps: Number of steps of an epoch.
         stream: Text stream that the bar is drawn on, where it is a terminal.
     """
@@ -88,32 +100,25 @@ class ShowProgress(Callback):
 
     def on_epoch_end(self, report):
         record = report.record
-        line = (
-            f"epoch {record['epoch']}/{self._num_epochs} "
-            f"{progress_bar.duration(record['timing']['seconds'])}, "
-            + progress_bar.course(
-                record, record["temperature"], report.genotype
-            )
-        )
-        if report.evaluated:
-            line += (
-                f", super-net {record['supernet_accuracy']:.1%}, child "
-                f"network {record['child_accuracy']:.1%}"
-            )
+        first, *others = report.lines()
         if self._stream.isatty():
             self._draw("")
-        logging.info("%s", line)
-        logging.info("  %s", genotypes.describe(report.genotype.normal))
+        logging.info(
+            "epoch %d/%d %s, %s",
+            record["epoch"],
+            self._num_epochs,
+            progress_bar.duration(record["timing"]["seconds"]),
+            first,
+        )
+        for line in others:
+            logging.info("%s", line)
         self._last_shown = time.monotonic()
 
     def _step_line(self, report):
         return (
             f"epoch {report.epoch + 1}/{self._num_epochs} "
             f"{progress_bar.bar(report.step, self._num_steps)}"
-            f"{self._time_left(report)}, "
-            + progress_bar.course(
-                report.metrics, report.temperature, report.genotype
-            )
+            f"{self._time_left(report)}, {report.course()}"
         )
 
     def _time_left(self, report):
@@ -121,12 +126,12 @@ class ShowProgress(Callback):
             return ""
         in_epoch = self._num_steps - report.step
         epochs_after = self._num_epochs - report.epoch - 1
-        in_search = in_epoch + epochs_after * self._num_steps
+        in_all = in_epoch + epochs_after * self._num_steps
         epoch = in_epoch * statistics.median(self._intervals)
-        search = in_search * statistics.fmean(self._intervals)
+        whole = in_all * statistics.fmean(self._intervals)
         return (
             f" {progress_bar.duration(epoch)} left, of all "
-            f"{progress_bar.duration(max(epoch, search))}"
+            f"{progress_bar.duration(max(epoch, whole))}"
         )
 
     def _draw(self, text):
@@ -179,13 +184,13 @@ class WriteMetrics(Callback):
     """Writes a line of JSON an epoch.
 
     Args:
-        workdir: Directory of the search.
+        workdir: Directory of the run.
     """
 
     def __init__(self, workdir):
-        self._path = os.path.join(workdir, search_results.METRICS_FILE)
+        self._path = os.path.join(workdir, workdirs.METRICS_FILE)
 
-    def on_search_begin(self, progress):
+    def on_begin(self, progress):
         files.truncate_lines(self._path, progress.epoch)
 
     def on_epoch_end(self, report):

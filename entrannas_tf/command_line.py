@@ -58,7 +58,7 @@ def quiet_loading():
             os.close(stderr)
 
 
-def run(main, required):
+def run(main, required, config_kind=config_lib.Config):
     """Parses the command line, runs `main` and ends the program.
 
     Args:
@@ -66,14 +66,15 @@ def run(main, required):
             or OSError is taken for bad input, a FloatingPointError for a
             search that failed.
         required: Names of the flags that must be given. "config" is that of
-            `config_flags.DEFINE_config_file`, whose fields are those of
-            `config.Config`.
+            `config_flags.DEFINE_config_file`.
+        config_kind: The class of the configuration: `config.Config`, or
+            `retrain_config.RetrainConfig`.
     """
     python_logging.getLogger("tensorflow").setLevel("ERROR")
     try:
         app.run(
             lambda _: _run_main(main),
-            flags_parser=lambda argv: _parse(argv, required),
+            flags_parser=lambda argv: _parse(argv, required, config_kind),
         )
     except KeyboardInterrupt:
         _fail(
@@ -112,15 +113,15 @@ def _fail(code, reason):
     sys.exit(code)
 
 
-def _parse(argv, required):
+def _parse(argv, required, config_kind):
     """Parses the flags; ends the program on a mistake, with its reason."""
     try:
         if "config" in required:
-            _check_overrides(argv)
+            _check_overrides(argv, config_kind)
         rest = flags.FLAGS(argv)
         _check_flags(rest, required)
     except flags.Error as error:
-        _fail(_BAD_INPUT, _explain(error))
+        _fail(_BAD_INPUT, _explain(error, config_kind))
     except (ValueError, OSError) as error:
         _fail(_BAD_INPUT, error)
     except Exception as error:  # Anything may happen in a configuration file.
@@ -132,13 +133,13 @@ def _parse(argv, required):
     return rest
 
 
-def _check_overrides(argv):
+def _check_overrides(argv, config_kind):
     """Raises ValueError for --config.FIELD that does not exist."""
     given = any(re.match(r"--?config(=|$)", arg) for arg in argv)
     for arg in argv[1:]:
         override = re.match(r"--?(?:no)?config\.([^=]*)", arg)
         if override:
-            config_lib.expected_type(override[1])
+            config_lib.expected_type(override[1], config_kind)
             if not given:
                 raise ValueError(_missing("config"))
 
@@ -176,7 +177,7 @@ def _missing(name):
     return f"Missing --{name}; expected --{name}={example.get(name, 'VALUE')}."
 
 
-def _explain(error):
+def _explain(error, config_kind):
     """Returns what a flag's error says, with what was expected."""
     text = str(error).strip()
     if "Traceback" in text:  # Of the configuration file; its end says it.
@@ -184,5 +185,6 @@ def _explain(error):
         return f"{flag.partition(': ')[0]}: {reason}"
     field = re.match(r"flag --config\.([\w.]+)=", text)
     if field:
-        return f"{text}; expected {config_lib.expected_type(field[1])}."
+        expected = config_lib.expected_type(field[1], config_kind)
+        return f"{text}; expected {expected}."
     return text

@@ -1,8 +1,9 @@
-"""The configuration of an experiment, typed and checked.
+"""The configuration of a search, and how configurations are typed and checked.
 
-`configs/*.py` return it as a `ConfigDict`, which the command line overrides;
+`configs/*.py` return one as a `ConfigDict`, which the command line overrides;
 `from_config_dict` is the door through which it comes in. A plain dict of
-`to_dict` goes in and out of JSON unchanged.
+`to_dict` goes in and out of JSON unchanged. That of a retraining is in
+`retrain_config`.
 """
 
 import dataclasses
@@ -14,7 +15,7 @@ from entrannas_tf import config_rules
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class DataConfig:
+class ImagesConfig:
     """The images, and what is done to them.
 
     Attributes:
@@ -28,8 +29,6 @@ class DataConfig:
             chosen ones of a folder, the first ones otherwise.
         image_size: Side in pixels that the images are resized to; 0 for the
             size that they all have.
-        weight_fraction: Share of the training images that trains the weights,
-            between 0 and 1, both excluded; the rest trains alpha and beta.
         crop_padding: Pixels of padding on each side before a random crop; 0
             for no crop.
         flip: Whether half of the images, at random, are mirrored.
@@ -42,10 +41,21 @@ class DataConfig:
     dir: str = ""
     num_examples: int = 0
     image_size: int = 0
-    weight_fraction: float = 0.5
     crop_padding: int = 0
     flip: bool = False
     cutout_length: int = 0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DataConfig(ImagesConfig):
+    """The images of a search.
+
+    Attributes:
+        weight_fraction: Share of the training images that trains the weights,
+            between 0 and 1, both excluded; the rest trains alpha and beta.
+    """
+
+    weight_fraction: float = 0.5
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -139,7 +149,7 @@ class SearchConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config:
-    """An experiment.
+    """A search, or several.
 
     Attributes:
         name: What the experiment is called in records, not empty.
@@ -163,12 +173,17 @@ class Config:
     search: SearchConfig
 
 
-def from_config_dict(config_dict):
-    """Returns the checked `Config` that a `ConfigDict` or a dict describes.
+# By the section that tells a configuration from the other kind.
+_PROGRAMS = {"search": "launch.search", "training": "launch.retrain"}
+
+
+def from_config_dict(config_dict, kind=Config):
+    """Returns the checked configuration that a `ConfigDict` describes.
 
     Args:
         config_dict: An `ml_collections.ConfigDict`, or the dict of `to_dict`.
             A field that has a default may be left out.
+        kind: `Config`, or `retrain_config.RetrainConfig`.
 
     Raises:
         ValueError: In one line, if a field is unknown, missing, of another
@@ -181,18 +196,25 @@ def from_config_dict(config_dict):
             f"The configuration is {type(config_dict).__name__}; expected a "
             "ConfigDict: get_config() must return one."
         )
-    config = _make_section(Config, config_dict, "")
+    known = {field.name for field in dataclasses.fields(kind)}
+    for section, program in _PROGRAMS.items():
+        if section in config_dict and section not in known:
+            raise ValueError(
+                f"The configuration has a section {section}: it is one for "
+                f"{program}."
+            )
+    config = _make_section(kind, config_dict, "")
     config_rules.check(to_flat_dict(config))
     return config
 
 
 def to_dict(config):
-    """Returns a `Config` as nested dicts of texts, numbers and booleans."""
+    """Returns a configuration as dicts of texts, numbers and booleans."""
     return dataclasses.asdict(config)
 
 
 def to_flat_dict(config):
-    """Returns a `Config` as {dotted path: value}, such as "search.epochs"."""
+    """Returns it as {dotted path: value}, such as "search.epochs"."""
     return flatten(to_dict(config))
 
 
@@ -208,7 +230,7 @@ def flatten(values, prefix=""):
 
 
 def to_config_dict(config):
-    """Returns a `Config` as a `ConfigDict` for a file of configs/.
+    """Returns a configuration as a `ConfigDict` for a file of configs/.
 
     It is locked: its fields change, and no field is added. Nothing is checked
     but the types, for the command line may still complete it.
@@ -216,17 +238,18 @@ def to_config_dict(config):
     return ml_collections.ConfigDict(to_dict(config)).lock()
 
 
-def expected_type(path):
+def expected_type(path, kind=Config):
     """Returns in words what a field takes, such as "an integer".
 
     Args:
         path: Dotted path of a field or a section, such as "search.epochs".
+        kind: As for `from_config_dict`.
 
     Raises:
         ValueError: In one line, if there is no such field. It names the
             fields that there are, and the one that was probably meant.
     """
-    section, prefix = Config, ""
+    section, prefix = kind, ""
     *parents, last = path.split(".")
     for name in parents:
         section = _find_field(section, prefix, name).type

@@ -16,13 +16,16 @@ _FROM_3 = "3 or more", lambda value: value >= 3
 _ABOVE_0 = "more than 0", lambda value: value > 0
 _SHARE = "more than 0 and less than 1", lambda value: 0 < value < 1
 _FACTOR = "more than 0 and at most 1", lambda value: 0 < value <= 1
-_MOMENTUM = "from 0 to below 1", lambda value: 0 <= value < 1
+_BELOW_1 = "from 0 to below 1", lambda value: 0 <= value < 1
+_UP_TO_1 = "from 0 to 1", lambda value: 0 <= value <= 1
 
-# What each field must be, in words and as a test. Booleans need no rule.
+# What each field of either kind of configuration must be, in words and as a
+# test. Booleans need no rule.
 RULES = {
     "name": _NOT_EMPTY,
     "seed": ("from 0 to 2**31 - 1", lambda value: 0 <= value < 2**31),
     "num_searches": _FROM_1,
+    "num_runs": _FROM_1,
     "data.name": _one_of("digits", "cifar10", "folder"),
     "data.data_dir": _ANY_TEXT,
     "data.dir": _ANY_TEXT,
@@ -31,24 +34,28 @@ RULES = {
     "data.weight_fraction": _SHARE,
     "data.crop_padding": _FROM_0,
     "data.cutout_length": _FROM_0,
+    "data.train_fraction": _SHARE,
+    "data.min_crop_area": _UP_TO_1,
+    "data.color_jitter": _UP_TO_1,
     "network.space": _one_of("standard", "extended"),
     "network.num_cells": _FROM_3,
     "network.init_channels": _FROM_1,
     "network.engine_cells": _one_of("first", "last", "half", "all"),
     "network.bottleneck": _FROM_1,
     "network.max_fold": _FROM_1,
+    "network.stem": _one_of("cifar", "imagenet"),
     "search.epochs": _FROM_1,
     "search.batch_size": _FROM_1,
     "search.eval_every_epochs": _FROM_1,
     "search.weight_learning_rate": _ABOVE_0,
-    "search.weight_momentum": _MOMENTUM,
+    "search.weight_momentum": _BELOW_1,
     "search.weight_decay": _FROM_0,
     "search.gradient_clip_norm": _ABOVE_0,
     "search.architecture_learning_rate": _ABOVE_0,
     "search.architecture_warmup_epochs": _FROM_0,
     "search.architecture_schedule": _one_of("constant", "cosine"),
-    "search.architecture_beta_1": _MOMENTUM,
-    "search.architecture_beta_2": _MOMENTUM,
+    "search.architecture_beta_1": _BELOW_1,
+    "search.architecture_beta_2": _BELOW_1,
     "search.architecture_weight_decay": _FROM_0,
     "search.threshold_penalty": _FROM_0,
     "search.initial_temperature": _ABOVE_0,
@@ -56,6 +63,21 @@ RULES = {
     "search.checkpoint_every_steps": _FROM_0,
     "search.checkpoints_to_keep": _FROM_2,
     "search.max_graphs": _FROM_1,
+    "training.epochs": _FROM_1,
+    "training.batch_size": _FROM_1,
+    "training.eval_every_epochs": _FROM_1,
+    "training.learning_rate": _ABOVE_0,
+    "training.schedule": _one_of("cosine", "linear"),
+    "training.warmup_epochs": _FROM_0,
+    "training.momentum": _BELOW_1,
+    "training.weight_decay": _FROM_0,
+    "training.gradient_clip_norm": _ABOVE_0,
+    "training.label_smoothing": _BELOW_1,
+    "training.auxiliary_weight": _FROM_0,
+    "training.drop_path_rate": _BELOW_1,
+    "training.precision": _one_of("float32", "bfloat16"),
+    "training.checkpoint_every_steps": _FROM_0,
+    "training.checkpoints_to_keep": _FROM_2,
 }
 
 
@@ -68,24 +90,49 @@ def check(values):
     Raises:
         ValueError: In one line, for the first field that is out of range.
     """
-    for path, (words, is_good) in RULES.items():
-        value = values[path]
+    for path, value in values.items():
+        if isinstance(value, bool):
+            continue
+        words, is_good = RULES[path]
         finite = not isinstance(value, float) or math.isfinite(value)
         if not finite or not is_good(value):
             raise ValueError(f"{path} is {value!r}; expected {words}.")
+    _check_multiple(values)
+    _check_warmup(values)
+    _check_directories(values)
+
+
+def _check_multiple(values):
+    """Checks that the channels can be divided as they will be."""
     channels = values["network.init_channels"]
-    bottleneck = values["network.bottleneck"]
+    if values.get("network.stem") == "imagenet" and channels % 2:
+        raise ValueError(
+            f"network.init_channels is {channels}; expected an even number, as "
+            "the stem for ImageNet begins with half of them."
+        )
+    bottleneck = values.get("network.bottleneck", 1)
     if channels % bottleneck:
         raise ValueError(
             f"network.init_channels is {channels}; expected a multiple of "
             f"network.bottleneck, which is {bottleneck}."
         )
-    warmup = values["search.architecture_warmup_epochs"]
-    if warmup >= values["search.epochs"]:
-        raise ValueError(
-            f"search.architecture_warmup_epochs is {warmup}; expected less "
-            f"than search.epochs, which is {values['search.epochs']}."
-        )
+
+
+def _check_warmup(values):
+    """Checks that a warm-up ends before all else does."""
+    for warmup, epochs in (
+        ("search.architecture_warmup_epochs", "search.epochs"),
+        ("training.warmup_epochs", "training.epochs"),
+    ):
+        if warmup in values and values[warmup] >= values[epochs]:
+            raise ValueError(
+                f"{warmup} is {values[warmup]}; expected less than {epochs}, "
+                f"which is {values[epochs]}."
+            )
+
+
+def _check_directories(values):
+    """Checks that the data set says where it lies."""
     if values["data.name"] == "folder" and not values["data.dir"]:
         raise ValueError(
             "data.dir is empty; expected the folder of your images, which "

@@ -23,12 +23,13 @@ from entrannas_tf import (
     graphs,
     optimizers,
     schedules,
-    search_loop,
+    search_course,
     search_results,
     search_space,
     search_trainer,
     supernet,
     tensorboard_writer,
+    training_loop,
     workdirs,
 )
 from entrannas_tf import config as config_lib
@@ -110,8 +111,8 @@ def _search_in(workdir, config, data, start):
         files.remove_leftovers(path)
     trainer = _make_trainer(config, data.source_w)
     _tell(config, data, trainer)
-    genotype = _make_loop(config, workdir, data, trainer, start).run()
-    search_results.write(workdir, genotype, config)
+    progress = _make_loop(config, workdir, data, trainer, start).run()
+    search_results.write(workdir, progress.before, config)
 
 
 def _prepare_tensorflow(seed, deterministic):
@@ -232,9 +233,33 @@ def _device_name():
 
 
 def _make_loop(config, workdir, data, trainer, start):
-    """Returns the `search_loop.SearchLoop` of a search."""
+    """Returns the `training_loop.TrainingLoop` of a search."""
     settings = config.search
     num_steps = len(data.indices_w) // settings.batch_size
+    num_epochs = settings.epochs
+    return training_loop.TrainingLoop(
+        _make_course(settings, data, trainer, num_steps),
+        os.path.join(workdir, _CHECKPOINTS),
+        [
+            callbacks.ShowProgress(num_epochs, num_steps),
+            callbacks.WarnOfSkips(num_epochs),
+            callbacks.WriteMetrics(workdir),
+            callbacks.WriteGenotypes(workdir),
+            tensorboard_writer.WriteSearch(workdir, num_epochs),
+        ],
+        num_epochs=num_epochs,
+        num_steps=num_steps,
+        make_batches=lambda epoch, step: _search_batches(
+            config, data, epoch, step
+        ),
+        checkpoint_every_steps=settings.checkpoint_every_steps,
+        checkpoints_to_keep=settings.checkpoints_to_keep,
+        start=start,
+    )
+
+
+def _make_course(settings, data, trainer, num_steps):
+    """Returns the `search_course.SearchCourse` of a `config.SearchConfig`."""
     num_epochs = settings.epochs
 
     def evaluate(epoch):
@@ -245,22 +270,9 @@ def _make_loop(config, workdir, data, trainer, start):
             trainer, data.source_a, data.indices_a, settings.batch_size
         )
 
-    return search_loop.SearchLoop(
+    return search_course.SearchCourse(
         trainer,
-        os.path.join(workdir, _CHECKPOINTS),
-        [
-            callbacks.ShowProgress(num_epochs, num_steps),
-            callbacks.WarnOfSkips(num_epochs),
-            callbacks.WriteMetrics(workdir),
-            callbacks.WriteGenotypes(workdir),
-            tensorboard_writer.WriteTensorBoard(workdir, num_epochs),
-        ],
-        num_epochs=num_epochs,
-        num_steps=num_steps,
         batch_size=settings.batch_size,
-        make_batches=lambda epoch, step: _search_batches(
-            config, data, epoch, step
-        ),
         learning_rate=lambda step: schedules.cosine(
             settings.weight_learning_rate, step, num_epochs * num_steps
         ),
@@ -275,9 +287,6 @@ def _make_loop(config, workdir, data, trainer, start):
             settings.initial_temperature, settings.temperature_decay, epoch
         ),
         evaluate=evaluate,
-        checkpoint_every_steps=settings.checkpoint_every_steps,
-        checkpoints_to_keep=settings.checkpoints_to_keep,
-        start=start,
     )
 
 

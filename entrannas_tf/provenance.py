@@ -17,7 +17,7 @@ def config_hash(config):
     Every field counts, also those that only change the speed.
 
     Args:
-        config: A `config.Config`.
+        config: A `config.Config` or a `retrain_config.RetrainConfig`.
     """
     text = json.dumps(
         config_lib.to_dict(config), sort_keys=True, separators=(",", ":")
@@ -32,10 +32,10 @@ def peak_memory_mib():
 
 
 def collect(config, metrics):
-    """Returns the member `provenance` of a genotype.json.
+    """Returns the member `provenance` of a result.
 
     Args:
-        config: A `config.Config`.
+        config: A `config.Config` or a `retrain_config.RetrainConfig`.
         metrics: A dict from names to numbers, such as accuracies.
 
     Returns:

@@ -3,64 +3,55 @@
 import dataclasses
 from typing import NamedTuple
 
-from entrannas_tf import derivation, genotypes, provenance
+from entrannas_tf import (
+    derivation,
+    genotypes,
+    progress_bar,
+    provenance,
+    training_loop,
+)
+
+_GENOTYPES = "before", "genotype"  # The fields that hold one.
 
 
 @dataclasses.dataclass(kw_only=True)
-class Progress:
+class Progress(training_loop.Progress):
     """Where a search stands, beside its variables.
 
     Attributes:
         before: `Genotype` at the end of the epoch before, or at the start.
         genotype: `Genotype` of the last step, or at the start.
-        epoch: Number of epochs done.
-        step: Number of steps done of the epoch that runs.
-        num_derivations: Number of these whose genotype was another than that
-            of the step before.
-        epoch_seconds: Time that these took.
-        elapsed_seconds: Time that the search took, all starts together.
+        num_derivations: Number of steps of the epoch that runs whose genotype
+            was another than that of the step before.
     """
 
     before: genotypes.Genotype
     genotype: genotypes.Genotype
-    epoch: int = 0
-    step: int = 0
     num_derivations: int = 0
-    epoch_seconds: float = 0.0
-    elapsed_seconds: float = 0.0
 
-    def end_step(self, genotype, seconds):
-        """Counts a step that ran this `Genotype` and took this long."""
+    def end_step(self, seconds, genotype):
+        """Counts a step that took this long and ran this `Genotype`."""
+        super().end_step(seconds)
         self.num_derivations += genotype != self.genotype
         self.genotype = genotype
-        self.step += 1
-        self.epoch_seconds += seconds
 
     def end_epoch(self, genotype):
         """Goes to the start of the next epoch; this one ended so."""
+        super().end_epoch()
         self.before = genotype
-        self.epoch += 1
-        self.step = self.num_derivations = 0
-        self.epoch_seconds = 0.0
+        self.num_derivations = 0
 
     def to_dict(self):
-        """Returns it as a dict that JSON can hold."""
-        return {
-            field.name: genotypes.to_json(value)
-            if isinstance(value, genotypes.Genotype)
-            else value
-            for field in dataclasses.fields(self)
-            for value in [getattr(self, field.name)]
+        values = {
+            f.name: getattr(self, f.name) for f in dataclasses.fields(self)
         }
+        cells = {name: genotypes.to_json(values[name]) for name in _GENOTYPES}
+        return {**values, **cells}
 
-
-def from_dict(values):
-    """Returns the `Progress` that `to_dict` described."""
-    cells = {
-        name: genotypes.from_json(values[name])
-        for name in ("before", "genotype")
-    }
-    return Progress(**{**values, **cells})
+    @classmethod
+    def from_dict(cls, values):
+        cells = {name: genotypes.from_json(values[name]) for name in _GENOTYPES}
+        return cls(**{**values, **cells})
 
 
 class StepReport(NamedTuple):
@@ -80,6 +71,12 @@ class StepReport(NamedTuple):
     metrics: dict
     temperature: float
     genotype: genotypes.Genotype
+
+    def course(self):
+        """Returns the step's numbers in a line."""
+        return progress_bar.course(
+            self.metrics, self.temperature, self.genotype
+        )
 
 
 class EpochReport(NamedTuple):
@@ -104,6 +101,19 @@ class EpochReport(NamedTuple):
     def evaluated(self):
         """Whether the accuracies of the networks were measured."""
         return "child_accuracy" in self.record
+
+    def lines(self):
+        """Returns the epoch's numbers in a line, and the normal cell."""
+        record = self.record
+        course = progress_bar.course(
+            record, record["temperature"], self.genotype
+        )
+        if self.evaluated:
+            course += (
+                f", super-net {record['supernet_accuracy']:.1%}, child "
+                f"network {record['child_accuracy']:.1%}"
+            )
+        return course, f"  {genotypes.describe(self.genotype.normal)}"
 
 
 def report_epoch(trainer, progress, accuracies, batch_size):

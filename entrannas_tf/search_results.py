@@ -17,7 +17,6 @@ from entrannas_tf import (
     workdirs,
 )
 
-METRICS_FILE = "metrics.jsonl"
 FILM_FILE = "search.gif"  # The last file that is written.
 CELLS = "cells"
 GENOTYPES = "genotypes"
@@ -54,14 +53,14 @@ def write(workdir, genotype, config):
 
     Args:
         workdir: Directory of the search, which holds its config.json,
-            METRICS_FILE, the files of `epoch_file`, and the directory CELLS.
+            metrics.jsonl, the files of `epoch_file`, and the directory CELLS.
         genotype: The `Genotype` that was found.
         config: The search's `config.Config`.
 
     Raises:
         OSError: If a file cannot be read or written.
     """
-    record = last_record(workdir)
+    record = workdirs.last_record(workdir)
     metrics = {name: record[name] for name in _METRICS if name in record}
     files.write_text(
         os.path.join(workdir, published.GENOTYPE_FILE),
@@ -102,7 +101,7 @@ def summary(workdir):
     Args:
         workdir: Directory of the search.
     """
-    genotype, record = read_genotype(workdir), last_record(workdir)
+    genotype, record = read_genotype(workdir), workdirs.last_record(workdir)
     timing = record["timing"]
     tensorboard = os.path.join(workdir, "tensorboard")
     return "\n".join(
@@ -123,11 +122,6 @@ def summary(workdir):
             f"--logdir={tensorboard}",
         ]
     )
-
-
-def last_record(workdir):
-    """Returns the last line of a search's METRICS_FILE, a dict."""
-    return files.read_json_lines(os.path.join(workdir, METRICS_FILE))[-1]
 
 
 def _film_frames(workdir):

@@ -1,4 +1,4 @@
-"""The course of a search for TensorBoard."""
+"""The course of a search or a training for TensorBoard."""
 
 import os
 import time
@@ -8,26 +8,39 @@ import tensorflow as tf
 from entrannas_tf import callbacks, drawing, genotypes, heat_maps
 
 _DIRECTORY = "tensorboard"
-_SCALARS = (
-    "loss",
-    "accuracy",
-    "validation_loss",
-    "validation_accuracy",
-    "supernet_accuracy",
-    "child_accuracy",
-    "temperature",
-    "learning_rate",
-    "num_derivations",
-)
-_SCALARS_BY_KIND = (
-    "num_connections",
-    "num_skip_connections",
-    "num_changed",
-    "mean_entropy",
-)
 
 
 class WriteTensorBoard(callbacks.Callback):
+    """Writes curves of all numbers of an epoch's record.
+
+    Args:
+        workdir: Directory of the run.
+
+    Raises:
+        OSError: If the files cannot be written.
+    """
+
+    def __init__(self, workdir):
+        self._path = os.path.join(workdir, _DIRECTORY)
+        self._writer = None
+
+    def on_epoch_end(self, report):
+        try:
+            if self._writer is None:
+                self._writer = tf.summary.create_file_writer(self._path)
+            with self._writer.as_default(step=report.record["epoch"]):
+                self.write(report)
+            self._writer.flush()
+        except tf.errors.OpError as error:
+            reason = error.message.splitlines()[0]
+            raise OSError(f"{self._path} cannot be written: {reason}") from None
+
+    def write(self, report):
+        """Writes what belongs to an epoch."""
+        _write_scalars(report.record)
+
+
+class WriteSearch(WriteTensorBoard):
     """Writes curves each epoch, and pictures where networks are evaluated.
 
     Pictures take a second or two: but for the last epoch's they are left out
@@ -42,44 +55,32 @@ class WriteTensorBoard(callbacks.Callback):
     """
 
     def __init__(self, workdir, num_epochs):
-        self._path = os.path.join(workdir, _DIRECTORY)
+        super().__init__(workdir)
         self._num_epochs = num_epochs
-        self._writer = None
         self._next_pictures = time.monotonic()
 
-    def on_epoch_end(self, report):
-        try:
-            if self._writer is None:
-                self._writer = tf.summary.create_file_writer(self._path)
-            with self._writer.as_default(step=report.record["epoch"]):
-                _write_scalars(report.record)
-                if report.evaluated and self._has_time(report):
-                    start = time.monotonic()
-                    _write_pictures(report)
-                    end = time.monotonic()
-                    self._next_pictures = end + 20 * (end - start)
-            self._writer.flush()
-        except tf.errors.OpError as error:
-            reason = error.message.splitlines()[0]
-            raise OSError(f"{self._path} cannot be written: {reason}") from None
+    def write(self, report):
+        super().write(report)
+        if report.evaluated and self._has_time(report):
+            start = time.monotonic()
+            _write_pictures(report)
+            end = time.monotonic()
+            self._next_pictures = end + 20 * (end - start)
 
     def _has_time(self, report):
         is_last = report.record["epoch"] == self._num_epochs
         return is_last or time.monotonic() >= self._next_pictures
 
 
-def _write_scalars(record):
-    for name in _SCALARS:
-        if name in record:
-            tf.summary.scalar(name, record[name])
-    for name in _SCALARS_BY_KIND:
-        for kind, value in record[name].items():
-            tf.summary.scalar(f"{name}/{kind}", value)
-    for kind, values in record["thresholds"].items():
-        for node, value in enumerate(values, 2):
-            tf.summary.scalar(f"threshold_{kind}/node_{node}", value)
-    for name, value in record["timing"].items():
-        tf.summary.scalar(f"timing/{name}", value)
+def _write_scalars(record, prefix=""):
+    """Writes the numbers of nested dicts and lists, by their paths."""
+    for name, value in record.items():
+        if isinstance(value, list):
+            value = dict(enumerate(value))
+        if isinstance(value, dict):
+            _write_scalars(value, f"{prefix}{name}/")
+        else:
+            tf.summary.scalar(f"{prefix}{name}", value)
 
 
 def _write_pictures(report):

@@ -14,6 +14,7 @@ from entrannas_tf import config as config_lib
 from entrannas_tf import files
 
 CONFIG_FILE = "config.json"
+METRICS_FILE = "metrics.jsonl"
 
 
 def check_workdir(workdir, config):
@@ -21,7 +22,7 @@ def check_workdir(workdir, config):
 
     Args:
         workdir: Path of the directory, which need not exist.
-        config: The run's `config.Config`.
+        config: The run's configuration, of either kind.
 
     Returns:
         Whether a run of this configuration has been there.
@@ -69,7 +70,7 @@ def make_workdir(workdir, config):
 
     Args:
         workdir: Path of the directory; its parents are made as well.
-        config: The run's `config.Config`.
+        config: The run's configuration, of either kind.
 
     Returns:
         Whether a run of this configuration has been there.
@@ -124,19 +125,28 @@ def locked(workdir):
         yield
 
 
-def read_config(workdir):
-    """Returns the `config.Config` of the run in a directory.
+def read_config(workdir, kind=config_lib.Config):
+    """Returns the configuration of the run in a directory.
+
+    Args:
+        workdir: Path of the directory.
+        kind: `config.Config`, or `retrain_config.RetrainConfig`.
 
     Raises:
-        ValueError: If its config.json is not a configuration.
+        ValueError: If its config.json is not such a configuration.
         OSError: If there is none.
     """
     path = os.path.join(workdir, CONFIG_FILE)
     values = _read_config(path)
     try:
-        return config_lib.from_config_dict(values)
+        return config_lib.from_config_dict(values, kind)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
+
+
+def last_record(workdir):
+    """Returns the last line of a run's METRICS_FILE, a dict."""
+    return files.read_json_lines(os.path.join(workdir, METRICS_FILE))[-1]
 
 
 def _read_config(path):

@@ -184,11 +184,11 @@ def test_metrics_after_the_checkpoint_are_dropped(tmp_path):
     write = callbacks.WriteMetrics(tmp_path)
     genotype = make_genotype()
     start = search_progress.Progress(before=genotype, genotype=genotype)
-    write.on_search_begin(start)
+    write.on_begin(start)
     for epoch in range(1, 4):
         write.on_epoch_end(make_report(epoch))
     start.epoch = 1
-    write.on_search_begin(start)
+    write.on_begin(start)
     write.on_epoch_end(make_report(2))
     lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["epoch"] for line in lines] == [1, 2]

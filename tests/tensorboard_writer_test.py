@@ -13,7 +13,7 @@ def make_report(epoch, evaluated):
         before=genotype, genotype=genotype, epoch=epoch - 1
     )
     trainer.train_step((0, 0))
-    progress.end_step(trainer.genotype, 0.5)
+    progress.end_step(0.5, trainer.genotype)
     accuracies = {"supernet_accuracy": 0.5, "child_accuracy": 0.25}
     return search_progress.report_epoch(
         trainer, progress, accuracies if evaluated else {}, 4
@@ -21,7 +21,7 @@ def make_report(epoch, evaluated):
 
 
 def test_curves_and_pictures(tmp_path):
-    write = tensorboard_writer.WriteTensorBoard(tmp_path, 2)
+    write = tensorboard_writer.WriteSearch(tmp_path, 2)
     reports = [make_report(1, False), make_report(2, True)]
     for report in reports:
         write.on_epoch_end(report)
@@ -37,7 +37,7 @@ def test_curves_and_pictures(tmp_path):
         "temperature",
         "num_connections/normal",
         "mean_entropy/reduction",
-        "threshold_normal/node_5",
+        "thresholds/normal/3",
         "timing/images_per_second",
         "alpha",
         "coefficients",
@@ -53,6 +53,6 @@ def test_curves_and_pictures(tmp_path):
 
 def test_what_cannot_be_written_is_said_in_one_line(tmp_path):
     (tmp_path / "tensorboard").write_text("A file.")
-    write = tensorboard_writer.WriteTensorBoard(tmp_path, 2)
+    write = tensorboard_writer.WriteSearch(tmp_path, 2)
     with pytest.raises(OSError, match=r"tensorboard cannot be written: .+"):
         write.on_epoch_end(make_report(1, False))

@@ -1,4 +1,4 @@
-"""The loop with a toy trainer; whole searches are in experiments_test.py."""
+"""The loop with a toy search; whole searches are in experiments_test.py."""
 
 import errno
 import json
@@ -7,7 +7,13 @@ import time
 import numpy as np
 import pytest
 
-from entrannas_tf import callbacks, checkpoints, files, search_loop
+from entrannas_tf import (
+    callbacks,
+    checkpoints,
+    files,
+    search_course,
+    training_loop,
+)
 from tests import toy_trainer
 
 NUM_EPOCHS = 2
@@ -20,18 +26,9 @@ class Killed(BaseException):
 def make_loop(workdir, trainer=None, own=()):
     for name in ("checkpoints", "genotypes"):
         (workdir / name).mkdir(parents=True, exist_ok=True)
-    return search_loop.SearchLoop(
+    course = search_course.SearchCourse(
         toy_trainer.ToyTrainer() if trainer is None else trainer,
-        workdir / "checkpoints",
-        [
-            callbacks.WriteMetrics(workdir),
-            callbacks.WriteGenotypes(workdir),
-            *own,
-        ],
-        num_epochs=NUM_EPOCHS,
-        num_steps=toy_trainer.NUM_STEPS,
         batch_size=4,
-        make_batches=toy_trainer.make_batches,
         learning_rate=lambda step: 1.0 / (1 + step),
         architecture_learning_rate=lambda step: 2.0 / (1 + step),
         temperature=lambda epoch: 2.0 - epoch,
@@ -40,10 +37,27 @@ def make_loop(workdir, trainer=None, own=()):
             if epoch == NUM_EPOCHS
             else {}
         ),
+    )
+    return training_loop.TrainingLoop(
+        course,
+        workdir / "checkpoints",
+        [
+            callbacks.WriteMetrics(workdir),
+            callbacks.WriteGenotypes(workdir),
+            *own,
+        ],
+        num_epochs=NUM_EPOCHS,
+        num_steps=toy_trainer.NUM_STEPS,
+        make_batches=toy_trainer.make_batches,
         checkpoint_every_steps=2,
         checkpoints_to_keep=2,
         start=time.monotonic(),
     )
+
+
+def run(workdir):
+    """Returns the genotype at the end of a search."""
+    return make_loop(workdir).run().before
 
 
 def result(workdir):
@@ -58,7 +72,7 @@ def result(workdir):
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory):
     workdir = tmp_path_factory.mktemp("uninterrupted")
-    return make_loop(workdir).run(), result(workdir)
+    return run(workdir), result(workdir)
 
 
 def test_rates_of_the_last_step(tmp_path):
@@ -130,7 +144,7 @@ def test_killed_at_every_moment(tmp_path, monkeypatch, uninterrupted):
             make_loop(workdir).run()
         except Killed:
             moments["left"] = None
-            assert make_loop(workdir).run() == uninterrupted[0]
+            assert run(workdir) == uninterrupted[0]
             assert result(workdir) == uninterrupted[1], f"moment {moment}"
         else:
             break
@@ -141,7 +155,7 @@ def test_a_truncated_checkpoint(tmp_path, caplog, uninterrupted):
     make_loop(tmp_path).run()
     newest = max((tmp_path / "checkpoints").iterdir())
     newest.write_bytes(newest.read_bytes()[:-100])
-    assert make_loop(tmp_path).run() == uninterrupted[0]
+    assert run(tmp_path) == uninterrupted[0]
     assert result(tmp_path) == uninterrupted[1]
     assert f"{newest} is cut short" in caplog.text
 
@@ -149,7 +163,7 @@ def test_a_truncated_checkpoint(tmp_path, caplog, uninterrupted):
 def test_a_finished_loop_takes_no_step(tmp_path, monkeypatch, uninterrupted):
     make_loop(tmp_path).run()
     monkeypatch.setattr(toy_trainer.ToyTrainer, "train_step", None)
-    assert make_loop(tmp_path).run() == uninterrupted[0]
+    assert run(tmp_path) == uninterrupted[0]
 
 
 def test_elapsed_time_counts_all_starts(tmp_path):
@@ -230,7 +244,7 @@ def test_a_full_disk_in_mid_search(tmp_path, monkeypatch, uninterrupted):
         patch.setattr(files, "write_bytes", refuse)
         with pytest.raises(OSError, match="No space left on device"):
             make_loop(tmp_path).run()
-    assert make_loop(tmp_path).run() == uninterrupted[0]
+    assert run(tmp_path) == uninterrupted[0]
     assert result(tmp_path) == uninterrupted[1]
 
 

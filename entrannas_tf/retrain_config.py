@@ -1,0 +1,117 @@
+"""The configuration of a retraining: see `config` for how it is read."""
+
+import dataclasses
+
+from entrannas_tf import config
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RetrainDataConfig(config.ImagesConfig):
+    """The images of a retraining.
+
+    Attributes:
+        train_fraction: Share of a folder's training images that trains where
+            there is no val/ to test on, between 0 and 1, both excluded; the
+            rest tests.
+        min_crop_area: Least share of an image's area that a random crop takes
+            before it is resized to the image's size, from 0 to 1; 0 for no
+            such crop. The aspect ratio is between 3/4 and 4/3.
+        color_jitter: Largest relative change of brightness, contrast and
+            saturation, and twice the largest of the hue, from 0 to 1; 0 for
+            none.
+    """
+
+    train_fraction: float = 0.9
+    min_crop_area: float = 0.0
+    color_jitter: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TargetNetworkConfig:
+    """The target network, beside its genotype.
+
+    Attributes:
+        num_cells: Number of cells, at least 3; those at 1/3 and 2/3 of the
+            depth are reduction cells.
+        init_channels: Channels of the first cells; doubled by each reduction.
+        stem: "cifar", which keeps the size of the images, or "imagenet", whose
+            three convolutions of stride 2 divide it by 8; it needs an even
+            number of channels.
+    """
+
+    num_cells: int = 20
+    init_channels: int = 36
+    stem: str = "cifar"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """The retraining's course.
+
+    Attributes:
+        epochs: Number of epochs over the training images.
+        batch_size: Images of a step.
+        eval_every_epochs: Epochs between evaluations on the test images; the
+            last epoch is always evaluated.
+        learning_rate: Of SGD, at the start.
+        schedule: "cosine" or "linear": how the learning rate falls to 0, from
+            step to step.
+        warmup_epochs: Epochs at the start in which the rate rises to its value
+            from step to step; fewer than `epochs`.
+        momentum: Of SGD, from 0 to below 1.
+        weight_decay: L2 on the weights, added to the gradient.
+        gradient_clip_norm: Largest global norm of the gradient.
+        label_smoothing: Share of a label that is spread over all classes, from
+            0 to below 1.
+        auxiliary_weight: Weight of the auxiliary head's loss; 0 for no
+            auxiliary head.
+        drop_path_rate: Share of paths dropped at the end, from 0 to below 1;
+            rises from 0 along a line, from epoch to epoch.
+        precision: "float32", or "bfloat16": layers compute in it, while
+            weights, statistics and losses stay in float32. It pays on a GPU.
+        checkpoint_every_steps: Steps between checkpoints beside the one at the
+            end of each epoch; 0 for that one alone.
+        checkpoints_to_keep: At least 2: one that a crash cuts short has one
+            before it.
+    """
+
+    epochs: int
+    batch_size: int
+    eval_every_epochs: int = 1
+    learning_rate: float
+    schedule: str = "cosine"
+    warmup_epochs: int = 0
+    momentum: float = 0.9
+    weight_decay: float
+    gradient_clip_norm: float = 5.0
+    label_smoothing: float = 0.0
+    auxiliary_weight: float = 0.4
+    drop_path_rate: float = 0.0
+    precision: str = "float32"
+    checkpoint_every_steps: int = 0
+    checkpoints_to_keep: int = 2
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RetrainConfig:
+    """A retraining, or several.
+
+    Attributes:
+        name: What the experiment is called in records, not empty.
+        seed: Of all random numbers, from 0 to 2**31 - 1.
+        num_runs: Number of runs, at the seeds from `seed` on; their mean and
+            standard deviation are reported. Section 4.2 has 5.
+        deterministic: Whether a run gives bit for bit what another one of the
+            same seed and device gives, at some cost in speed.
+        data: A `RetrainDataConfig`.
+        network: A `TargetNetworkConfig`.
+        training: A `TrainingConfig`.
+    """
+
+    name: str
+    seed: int = 0
+    num_runs: int = 1
+    deterministic: bool = False
+    data: RetrainDataConfig
+    network: TargetNetworkConfig
+    training: TrainingConfig

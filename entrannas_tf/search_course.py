@@ -1,0 +1,77 @@
+"""The course of a search: its rates, its temperature, its reports."""
+
+from entrannas_tf import checkpoints, search_progress, training_loop
+
+
+class SearchCourse(training_loop.Course):
+    """A search, for `training_loop.TrainingLoop`.
+
+    Args:
+        trainer: `search_trainer.SearchTrainer` at the search's start.
+        batch_size: Images of each of a step's two batches.
+        learning_rate: Maps the number of steps done since the search began to
+            the weights' learning rate.
+        architecture_learning_rate: The same for alpha and beta.
+        temperature: Maps the number of epochs done to tau.
+        evaluate: Maps the number of epochs done, that which ends included, to
+            what `evaluation.accuracies` returns, or to {}.
+    """
+
+    losses = ("loss", "validation_loss")
+    remedy = (
+        "Search again in another workdir with a lower "
+        "search.weight_learning_rate or search.architecture_learning_rate."
+    )
+
+    def __init__(
+        self,
+        trainer,
+        *,
+        batch_size,
+        learning_rate,
+        architecture_learning_rate,
+        temperature,
+        evaluate,
+    ):
+        super().__init__(trainer, checkpoints.search_variables(trainer))
+        self._batch_size = batch_size
+        self._learning_rate = learning_rate
+        self._architecture_learning_rate = architecture_learning_rate
+        self._temperature = temperature
+        self._evaluate = evaluate
+
+    def make_progress(self, saved):
+        if saved is not None:
+            return search_progress.Progress.from_dict(saved)
+        genotype = self.trainer.derive()
+        return search_progress.Progress(before=genotype, genotype=genotype)
+
+    def prepare_epoch(self, epoch):
+        self.trainer.architecture.temperature.assign(self._temperature(epoch))
+
+    def prepare_step(self, num_steps):
+        trainer = self.trainer
+        trainer.weight_optimizer.learning_rate = self._learning_rate(num_steps)
+        trainer.architecture_optimizer.learning_rate = (
+            self._architecture_learning_rate(num_steps)
+        )
+
+    def end_step(self, progress, metrics, seconds):
+        genotype = self.trainer.genotype
+        progress.end_step(seconds, genotype)
+        return search_progress.StepReport(
+            progress.epoch,
+            progress.step,
+            metrics,
+            self._temperature(progress.epoch),
+            genotype,
+        )
+
+    def report_epoch(self, progress):
+        accuracies = self._evaluate(progress.epoch + 1)
+        return search_progress.report_epoch(
+            self.trainer, progress, accuracies, self._batch_size
+        )
+
+    def end_epoch(self, progress, report):
+        progress.end_epoch(report.genotype)
