@@ -129,7 +129,7 @@ def _make_trainer(options):
         parameters,
         weights,
         optimizers.CoupledAdam(learning_rate=0.0),
-        optimizers.MaskedSGD(),
+        optimizers.CoupledSGD(),
     )
 
 

@@ -1,7 +1,7 @@
-"""Checkpoints: the whole state of a search in one file, whole or not at all.
+"""Checkpoints: the whole state of a run in one file, whole or not at all.
 
 A file is the SHA-256 of what follows, then a NumPy archive of the variables
-and of the search's progress. Cut short or altered, it is told from a good one
+and of the run's progress. Cut short or altered, it is told from a good one
 before anything of it is used.
 """
 
@@ -33,19 +33,41 @@ def search_variables(trainer):
     Args:
         trainer: A `search_trainer.SearchTrainer`.
     """
-    groups = {
-        "architecture": trainer.architecture.variables,
+    return _named(
+        architecture=trainer.architecture.variables,
         **{
             f"unit_{number}": unit.variables
             for number, unit in enumerate(trainer.supernet.units)
         },
-        "architecture_optimizer": trainer.architecture_optimizer.variables,
-        "weight_optimizer": trainer.weight_optimizer.variables,
-        **{
-            f"metric_{metric.name}": metric.variables
-            for metric in trainer.metrics
-        },
-    }
+        architecture_optimizer=trainer.architecture_optimizer.variables,
+        weight_optimizer=trainer.weight_optimizer.variables,
+        **_metric_variables(trainer),
+    )
+
+
+def retrain_variables(trainer):
+    """Returns all that changes during a retraining: {name: variable}.
+
+    Args:
+        trainer: A `retrain_trainer.RetrainTrainer`.
+    """
+    return _named(
+        network=trainer.network.variables,
+        optimizer=trainer.sgd.variables,
+        **_metric_variables(trainer),
+    )
+
+
+def network_variables(trainer):
+    """Returns those of `retrain_variables` that are the network's."""
+    return _named(network=trainer.network.variables)
+
+
+def _metric_variables(trainer):
+    return {f"metric_{m.name}": m.variables for m in trainer.metrics}
+
+
+def _named(**groups):
     return {
         f"{group}/{number}": variable
         for group, variables in groups.items()
@@ -58,7 +80,7 @@ def save(directory, num_steps, variables, progress, keep):
 
     Args:
         directory: Directory of the checkpoints, which exists.
-        num_steps: Number of steps done since the search began.
+        num_steps: Number of steps done since the run began.
         variables: {name: variable}.
         progress: A dict that JSON can hold.
         keep: Number of checkpoints that stay, the new one included.
@@ -68,22 +90,81 @@ def save(directory, num_steps, variables, progress, keep):
             is written or removed.
         OSError: If the file cannot be written.
     """
-    arrays = {name: _value(variable) for name, variable in variables.items()}
-    for name, array in arrays.items():
-        if not np.isfinite(array).all():
-            raise FloatingPointError(
-                f"After step {num_steps} of the search {name} holds values "
-                "that are not finite; it is not saved."
-            )
-    archive = io.BytesIO()
-    np.savez(archive, **{_PROGRESS: json.dumps(progress)}, **arrays)
-    payload = archive.getvalue()
     saved = os.path.join(directory, f"step_{num_steps:08d}.checkpoint")
-    files.write_bytes(saved, hashlib.sha256(payload).digest() + payload)
+    write(saved, variables, progress)
     # Later ones are damaged and were skipped; this run overwrites them.
     there = [path for path in _list(directory) if path <= saved]
     for path in there[keep:]:
         os.remove(path)
+
+
+def write(path, variables, progress):
+    """Writes a checkpoint to a file, whole or not at all.
+
+    Args:
+        path: Path of the file, in a directory that exists.
+        variables: {name: variable}.
+        progress: A dict that JSON can hold.
+
+    Raises:
+        FloatingPointError: If a variable holds a NaN or an infinity. Nothing
+            is written.
+        OSError: If the file cannot be written.
+    """
+    arrays = {name: _value(variable) for name, variable in variables.items()}
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            raise FloatingPointError(
+                f"{name} holds values that are not finite; it is not saved."
+            )
+    archive = io.BytesIO()
+    np.savez(archive, **{_PROGRESS: json.dumps(progress)}, **arrays)
+    payload = archive.getvalue()
+    files.write_bytes(path, hashlib.sha256(payload).digest() + payload)
+
+
+def read(path, variables):
+    """Puts a checkpoint's values back, those of other variables left out.
+
+    Args:
+        path: Path of the file.
+        variables: {name: variable}, some or all of those that were saved.
+
+    Returns:
+        The progress that was saved with it.
+
+    Raises:
+        ValueError: If the file is damaged, or not one of these variables.
+        OSError: If it cannot be read.
+    """
+    arrays = _read(path)
+    if arrays is None:
+        raise ValueError(f"The checkpoint {path} is cut short or damaged.")
+    progress = json.loads(arrays.pop(_PROGRESS).item())
+    _assign(path, {n: arrays[n] for n in variables if n in arrays}, variables)
+    return progress
+
+
+def newest(directory):
+    """Returns the path of the newest good checkpoint, None without any.
+
+    It warns of damaged ones.
+
+    Args:
+        directory: Directory of the checkpoints; it need not exist.
+
+    Raises:
+        OSError: If a checkpoint cannot be read.
+    """
+    for path in _list(directory):
+        if _read(path) is not None:
+            return path
+        logging.warning(
+            "The checkpoint %s is cut short or damaged; it is skipped for "
+            "the one before it.",
+            path,
+        )
+    return None
 
 
 def restore(directory, variables):
@@ -101,21 +182,19 @@ def restore(directory, variables):
         ValueError: If the checkpoint is whole but not one of these variables.
         OSError: If a checkpoint cannot be read.
     """
-    for path in _list(directory):
-        arrays = _read(path)
-        if arrays is None:
-            logging.warning(
-                "The checkpoint %s is cut short or damaged; it is skipped for "
-                "the one before it.",
-                path,
-            )
-            continue
-        progress = json.loads(arrays.pop(_PROGRESS).item())
-        _check_fit(path, arrays, variables)
-        for name, variable in variables.items():
-            variable.assign(arrays[name])
-        return progress
-    return None
+    path = newest(directory)
+    if path is None:
+        return None
+    arrays = _read(path)
+    progress = json.loads(arrays.pop(_PROGRESS).item())
+    _assign(path, arrays, variables)
+    return progress
+
+
+def _assign(path, arrays, variables):
+    _check_fit(path, arrays, variables)
+    for name, variable in variables.items():
+        variable.assign(arrays[name])
 
 
 def _list(directory):

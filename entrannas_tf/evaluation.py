@@ -69,6 +69,43 @@ def check_derivation(genotype, coefficients, primitives):
             )
 
 
+def test(trainer, source, indices, batch_size):
+    """Measures a trained network on images, with its moving statistics.
+
+    Args:
+        trainer: A `retrain_trainer.RetrainTrainer`.
+        source: `ImageSource`.
+        indices: Integers [N], the images of it to use.
+        batch_size: Images of a batch.
+
+    Returns:
+        {"test_loss": ..., "test_accuracy": ..., "test_top5_accuracy": ...}:
+        the mean cross entropy in nats, and the shares of images whose class is
+        the most likely one, and among the five most likely, from 0 to 1.
+    """
+    sums = np.zeros(3)
+    batches = pipeline.evaluation_batches(source, indices, batch_size)
+    for images, labels, weights in batches:
+        logits = trainer.predict_step(images)
+        sums += _scores(logits, labels, weights).numpy()
+    names = ("test_loss", "test_accuracy", "test_top5_accuracy")
+    return dict(zip(names, (sums / len(indices)).tolist(), strict=True))
+
+
+@tf.function(autograph=False, jit_compile=False)
+def _scores(logits, labels, weights):
+    """Returns float32 [3]: sums of cross entropy, of hits, of hits of five."""
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+    scores = [
+        losses,
+        *(
+            tf.cast(tf.math.in_top_k(labels, logits, k), losses.dtype)
+            for k in (1, min(5, logits.shape[-1]))
+        ),
+    ]
+    return tf.linalg.matvec(tf.stack(scores), weights)
+
+
 @tf.function(autograph=False, jit_compile=False)
 def _num_hits(logits, labels, weights):
     """Returns how many labels are met, float32 scalar."""

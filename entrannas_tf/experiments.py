@@ -1,17 +1,14 @@
-"""The workflows: from a configuration to files.
+"""The search's workflow: from a configuration to files.
 
-Only this module unpacks a configuration; all else takes plain arguments.
+Only this module and `retraining` unpack a configuration; all else takes plain
+arguments.
 """
 
-import contextlib
 import dataclasses
 import os
-import re
 import time
 
-import keras
 import numpy as np
-import tensorflow as tf
 from absl import logging
 
 from entrannas_tf import (
@@ -22,6 +19,7 @@ from entrannas_tf import (
     files,
     graphs,
     optimizers,
+    runtime,
     schedules,
     search_course,
     search_results,
@@ -62,7 +60,7 @@ def search(config_dict, workdir):
     if search_results.is_finished(workdir):
         logging.info("The search in %s is finished already.", workdir)
     else:
-        with plain_errors():
+        with runtime.plain_errors("search.batch_size"):
             run = _search if config.num_searches == 1 else _search_several
             run(config, workdir, start)
     if config.num_searches > 1:
@@ -73,7 +71,8 @@ def search(config_dict, workdir):
 
 def _search(config, workdir, start):
     """Runs what is left of a search, and writes its files."""
-    _prepare_tensorflow(config.seed, config.deterministic)
+    runtime.prepare(config.seed, config.deterministic)
+    graphs.switch_off_grappler()
     data = _load_data(config)
     workdirs.make_workdir(workdir, config)
     with workdirs.locked(workdir):
@@ -115,16 +114,9 @@ def _search_in(workdir, config, data, start):
     search_results.write(workdir, progress.before, config)
 
 
-def _prepare_tensorflow(seed, deterministic):
-    keras.utils.set_random_seed(seed)
-    if deterministic:
-        tf.config.experimental.enable_op_determinism()
-    graphs.switch_off_grappler()
-
-
 def _load_data(config):
     """Returns the `loading.SearchData`, checked, with nothing written."""
-    train, val, indices = loading.load(
+    train, test, indices = loading.load(
         config.data.name,
         data_dir=config.data.data_dir,
         directory=config.data.dir,
@@ -135,6 +127,8 @@ def _load_data(config):
         train.image_shape,
         len(search_space.reduction_places(config.network.num_cells)),
     )
+    # Only a folder's val/ may train the architecture.
+    val = test if config.data.name == "folder" else None
     data = loading.halve(
         train, val, indices, config.data.weight_fraction, config.seed
     )
@@ -185,7 +179,7 @@ def _make_trainer(config, source):
             search.architecture_beta_2,
             search.architecture_weight_decay,
         ),
-        optimizers.MaskedSGD(
+        optimizers.CoupledSGD(
             search.weight_learning_rate,
             search.weight_momentum,
             search.weight_decay,
@@ -203,7 +197,7 @@ def _tell(config, data, trainer):
         for unit in trainer.supernet.units
         for variable in unit.trainable_variables
     )
-    logging.info("device   %s", _device_name())
+    logging.info("device   %s", runtime.device_name())
     logging.info(
         "data     %s, %d images for the weights and %d for the architecture, "
         "%d classes, %dx%dx%d",
@@ -222,14 +216,6 @@ def _tell(config, data, trainer):
         config.network.init_channels,
         num_weights,
     )
-
-
-def _device_name():
-    gpus = tf.config.list_physical_devices("GPU")
-    if not gpus:
-        return f"CPU, {os.cpu_count()} cores"
-    details = tf.config.experimental.get_device_details(gpus[0])
-    return f"{len(gpus)} x {details.get('device_name', 'GPU')}"
 
 
 def _make_loop(config, workdir, data, trainer, start):
@@ -288,20 +274,3 @@ def _make_course(settings, data, trainer, num_steps):
         ),
         evaluate=evaluate,
     )
-
-
-@contextlib.contextmanager
-def plain_errors():
-    """Says in plain words what TensorFlow reports from inside a graph."""
-    try:
-        yield
-    except tf.errors.ResourceExhaustedError as error:
-        raise ValueError(
-            "The device has too little memory: choose a smaller "
-            "search.batch_size or network.init_channels."
-        ) from error
-    except tf.errors.OpError as error:
-        broken = re.search(r"\d+ image\(s\) cannot be decoded.*", error.message)
-        if broken is None:
-            raise
-        raise ValueError(broken[0]) from error

@@ -7,6 +7,8 @@ by intermediate node because a node may have any number of connections.
 import json
 from typing import NamedTuple
 
+import numpy as np
+
 from entrannas_tf import search_space
 
 FORMAT = "entrannas-genotype"
@@ -119,6 +121,36 @@ def make_concat(concat, cell):
             f"{', '.join(map(str, known)) or 'but none has any'}."
         )
     return None if tuple(concat) == known else tuple(concat)
+
+
+def draw(seed, space="standard"):
+    """Returns a random genotype, such as a search may find by top-2.
+
+    Each node has two connections, from two different nodes, with any
+    primitives of the space: all such genotypes are equally likely.
+
+    Args:
+        seed: Non-negative integer.
+        space: Name of the search space.
+    """
+    rng = np.random.default_rng(seed)
+    names = search_space.primitives(space, with_none=False)
+    cells = [
+        make_cell(
+            [
+                [
+                    (names[rng.integers(len(names))], int(source))
+                    for source in sorted(rng.permutation(node)[:2])
+                ]
+                for node in range(
+                    search_space.NUM_INPUT_NODES, search_space.NUM_NODES
+                )
+            ],
+            space,
+        )
+        for _ in KINDS
+    ]
+    return Genotype(*cells, space)
 
 
 def live_nodes(cell):

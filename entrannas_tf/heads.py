@@ -33,7 +33,8 @@ class Head(keras.layers.Layer):
         del training  # the same either way
         means = tf.reduce_mean(x, axis=[1, 2])  # [B/F, F * C]
         features = tf.reshape(means, [-1, self.channels])  # [B, C]
-        return tf.matmul(features, self.kernel) + self.bias
+        logits = tf.matmul(features, self.kernel) + self.bias
+        return tf.cast(logits, tf.float32)
 
     def get_config(self):
         return {

@@ -32,19 +32,21 @@ class BatchNorm(keras.layers.Layer):
             shape=shape,
             initializer="zeros",
             trainable=False,
+            autocast=False,
         )
         self.moving_variance = self.add_weight(
             name="moving_variance",
             shape=shape,
             initializer="ones",
             trainable=False,
+            autocast=False,
         )
         if affine:
             self.scale = self.add_weight(
-                name="scale", shape=shape, initializer="ones"
+                name="scale", shape=shape, initializer="ones", autocast=False
             )
             self.offset = self.add_weight(
-                name="offset", shape=shape, initializer="zeros"
+                name="offset", shape=shape, initializer="zeros", autocast=False
             )
         self.built = True
 

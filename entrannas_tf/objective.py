@@ -1,4 +1,4 @@
-"""The loss of the upper level, for alpha and beta."""
+"""Losses: of the upper level for alpha and beta, and of classification."""
 
 import tensorflow as tf
 
@@ -15,16 +15,20 @@ def threshold_penalty(t):
     return -tf.reduce_mean(tf.math.log(t))
 
 
-def cross_entropy(labels, logits):
+def cross_entropy(labels, logits, smoothing=0.0):
     """Mean cross entropy of a batch.
 
     Args:
         labels: int32 [B].
         logits: float32 [B, num_classes].
+        smoothing: Share of each label that is spread evenly over all classes
+            (Szegedy et al., 2016), from 0 to below 1.
 
     Returns:
         float32 scalar, in nats.
     """
-    return tf.reduce_mean(
-        tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
-    )
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+    if smoothing:
+        even = -tf.reduce_mean(tf.nn.log_softmax(logits), axis=-1)  # [B]
+        losses = (1.0 - smoothing) * losses + smoothing * even
+    return tf.reduce_mean(losses)

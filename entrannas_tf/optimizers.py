@@ -1,15 +1,15 @@
-"""Optimizers that leave alone what a step did not use."""
+"""Optimizers as PyTorch has them, which DARTS uses: L2 is in the gradient."""
 
 import keras
 import tensorflow as tf
 
 
-class MaskedSGD(keras.optimizers.Optimizer):
-    """SGD with momentum and L2 that touches masked-in entries only.
+class CoupledSGD(keras.optimizers.Optimizer):
+    """SGD with momentum and L2, which may touch masked-in entries only.
 
-    As in PyTorch, which DARTS uses: v = momentum * v + g + weight_decay * w,
-    w = w - learning_rate * v. Entries outside the mask keep value and
-    momentum: the weights of a connection that is not derived do not decay.
+    v = momentum * v + g + weight_decay * w, w = w - learning_rate * v.
+    Keras's own has the rate inside of v, which differs as the rate falls, and
+    a decoupled `weight_decay`.
 
     Args:
         learning_rate: Step size, above 0.
@@ -24,7 +24,7 @@ class MaskedSGD(keras.optimizers.Optimizer):
         momentum=0.9,
         weight_decay=3e-4,
         clip_norm=5.0,
-        name="masked_sgd",
+        name="coupled_sgd",
     ):
         super().__init__(learning_rate=learning_rate, name=name)
         self.momentum = momentum
@@ -41,19 +41,22 @@ class MaskedSGD(keras.optimizers.Optimizer):
             for v in variables
         ]
 
-    def apply(self, gradients, variables, masks):
+    def apply(self, gradients, variables, masks=None):
         """Takes one step.
 
         Args:
             gradients: Sequence of float32 tensors, one a variable.
             variables: The variables that `build` got, in that order.
-            masks: Sequence of bool tensors of the same shapes.
+            masks: Sequence of bool tensors of the same shapes; None for all
+                entries. Entries outside a mask keep value and momentum: the
+                weights of a connection that is not derived do not decay.
 
         Returns:
             float32 scalar, the global norm of the gradients before clipping.
         """
         gradients, norm = tf.clip_by_global_norm(gradients, self.clip_norm)
         rate = tf.cast(self.learning_rate, tf.float32)
+        masks = masks or [None] * len(variables)
         for gradient, variable, velocity, mask in zip(
             gradients, variables, self.momentums, masks, strict=True
         ):
@@ -61,9 +64,13 @@ class MaskedSGD(keras.optimizers.Optimizer):
                 tf.convert_to_tensor(variable),
                 tf.convert_to_tensor(velocity),
             )
-            new = self.momentum * v + gradient + self.coupled_decay * w
-            velocity.assign(tf.where(mask, new, v))
-            variable.assign(tf.where(mask, w - rate * new, w))
+            new_v = self.momentum * v + gradient + self.coupled_decay * w
+            new_w = w - rate * new_v
+            if mask is not None:
+                new_v = tf.where(mask, new_v, v)
+                new_w = tf.where(mask, new_w, w)
+            velocity.assign(new_v)
+            variable.assign(new_w)
         self.iterations.assign_add(1)
         return norm
 

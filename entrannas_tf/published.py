@@ -9,6 +9,7 @@ import functools
 import importlib.resources
 import json
 import os
+import re
 
 from entrannas_tf import genotypes, search_space
 
@@ -28,7 +29,8 @@ def load(where):
 
     Args:
         where: The name of a published genotype, the path of a file that
-            `genotypes.to_json` wrote, or of the workdir of a search.
+            `genotypes.to_json` wrote, or of the workdir of a search, or
+            "random:" and a seed for `genotypes.draw`.
 
     Raises:
         ValueError: If it is none of these, or the file is no genotype.
@@ -36,6 +38,9 @@ def load(where):
     """
     if where in _published():
         return _published()[where]
+    drawn = re.fullmatch(r"random:(\d+)", where)
+    if drawn:
+        return genotypes.draw(int(drawn[1]))
     path = where
     if os.path.isdir(where):
         path = os.path.join(where, GENOTYPE_FILE)
@@ -47,7 +52,8 @@ def load(where):
     if not os.path.exists(path):
         raise ValueError(
             f"There is no genotype {where!r}; expected a file, the workdir of "
-            f"a search, or a published one: {', '.join(names())}."
+            "a search, random:SEED, or a published one: "
+            f"{', '.join(names())}."
         )
     return read(path)
 

@@ -14,6 +14,11 @@ def cosine(initial, step, num_steps):
     return initial * 0.5 * (1.0 + math.cos(math.pi * step / num_steps))
 
 
+def linear(initial, step, num_steps):
+    """Returns a rate that falls to 0 along a line; arguments as `cosine`."""
+    return initial * (1.0 - step / num_steps)
+
+
 def constant(initial, step, num_steps):
     """Returns the rate that never changes, as the paper's for alpha."""
     del step, num_steps
@@ -35,8 +40,23 @@ def after(num_waiting, schedule, initial, step, num_steps):
     return schedule(initial, step - num_waiting, num_steps - num_waiting)
 
 
+def warmed_up(num_rising, schedule, initial, step, num_steps):
+    """Returns a rate that rises along a line first, then follows a schedule.
+
+    Args:
+        num_rising: Number of steps at the start; the last has the whole rate.
+        schedule: `cosine` or `linear`.
+        initial: As for the schedule.
+        step: Number of steps done, those at the start included.
+        num_steps: Number of steps, those at the start included.
+    """
+    if step < num_rising:
+        return initial * (step + 1) / num_rising
+    return schedule(initial, step - num_rising, num_steps - num_rising)
+
+
 # By the name that the configuration has for it.
-SCHEDULES = {"constant": constant, "cosine": cosine}
+SCHEDULES = {"constant": constant, "cosine": cosine, "linear": linear}
 
 
 def temperature(initial, decay, epoch):

@@ -13,7 +13,7 @@ class SearchTrainer(keras.Model):
         architecture: `architecture.Architecture`, alpha and beta.
         supernet: `supernet.Supernet`, the weights.
         architecture_optimizer: `optimizers.CoupledAdam` for alpha and beta.
-        weight_optimizer: `optimizers.MaskedSGD` for the weights.
+        weight_optimizer: `optimizers.CoupledSGD` for the weights.
         threshold_penalty: lambda of Eq. 11; acts on EnTranNAS-DST only.
 
     Attributes:

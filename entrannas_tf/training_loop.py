@@ -4,6 +4,7 @@ A `Course` says what a step needs and what is reported; that a run may be killed
 at any moment is taken care of here.
 """
 
+import contextlib
 import dataclasses
 import math
 import time
@@ -168,7 +169,8 @@ class TrainingLoop:
         while progress.epoch < self._num_epochs:
             self._run_steps()
             self._stop_clock()
-            report = course.report_epoch(progress)
+            with self._advised():
+                report = course.report_epoch(progress)
             for callback in self._callbacks:
                 callback.on_epoch_end(report)
             course.end_epoch(progress, report)
@@ -232,16 +234,22 @@ class TrainingLoop:
 
     def _save(self):
         self._stop_clock()
-        progress = self._progress
-        try:
+        with self._advised():
             checkpoints.save(
                 self._directory,
                 self._num_steps_done(),
                 self._course.variables,
-                progress.to_dict(),
+                self._progress.to_dict(),
                 self._checkpoints_to_keep,
             )
+
+    @contextlib.contextmanager
+    def _advised(self):
+        """Says when a variable is not finite, and what to do about it."""
+        try:
+            yield
         except FloatingPointError as error:
+            progress = self._progress
             raise FloatingPointError(
                 f"Epoch {progress.epoch + 1}, step {progress.step}: {error} "
                 f"{self._advice()}"

@@ -96,7 +96,9 @@ def test_what_is_not_finite_replaces_nothing(tmp_path, bad):
     save(tmp_path, 1, 1)
     variables = make_variables(2)
     variables["weights/0"].assign(np.full((3, 2), bad))
-    with pytest.raises(FloatingPointError, match=r"After step 2 .* weights/0"):
+    with pytest.raises(
+        FloatingPointError, match=r"weights/0 holds values that"
+    ):
         checkpoints.save(tmp_path, 2, variables, {}, 2)
     assert os.listdir(tmp_path) == [name(1)]
 

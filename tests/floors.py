@@ -36,6 +36,8 @@ FLOORS = {
     "tapes": (1, 0),
     "pictures": (1, 0),
     "pooling": (1, 0),
+    "retrain_results": (1, 0),
+    "runtime": (1, 0),
     "normalization": (2, 0),
     "blocks": (2, 1),
     "heads": (2, 2),
@@ -47,6 +49,7 @@ FLOORS = {
     "supernet": (3, 0),
     "target_network": (3, 0),
     "search_trainer": (4, 0),
+    "retrain_course": (4, 0),
     "retrain_trainer": (4, 0),
     "callbacks": (4, 0),
     "checkpoints": (4, 0),
@@ -60,6 +63,7 @@ FLOORS = {
     "oracle": (5, 0),
     "export": (5, 0),
     "porting": (5, 0),
+    "retraining": (5, 0),
 }
 OUTSIDE = {"configs": (6, 0), "launch": (6, 0), "tests": (7, 0)}
 
@@ -77,6 +81,7 @@ PLAIN = (
     "pictures",
     "progress_bar",
     "provenance",
+    "retrain_results",
     "search_results",
     "workdirs",
     "command_line",

@@ -9,11 +9,11 @@ def variable(values):
     return keras.Variable(np.asarray(values, np.float32))
 
 
-class TestMaskedSGD:
+class TestCoupledSGD:
     def test_two_steps_equal_the_formula_of_pytorch(self):
         w, v = np.array([1.0, -2.0]), np.zeros(2)
         weights = variable(w)
-        optimizer = optimizers.MaskedSGD(0.1, 0.9, 0.01, clip_norm=100.0)
+        optimizer = optimizers.CoupledSGD(0.1, 0.9, 0.01, clip_norm=100.0)
         optimizer.build([weights])
         for g in (np.array([0.5, 1.0]), np.array([-1.0, 2.0])):
             v = 0.9 * v + g + 0.01 * w
@@ -24,7 +24,7 @@ class TestMaskedSGD:
 
     def test_masked_out_entries_keep_value_and_momentum(self):
         weights = variable([1.0, 1.0])
-        optimizer = optimizers.MaskedSGD(0.1, 0.9, 0.01)
+        optimizer = optimizers.CoupledSGD(0.1, 0.9, 0.01)
         optimizer.build([weights])
         ones = tf.ones(2)
         optimizer.apply([ones], [weights], [tf.constant([True, True])])
@@ -37,7 +37,7 @@ class TestMaskedSGD:
 
     def test_clips_the_global_norm_and_returns_it(self):
         a, b = variable([0.0]), variable([0.0])
-        optimizer = optimizers.MaskedSGD(1.0, 0.0, 0.0, clip_norm=5.0)
+        optimizer = optimizers.CoupledSGD(1.0, 0.0, 0.0, clip_norm=5.0)
         optimizer.build([a, b])
         norm = optimizer.apply(
             [tf.constant([30.0]), tf.constant([40.0])],
@@ -66,6 +66,6 @@ def test_coupled_adam_adds_decay_to_the_gradient():
 
 
 def test_configs_round_trip():
-    for optimizer in (optimizers.MaskedSGD(0.3), optimizers.CoupledAdam(0.2)):
+    for optimizer in (optimizers.CoupledSGD(0.3), optimizers.CoupledAdam(0.2)):
         config = optimizer.get_config()
         assert type(optimizer).from_config(config).get_config() == config

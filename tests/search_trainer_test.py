@@ -16,7 +16,7 @@ def make(sparse=False, penalty=0.0, **options):
         parameters,
         weights,
         optimizers.CoupledAdam(0.01),
-        optimizers.MaskedSGD(0.05),
+        optimizers.CoupledSGD(0.05),
         penalty,
     )
 

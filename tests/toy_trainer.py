@@ -26,7 +26,7 @@ class ToyTrainer:
         self.supernet = types.SimpleNamespace(units=[unit], cache=cache)
         self.architecture_optimizer = optimizers.CoupledAdam()
         self.architecture_optimizer.build(self.architecture.trainable_variables)
-        self.weight_optimizer = optimizers.MaskedSGD()
+        self.weight_optimizer = optimizers.CoupledSGD()
         self.weight_optimizer.build(unit.trainable_variables)
         self.metrics = [
             keras.metrics.Mean(name=f"{half}{name}")

@@ -2,14 +2,29 @@
 
 The order is DARTS's: a random crop of the image padded with black, a random
 mirror image, normalisation, cutout. Padding comes before normalisation (it is
-black), cutout after it (it is the mean of the data set).
+black), cutout after it (it is the mean of the data set). For ImageNet DARTS
+crops at a random size instead, and changes the colours before normalisation:
+see `photos`.
 """
 
 import tensorflow as tf
 
+from entrannas_tf.data import photos
 
-def augment(images, seed, mean, std, *, crop_padding, flip, cutout_length):
-    """Crops, mirrors, normalises and cuts out, as DARTS prepares CIFAR-10.
+
+def augment(
+    images,
+    seed,
+    mean,
+    std,
+    *,
+    crop_padding,
+    flip,
+    cutout_length,
+    min_crop_area=0.0,
+    color_jitter=0.0,
+):
+    """Crops, mirrors, normalises and cuts out, as DARTS does.
 
     Args:
         images: uint8 [B, H, W, C].
@@ -20,6 +35,9 @@ def augment(images, seed, mean, std, *, crop_padding, flip, cutout_length):
         flip: Whether half of the images, at random, are mirrored.
         cutout_length: Side of the square that is cut out, in pixels; 0 for
             none.
+        min_crop_area: Least share of the area that a crop of random size
+            takes, see `photos.resized_crop`; 0 for no such crop.
+        color_jitter: As in `photos.jitter_colors`; 0 for none.
 
     Returns:
         float32 [B, H, W, C].
@@ -27,6 +45,13 @@ def augment(images, seed, mean, std, *, crop_padding, flip, cutout_length):
     crop_seed, flip_seed, cutout_seed = tf.unstack(tf.random.split(seed, 3))
     if crop_padding or flip:
         images = crop_and_flip(images, crop_seed, flip_seed, crop_padding, flip)
+    if min_crop_area or color_jitter:
+        area_seed, color_seed = tf.unstack(tf.random.split(crop_seed, 2))
+        images = tf.cast(images, tf.float32)
+        if min_crop_area:
+            images = photos.resized_crop(images, area_seed, min_crop_area)
+        if color_jitter:
+            images = photos.jitter_colors(images, color_seed, color_jitter)
     images = normalise(images, mean, std)
     if cutout_length:
         images = cutout(images, cutout_seed, cutout_length)
@@ -37,7 +62,7 @@ def normalise(images, mean, std):
     """Scales images to [0, 1], then to mean 0 and standard deviation 1.
 
     Args:
-        images: uint8 [B, H, W, C].
+        images: uint8 or float32 [B, H, W, C], from 0 to 255; B may be unknown.
         mean: float32 [C], of images scaled to [0, 1].
         std: float32 [C], likewise.
 
@@ -50,6 +75,7 @@ def normalise(images, mean, std):
     scale = tf.tile(1.0 / (255.0 * std), [width])  # [W * C]
     offset = tf.tile(mean / std, [width])  # [W * C]
     # Whole rows at a time: an innermost axis of C = 3 is many times slower.
+    batch = -1 if batch is None else batch
     lines = tf.reshape(images, [batch, height, width * channels])
     lines = tf.cast(lines, tf.float32) * scale - offset
     return tf.reshape(lines, [batch, height, width, channels])

@@ -32,13 +32,12 @@ def load(data_dir, num_examples=0):
     Args:
         data_dir: Directory in which `tensorflow-datasets` prepared the data
             set; it holds cifar10/<version>/.
-        num_examples: Takes the first so many images of either set; 0 takes
-            all.
+        num_examples: Takes the first so many training images; 0 takes all.
 
     Returns:
-        (train, test), two `ImageSource` of image shape (32, 32, 3) with
-        50,000 and 10,000 images. Both carry the mean and standard deviation
-        of the training images.
+        (train, test), two `ImageSource` of image shape (32, 32, 3), the
+        second one with 10,000 images. Both carry the mean and standard
+        deviation of the training images.
 
     Raises:
         ValueError: If the data set is not prepared there, or num_examples is
@@ -63,7 +62,8 @@ def load(data_dir, num_examples=0):
     sources = []
     for split in ("train", "test"):
         size = builder.info.splits[split].num_examples
-        size = min(size, num_examples or size)
+        if split == "train":
+            size = min(size, num_examples or size)
         images = np.empty((size, *_IMAGE_SHAPE), np.uint8)
         labels = np.empty(size, np.int32)
         dataset = tfds.load(

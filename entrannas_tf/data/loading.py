@@ -1,4 +1,4 @@
-"""A data set by its name, and its two halves."""
+"""A data set by its name, and what of it a search or a training takes."""
 
 import dataclasses
 import os
@@ -6,6 +6,8 @@ import os
 import numpy as np
 
 from entrannas_tf.data import cifar10, digits, folder, source, split
+
+_TEST_SEED = 0
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -25,6 +27,23 @@ class SearchData:
     indices_a: np.ndarray
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class RetrainData:
+    """What a network is trained on, and what it is tested on.
+
+    Attributes:
+        source: `ImageSource` of the training images.
+        indices: Integers [N], those of it to use.
+        test_source: `ImageSource` of the test images.
+        test_indices: Integers [N_test], those of it to use.
+    """
+
+    source: source.ImageSource
+    indices: np.ndarray
+    test_source: source.ImageSource
+    test_indices: np.ndarray
+
+
 def load(name, *, data_dir="", directory="", num_examples=0, image_size=0):
     """Loads a data set.
 
@@ -38,18 +57,17 @@ def load(name, *, data_dir="", directory="", num_examples=0, image_size=0):
             size that they have.
 
     Returns:
-        (train, val, indices): `ImageSource` of the training images and of a
-        folder's val/, None where there is none; and which of the training
-        images to use, integers [N].
+        (train, test, indices): `ImageSource` of the training images, and of
+        the test images or a folder's val/, None where there is none; and which
+        of the training images to use, integers [N].
 
     Raises:
         ValueError: If the data set is not there, or is not as it should be.
     """
-    train, val = {
-        "digits": lambda: (digits.load()[0], None),
-        "cifar10": lambda: (
-            cifar10.load(os.path.expanduser(data_dir), num_examples)[0],
-            None,
+    train, test = {
+        "digits": digits.load,
+        "cifar10": lambda: cifar10.load(
+            os.path.expanduser(data_dir), num_examples
         ),
         "folder": lambda: folder.load(
             os.path.expanduser(directory), image_size
@@ -58,10 +76,11 @@ def load(name, *, data_dir="", directory="", num_examples=0, image_size=0):
     count = min(num_examples or train.num_examples, train.num_examples)
     if name == "folder":  # Its images stand class by class.
         indices = np.linspace(0, train.num_examples - 1, count).round()
-        return train, val, indices.astype(np.int64)
+        return train, test, indices.astype(np.int64)
     if image_size and train.image_shape[:2] != (image_size, image_size):
         train = source.resized(train, image_size)
-    return train, val, np.arange(count)
+        test = source.resized(test, image_size, train.mean, train.std)
+    return train, test, np.arange(count)
 
 
 def halve(train, val, indices, weight_fraction, seed):
@@ -80,18 +99,47 @@ def halve(train, val, indices, weight_fraction, seed):
         ValueError: If a class would have no image in one of the halves.
     """
     labels = train.labels[indices]
+    _check_classes(train, labels)
+    if val is not None:
+        return SearchData(train, indices, val, np.arange(val.num_examples))
+    halves = split.halves(labels, weight_fraction, seed, train.label_names)
+    return SearchData(train, indices[halves[0]], train, indices[halves[1]])
+
+
+def for_retraining(train, test, indices, train_fraction):
+    """Returns the `RetrainData` of a retraining.
+
+    Args:
+        train: `ImageSource` of the training images.
+        test: `ImageSource` of the test images, or None: then a part of the
+            training images tests, the same at every seed.
+        indices: Integers [N], the training images to use.
+        train_fraction: Share of them that trains, in (0, 1); has no effect
+            where there is `test`.
+
+    Raises:
+        ValueError: If a class has no image to train or to test on.
+    """
+    labels = train.labels[indices]
+    _check_classes(train, labels)
+    if test is not None:
+        return RetrainData(train, indices, test, np.arange(test.num_examples))
+    kept, held_out = split.halves(
+        labels, train_fraction, _TEST_SEED, train.label_names
+    )
+    return RetrainData(train, indices[kept], train, indices[held_out])
+
+
+def _check_classes(train, labels):
+    """Raises ValueError if a class has none of these labels."""
     missing = sorted(set(range(train.num_classes)) - set(labels.tolist()))
     if missing:
         names = ", ".join(train.label_names[label] for label in missing[:5])
         raise ValueError(
             f"{train.name}: {len(missing)} of {train.num_classes} classes "
-            f"have none of the {len(indices)} images used: {names}"
+            f"have none of the {len(labels)} images used: {names}"
             f"{', ...' if len(missing) > 5 else ''}. Use more images."
         )
-    if val is not None:
-        return SearchData(train, indices, val, np.arange(val.num_examples))
-    halves = split.halves(labels, weight_fraction, seed, train.label_names)
-    return SearchData(train, indices[halves[0]], train, indices[halves[1]])
 
 
 def check_size(image_shape, num_reductions):

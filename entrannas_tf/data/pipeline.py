@@ -126,6 +126,8 @@ def training_batches(
     crop_padding=0,
     flip=False,
     cutout_length=0,
+    min_crop_area=0.0,
+    color_jitter=0.0,
 ):
     """Makes an epoch of training the weights alone.
 
@@ -139,6 +141,8 @@ def training_batches(
         crop_padding: Pixels of padding before the random crop; 0 for none.
         flip: Whether images are mirrored at random.
         cutout_length: Side in pixels of the square cut out; 0 for none.
+        min_crop_area: As in `augment.augment`.
+        color_jitter: Likewise.
 
     Returns:
         A `tf.data.Dataset` of N // B - first_step elements (images, labels):
@@ -162,7 +166,14 @@ def training_batches(
     rows = _rows(source, order[first_step:], seeds[first_step:])
     return _run(
         tf.data.Dataset.from_tensor_slices(rows),
-        _augmenter(source, crop_padding, flip, cutout_length),
+        _augmenter(
+            source,
+            crop_padding,
+            flip,
+            cutout_length,
+            min_crop_area,
+            color_jitter,
+        ),
     )
 
 
@@ -233,8 +244,13 @@ def _rows(source, order, seeds):
     return order, source.labels[order], seeds
 
 
-def _augmenter(source, crop_padding, flip, cutout_length):
-    """Returns the function that makes a training batch of a row."""
+def _augmenter(source, *settings):
+    """Returns the function that makes a training batch of a row.
+
+    Args:
+        source: `ImageSource`.
+        *settings: Those of `augment.augment`, in its order.
+    """
 
     def prepare(chosen, labels, seed):
         images = _augmented(
@@ -242,9 +258,7 @@ def _augmenter(source, crop_padding, flip, cutout_length):
             seed,
             tf.constant(source.mean),
             tf.constant(source.std),
-            crop_padding,
-            flip,
-            cutout_length,
+            *settings,
         )
         return images, labels
 
@@ -259,7 +273,17 @@ def _fetched(source, chosen):
 
 # Traced once for a shape and settings, not again for each epoch's dataset.
 @tf.function
-def _augmented(images, seed, mean, std, crop_padding, flip, cutout_length):
+def _augmented(
+    images,
+    seed,
+    mean,
+    std,
+    crop_padding,
+    flip,
+    cutout_length,
+    min_crop_area=0.0,
+    color_jitter=0.0,
+):
     """Calls `augment.augment` as a graph of its own."""
     return augment.augment(
         images,
@@ -269,6 +293,8 @@ def _augmented(images, seed, mean, std, crop_padding, flip, cutout_length):
         crop_padding=crop_padding,
         flip=flip,
         cutout_length=cutout_length,
+        min_crop_area=min_crop_area,
+        color_jitter=color_jitter,
     )
 
 

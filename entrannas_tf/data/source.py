@@ -108,15 +108,16 @@ def from_arrays(name, images, labels, label_names, mean=None, std=None):
     )
 
 
-def resized(source, size):
+def resized(source, size, mean=None, std=None):
     """Returns a source of the same images at another size, held in memory.
 
-    A pixel is the mean of those that it covers; mean and standard deviation
-    are measured anew.
+    A pixel is the mean of those that it covers.
 
     Args:
         source: `ImageSource`.
         size: Side in pixels of the new images, at least 1.
+        mean: As for `from_arrays`.
+        std: Likewise.
     """
     chunks = []
     for start in range(0, source.num_examples, _CHUNK):
@@ -125,7 +126,12 @@ def resized(source, size):
         images = tf.image.resize(images, (size, size), "area")
         chunks.append(tf.cast(tf.round(images), tf.uint8).numpy())
     return from_arrays(
-        source.name, np.concatenate(chunks), source.labels, source.label_names
+        source.name,
+        np.concatenate(chunks),
+        source.labels,
+        source.label_names,
+        mean,
+        std,
     )
 
 

@@ -1,0 +1,32 @@
+"""A genotype's network on handwritten digits: a retraining in a minute.
+
+Reproduces nothing of the paper: it shows the retraining on the real images
+that come with scikit-learn, after configs/digits.py has searched on them.
+
+Command: make demo, or
+    python -m launch.retrain --config=configs/retrain_digits.py \
+        --genotype=runs/digits --workdir=runs/digits_net
+
+Cost: not measured.
+Expect: not measured.
+"""
+
+from configs import retrain_cifar10
+
+
+def get_config():
+    """Returns the configuration, a locked `ConfigDict`."""
+    config = retrain_cifar10.get_config()
+    config.name = "retrain_digits"
+    config.data.name = "digits"  # 1,437 images; 360 test.
+    config.data.crop_padding = 2  # Pixels.
+    config.data.flip = False  # A mirrored digit is none.
+    config.data.cutout_length = 0  # Pixels; none.
+    config.network.num_cells = 6  # Reductions at cells 2 and 4.
+    config.network.init_channels = 8
+    config.training.epochs = 8
+    config.training.batch_size = 32  # 44 steps an epoch.
+    config.training.eval_every_epochs = 2
+    config.training.learning_rate = 0.1  # To 0 along a cosine.
+    config.training.drop_path_rate = 0.0
+    return config

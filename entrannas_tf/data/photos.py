@@ -1,0 +1,76 @@
+"""Augmentation of photographs, as for ImageNet (Szegedy et al., 2015).
+
+Pure, stateless, safe in graphs. Images are float32 [B, H, W, C], 0 to 255.
+"""
+
+import math
+
+import tensorflow as tf
+
+_MAX_RATIO = 4.0 / 3.0  # of width to height; the least is its inverse
+_LUMA = (0.299, 0.587, 0.114)  # weights of red, green and blue in grey
+
+
+def resized_crop(images, seed, min_area):
+    """Cuts out a rectangle of random size and place, and enlarges it.
+
+    A rectangle longer than the image is cut at its borders.
+
+    Args:
+        images: float32 [B, H, W, C].
+        seed: int32 [2].
+        min_area: Least share of the area, above 0, at most 1. The share is
+            uniform from there to 1, the logarithm of the aspect ratio uniform
+            between those of 3/4 and 4/3.
+
+    Returns:
+        float32 [B, H, W, C].
+    """
+    batch, height, width, _ = images.shape
+    share, ratio, top, left = tf.unstack(
+        tf.random.stateless_uniform([4, batch], seed)
+    )
+    area = height * width * (min_area + (1.0 - min_area) * share)  # [B]
+    ratio = tf.exp(math.log(_MAX_RATIO) * (2.0 * ratio - 1.0))
+    rows = tf.minimum(tf.sqrt(area / ratio) / height, 1.0)  # [B], relative
+    columns = tf.minimum(tf.sqrt(area * ratio) / width, 1.0)
+    top, left = top * (1.0 - rows), left * (1.0 - columns)
+    boxes = tf.stack([top, left, top + rows, left + columns], axis=1)
+    return tf.image.crop_and_resize(
+        images, boxes, tf.range(batch), (height, width)
+    )
+
+
+def jitter_colors(images, seed, strength):
+    """Changes brightness, contrast, saturation and hue, image by image.
+
+    Args:
+        images: float32 [B, H, W, 3].
+        seed: int32 [2].
+        strength: The first three are scaled by factors between 1 - strength
+            and 1 + strength; the hue turns by up to strength / 2 of the circle.
+
+    Returns:
+        float32 [B, H, W, 3], from 0 to 255.
+    """
+    drawn = tf.random.stateless_uniform(
+        [4, images.shape[0], 1, 1, 1], seed, -strength, strength
+    )
+    brightness, contrast, saturation, turn = tf.unstack(drawn)
+    images = _clip(images * (1.0 + brightness))
+    mean = tf.reduce_mean(_grey(images), axis=[1, 2], keepdims=True)
+    images = _clip(mean + (images - mean) * (1.0 + contrast))
+    grey = _grey(images)
+    images = _clip(grey + (images - grey) * (1.0 + saturation))
+    hue, *others = tf.unstack(tf.image.rgb_to_hsv(images / 255.0), axis=-1)
+    hue = tf.math.floormod(hue + turn[..., 0] / 2.0, 1.0)
+    return tf.image.hsv_to_rgb(tf.stack([hue, *others], axis=-1)) * 255.0
+
+
+def _clip(images):
+    return tf.clip_by_value(images, 0.0, 255.0)
+
+
+def _grey(images):
+    """Returns [B, H, W, 1]."""
+    return tf.reduce_sum(images * tf.constant(_LUMA), axis=-1, keepdims=True)

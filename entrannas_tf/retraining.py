@@ -1,0 +1,314 @@
+"""The retraining's workflow: from a genotype and a configuration to files."""
+
+import dataclasses
+import os
+import time
+
+import keras
+from absl import logging
+
+from entrannas_tf import (
+    accounting,
+    callbacks,
+    evaluation,
+    files,
+    genotypes,
+    optimizers,
+    published,
+    retrain_config,
+    retrain_course,
+    retrain_results,
+    retrain_trainer,
+    runtime,
+    schedules,
+    target_network,
+    tensorboard_writer,
+    training_loop,
+    workdirs,
+)
+from entrannas_tf import config as config_lib
+from entrannas_tf.data import loading, pipeline
+
+CHECKPOINTS = "checkpoints"
+
+_POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
+
+
+def retrain(config_dict, genotype, workdir):
+    """Trains the network of a genotype; resumes where one has been.
+
+    Args:
+        config_dict: A `ConfigDict` of configs/, or a dict likewise.
+        genotype: What `published.load` takes: the name of a published
+            genotype, a file, or the workdir of a search.
+        workdir: Directory of the retraining, made if it is not there.
+
+    Returns:
+        What `retrain_results.read` does.
+
+    Raises:
+        ValueError: If the configuration, the genotype, the workdir or the data
+            are not as they should be; nothing is written then.
+        OSError: If a file cannot be read or written.
+        FloatingPointError: If a loss is not a number or infinite. The last
+            good checkpoint stays.
+    """
+    start = time.monotonic()
+    config = config_lib.from_config_dict(
+        config_dict, retrain_config.RetrainConfig
+    )
+    workdir = os.fspath(workdir)
+    cells = published.load(genotype)
+    workdirs.check_workdir(workdir, config)
+    _check_genotype(workdir, cells)
+    if retrain_results.is_finished(workdir):
+        logging.info("The retraining in %s is finished already.", workdir)
+    else:
+        with runtime.plain_errors("training.batch_size"):
+            _retrain(config, cells, workdir, start)
+    print(retrain_results.summary(workdir), flush=True)
+    return retrain_results.read(workdir)
+
+
+def load_data(config):
+    """Returns the `loading.RetrainData` of a configuration, checked.
+
+    Args:
+        config: A `retrain_config.RetrainConfig`.
+
+    Raises:
+        ValueError: If the data are not as they should be.
+    """
+    train, test, indices = loading.load(
+        config.data.name,
+        data_dir=config.data.data_dir,
+        directory=config.data.dir,
+        num_examples=config.data.num_examples,
+        image_size=config.data.image_size,
+    )
+    if config.data.color_jitter and train.image_shape[-1] != 3:
+        raise ValueError(
+            f"data.color_jitter is {config.data.color_jitter}, and the images "
+            "are grey; expected 0."
+        )
+    data = loading.for_retraining(
+        train, test, indices, config.data.train_fraction
+    )
+    _batches(config, data, epoch=0, first_step=0)  # Checks its size.
+    return data
+
+
+def make_trainer(config, cells, source):
+    """Returns the `retrain_trainer.RetrainTrainer` of a run's start.
+
+    Args:
+        config: A `retrain_config.RetrainConfig`.
+        cells: A `genotypes.Genotype`.
+        source: `ImageSource` of the images.
+    """
+    network, training = config.network, config.training
+    keras.config.set_dtype_policy(_POLICIES[training.precision])
+    try:
+        target = target_network.TargetNetwork(
+            cells,
+            source.num_classes,
+            image_channels=source.image_shape[-1],
+            num_cells=network.num_cells,
+            init_channels=network.init_channels,
+            stem=network.stem,
+            auxiliary=training.auxiliary_weight > 0,
+            drop_path=training.drop_path_rate > 0,
+            seed=config.seed,
+        )
+    finally:
+        keras.config.set_dtype_policy("float32")
+    return retrain_trainer.RetrainTrainer(
+        target,
+        optimizers.CoupledSGD(
+            training.learning_rate,
+            training.momentum,
+            training.weight_decay,
+            training.gradient_clip_norm,
+        ),
+        training.label_smoothing,
+        training.auxiliary_weight,
+    )
+
+
+def count(config, cells, source):
+    """Returns the `accounting.Account.totals` of a configuration's network.
+
+    Args:
+        config: A `retrain_config.RetrainConfig`.
+        cells: A `genotypes.Genotype`.
+        source: `ImageSource` of the images. Where they are not squares, there
+            are no multiply-adds: None.
+
+    Raises:
+        ValueError: If the images are too small for the network, or nothing
+            flows through a cell.
+    """
+    height, width, channels = source.image_shape
+    network = accounting.Network(
+        config.network.stem,
+        config.network.num_cells,
+        config.network.init_channels,
+        source.num_classes,
+        min(height, width),
+        channels,
+    )
+    totals = accounting.count(cells, network).totals()
+    if height != width:
+        totals |= {k: None for k in totals if k.startswith("multiply_adds")}
+    return totals
+
+
+def _check_genotype(workdir, cells):
+    """Raises ValueError if a workdir is that of another genotype."""
+    path = os.path.join(workdir, published.GENOTYPE_FILE)
+    if os.path.exists(path) and published.read(path) != cells:
+        raise ValueError(
+            f"{workdir} holds a network of another genotype, "
+            f"{published.GENOTYPE_FILE}. Choose another --workdir, or give "
+            f"--genotype={path} to resume it."
+        )
+
+
+def _retrain(config, cells, workdir, start):
+    """Runs what is left of one retraining or several."""
+    data = load_data(config)
+    totals = count(config, cells, data.source)
+    workdirs.make_workdir(workdir, config)
+    with workdirs.locked(workdir):
+        _write_genotype(workdir, cells)
+        if config.num_runs == 1:
+            _run(config, cells, data, totals, workdir, start)
+            return
+        for number in range(1, config.num_runs + 1):
+            path = retrain_results.directory(workdir, number)
+            seed = config.seed + number - 1
+            single = dataclasses.replace(config, seed=seed, num_runs=1)
+            logging.info(
+                "run      %d of %d, seed %d, in %s",
+                number,
+                config.num_runs,
+                seed,
+                path,
+            )
+            workdirs.make_workdir(path, single)
+            with workdirs.locked(path):
+                _write_genotype(path, cells)
+                if not retrain_results.is_finished(path):
+                    _run(single, cells, data, totals, path, start)
+            start = time.monotonic()
+        retrain_results.write_several(workdir, config)
+
+
+def _write_genotype(workdir, cells):
+    path = os.path.join(workdir, published.GENOTYPE_FILE)
+    files.write_text(path, genotypes.to_json(cells))
+
+
+def _run(config, cells, data, totals, workdir, start):
+    """Runs what is left of one retraining, and writes its results."""
+    for name in (".", CHECKPOINTS):
+        path = os.path.join(workdir, name)
+        os.makedirs(path, exist_ok=True)
+        files.remove_leftovers(path)
+    runtime.prepare(config.seed, config.deterministic)
+    trainer = make_trainer(config, cells, data.source)
+    _tell(config, data, totals)
+    progress = _make_loop(config, workdir, data, trainer, start).run()
+    retrain_results.write(workdir, progress, totals, config)
+
+
+def _batches(config, data, epoch, first_step):
+    return pipeline.training_batches(
+        data.source,
+        data.indices,
+        config.training.batch_size,
+        seed=config.seed,
+        epoch=epoch,
+        first_step=first_step,
+        crop_padding=config.data.crop_padding,
+        flip=config.data.flip,
+        cutout_length=config.data.cutout_length,
+        min_crop_area=config.data.min_crop_area,
+        color_jitter=config.data.color_jitter,
+    )
+
+
+def _tell(config, data, totals):
+    """Says what is about to run."""
+    height, width, channels = data.source.image_shape
+    logging.info("device   %s", runtime.device_name())
+    logging.info(
+        "data     %s, %d images to train and %d to test, %d classes, %dx%dx%d",
+        data.source.name,
+        len(data.indices),
+        len(data.test_indices),
+        data.source.num_classes,
+        width,
+        height,
+        channels,
+    )
+    logging.info(
+        "network  %d cells, %d channels at first, %d weights, %d with the "
+        "auxiliary head",
+        config.network.num_cells,
+        config.network.init_channels,
+        totals["parameters"],
+        totals["parameters_with_auxiliary"],
+    )
+
+
+def _make_loop(config, workdir, data, trainer, start):
+    """Returns the `training_loop.TrainingLoop` of a run."""
+    training = config.training
+    num_steps = len(data.indices) // training.batch_size
+    directory = os.path.join(workdir, CHECKPOINTS)
+    return training_loop.TrainingLoop(
+        _make_course(training, directory, data, trainer, num_steps),
+        directory,
+        [
+            callbacks.ShowProgress(training.epochs, num_steps),
+            callbacks.WriteMetrics(workdir),
+            tensorboard_writer.WriteTensorBoard(workdir),
+        ],
+        num_epochs=training.epochs,
+        num_steps=num_steps,
+        make_batches=lambda epoch, step: _batches(config, data, epoch, step),
+        checkpoint_every_steps=training.checkpoint_every_steps,
+        checkpoints_to_keep=training.checkpoints_to_keep,
+        start=start,
+    )
+
+
+def _make_course(training, directory, data, trainer, num_steps):
+    """Returns the `retrain_course.RetrainCourse` of a `TrainingConfig`."""
+    num_epochs = training.epochs
+
+    def evaluate(epoch):
+        due = epoch % training.eval_every_epochs == 0 or epoch == num_epochs
+        if not due:
+            return {}
+        return evaluation.test(
+            trainer, data.test_source, data.test_indices, training.batch_size
+        )
+
+    return retrain_course.RetrainCourse(
+        trainer,
+        directory,
+        batch_size=training.batch_size,
+        learning_rate=lambda step: schedules.warmed_up(
+            training.warmup_epochs * num_steps,
+            schedules.SCHEDULES[training.schedule],
+            training.learning_rate,
+            step,
+            num_epochs * num_steps,
+        ),
+        drop_path_rate=lambda epoch: (
+            training.drop_path_rate * epoch / num_epochs
+        ),
+        evaluate=evaluate,
+    )

@@ -1,0 +1,53 @@
+"""TensorFlow before a run, and its errors in plain words."""
+
+import contextlib
+import os
+import re
+
+import keras
+import tensorflow as tf
+
+
+def prepare(seed, deterministic):
+    """Seeds all random numbers of this process.
+
+    Args:
+        seed: From 0 to 2**31 - 1.
+        deterministic: Whether TensorFlow must give the same bits each time.
+    """
+    keras.utils.set_random_seed(seed)
+    if deterministic:
+        tf.config.experimental.enable_op_determinism()
+
+
+def device_name():
+    """Returns what a run computes on, such as "CPU, 2 cores"."""
+    gpus = tf.config.list_physical_devices("GPU")
+    if not gpus:
+        return f"CPU, {os.cpu_count()} cores"
+    details = tf.config.experimental.get_device_details(gpus[0])
+    return f"{len(gpus)} x {details.get('device_name', 'GPU')}"
+
+
+@contextlib.contextmanager
+def plain_errors(batch_size_field):
+    """Says in plain words what TensorFlow reports from inside a graph.
+
+    Args:
+        batch_size_field: Dotted path of the batch size in the configuration.
+
+    Raises:
+        ValueError: If the memory does not suffice, or an image is broken.
+    """
+    try:
+        yield
+    except tf.errors.ResourceExhaustedError as error:
+        raise ValueError(
+            "The device has too little memory: choose a smaller "
+            f"{batch_size_field} or network.init_channels."
+        ) from error
+    except tf.errors.OpError as error:
+        broken = re.search(r"\d+ image\(s\) cannot be decoded.*", error.message)
+        if broken is None:
+            raise
+        raise ValueError(broken[0]) from error

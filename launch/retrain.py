@@ -1,0 +1,41 @@
+"""Trains the network of a genotype from scratch, and tests it.
+
+python -m launch.retrain --config=configs/retrain_cifar10.py \
+    --genotype=runs/c10 --workdir=runs/c10_net
+
+--genotype is a file, the workdir of a search, or a published name such as
+DARTS_V2. --config.FIELD=VALUE changes a field of the configuration. The same
+command on the same workdir resumes.
+"""
+
+from absl import flags
+from ml_collections import config_flags
+
+from entrannas_tf import command_line, retrain_config
+
+with command_line.quiet_loading():
+    from entrannas_tf import retraining
+
+_CONFIG = config_flags.DEFINE_config_file(
+    "config",
+    None,
+    "Path of the configuration, a file such as configs/retrain_cifar10.py.",
+)
+_GENOTYPE = flags.DEFINE_string(
+    "genotype", None, "A file, a workdir, or the name of a published genotype."
+)
+_WORKDIR = flags.DEFINE_string(
+    "workdir", None, "Directory of the run, made if it is not there."
+)
+
+
+def main():
+    retraining.retrain(_CONFIG.value, _GENOTYPE.value, _WORKDIR.value)
+
+
+if __name__ == "__main__":
+    command_line.run(
+        main,
+        required=("config", "genotype", "workdir"),
+        config_kind=retrain_config.RetrainConfig,
+    )
