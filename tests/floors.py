@@ -34,6 +34,7 @@ FLOORS = {
     "graphs": (1, 0),
     "packing": (1, 0),
     "tapes": (1, 0),
+    "model_card": (1, 0),
     "pictures": (1, 0),
     "pooling": (1, 0),
     "retrain_results": (1, 0),
@@ -61,8 +62,9 @@ FLOORS = {
     "benchmarking": (5, 0),
     "experiments": (5, 0),
     "oracle": (5, 0),
-    "export": (5, 0),
+    "export": (5, 1),
     "porting": (5, 0),
+    "classification": (5, 1),
     "retraining": (5, 0),
 }
 OUTSIDE = {"configs": (6, 0), "launch": (6, 0), "tests": (7, 0)}
@@ -78,6 +80,7 @@ PLAIN = (
     "film",
     "heat_maps",
     "layer_costs",
+    "model_card",
     "pictures",
     "progress_bar",
     "provenance",

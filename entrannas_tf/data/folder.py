@@ -10,11 +10,9 @@ from concurrent import futures
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image, ImageOps
+from PIL import Image
 
-from entrannas_tf.data import source
-
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif")
+from entrannas_tf.data import decoding, source
 
 _LAYOUT = (
     "train/<class>/<image>.jpg for every class and, if there is a validation "
@@ -25,7 +23,6 @@ _CLUTTER = ("thumbs.db", "desktop.ini")
 _CHANNELS = 3
 _NUM_MEASURED = 1000  # images that mean and standard deviation are taken from
 _CHUNK = 1000  # images verified at a time: bounds the memory
-_NUM_NAMED = 5  # files or classes named in one message
 
 
 def load(directory, image_size=0, *, cache_mib=512, verify=True):
@@ -74,10 +71,10 @@ def load(directory, image_size=0, *, cache_mib=512, verify=True):
     cached = len(paths) * np.prod(shape) <= cache_mib * 2**20
     if verify and not cached:
         for start in range(0, len(paths), _CHUNK):
-            _decode_images(paths[start : start + _CHUNK], shape, pool)
+            decoding.decode(paths[start : start + _CHUNK], shape, pool)
     train_paths = splits["train"][0]
     mean, std = source.statistics(
-        _decode_images(_evenly_chosen(train_paths), shape, pool)
+        decoding.decode(_evenly_chosen(train_paths), shape, pool)
     )
     sources = {
         split: _make_source(
@@ -91,11 +88,11 @@ def load(directory, image_size=0, *, cache_mib=512, verify=True):
 def _make_source(name, paths, labels, names, shape, mean, std, pool, cached):
     """Makes an `ImageSource` of files, decoded now or at each fetch."""
     if cached:
-        images = _decode_images(paths, shape, pool)
+        images = decoding.decode(paths, shape, pool)
         return source.from_arrays(name, images, labels, names, mean, std)
 
     def decode(indices):
-        return _decode_images([paths[index] for index in indices], shape, pool)
+        return decoding.decode([paths[index] for index in indices], shape, pool)
 
     def fetch(indices):
         images = tf.numpy_function(decode, [indices], tf.uint8)
@@ -112,44 +109,6 @@ def _make_source(name, paths, labels, names, shape, mean, std, pool, cached):
     )
 
 
-def _decode_images(paths, shape, pool):
-    """Decodes files in parallel.
-
-    Args:
-        paths: Sequence of N paths.
-        shape: (H, W, 3) of the result; images are resized and cropped to it.
-        pool: Executor whose threads decode. Pillow lets go of Python's lock
-            while it decodes, so that they run beside each other.
-
-    Returns:
-        uint8 [N, H, W, 3].
-
-    Raises:
-        ValueError: If some cannot be decoded; names them.
-    """
-    images = np.empty((len(paths), *shape), np.uint8)
-
-    def read(index):
-        images[index] = _decode_image(paths[index], shape)
-
-    _for_all(paths, read, pool)
-    return images
-
-
-def _decode_image(path, shape):
-    """Decodes a file to uint8 [H, W, 3], resized and cropped to the shape."""
-    size = (shape[1], shape[0])  # Pillow says width first
-    with Image.open(path) as image:
-        image.draft(None, size)  # a large JPEG is decoded at a fraction
-        if image.mode.startswith("I"):  # 16 bits a pixel; Pillow would clip
-            levels = np.asarray(image).astype(np.int64) >> 8
-            image = Image.fromarray(levels.astype(np.uint8))
-        elif image.mode == "P":  # its transparency needs the longer way
-            image = image.convert("RGBA")
-        image = image.convert("RGB")
-    return np.asarray(ImageOps.fit(image, size, Image.Resampling.BILINEAR))
-
-
 def _common_shape(root, paths, pool):
     """Reads the images' headers and returns the (H, W, 3) that all have."""
     sizes = [None] * len(paths)
@@ -158,7 +117,7 @@ def _common_shape(root, paths, pool):
         with Image.open(paths[index]) as image:
             sizes[index] = image.size
 
-    _for_all(paths, read, pool)
+    decoding.for_all(paths, read, pool)
     smallest = min(range(len(paths)), key=lambda index: min(sizes[index]))
     other = next((i for i, s in enumerate(sizes) if s != sizes[smallest]), None)
     if other is not None:
@@ -175,28 +134,6 @@ def _common_shape(root, paths, pool):
 
 def _by(size):
     return f"{size[0]}x{size[1]}"
-
-
-def _for_all(paths, read, pool):
-    """Calls read(index) for each path and names the files that fail.
-
-    A damaged file can make Pillow raise nearly anything, so all is caught.
-    """
-
-    def attempt(index):
-        try:
-            read(index)
-        except Exception as error:
-            return f"{paths[index]} ({error})"
-        return None
-
-    broken = [found for found in pool.map(attempt, range(len(paths))) if found]
-    if broken:
-        raise ValueError(
-            f"{len(broken)} image(s) cannot be decoded: "
-            f"{_some(broken, '; ')}. Expected whole images in one of the "
-            f"formats {', '.join(SUFFIXES)}. Replace or remove them."
-        )
 
 
 def _evenly_chosen(paths):
@@ -220,8 +157,8 @@ def _list_splits(root):
         found = [entry.name for entry in _entries(root)]
         raise ValueError(
             f"{root} has no folder train/; found "
-            f"{_some(found, ', ') if found else 'nothing in it'}. Expected "
-            f"{_LAYOUT}."
+            f"{decoding.some(found, ', ') if found else 'nothing in it'}. "
+            f"Expected {_LAYOUT}."
         )
     splits = {"train": _list_classes(root / "train")}
     if (root / "val").is_dir():
@@ -232,10 +169,10 @@ def _list_splits(root):
         if extra or missing:
             raise ValueError(
                 f"{root}: val/ and train/ have different classes; only in "
-                f"val/: {_some(extra, ', ') or 'none'}; only in train/: "
-                f"{_some(missing, ', ') or 'none'}. Expected the same class "
-                "folders in both. Rename or add the folders, or move val/ "
-                "away."
+                f"val/: {decoding.some(extra, ', ') or 'none'}; only in "
+                f"train/: {decoding.some(missing, ', ') or 'none'}. Expected "
+                "the same class folders in both. Rename or add the folders, or "
+                "move val/ away."
             )
     return splits
 
@@ -247,8 +184,8 @@ def _list_classes(folder):
     if loose:
         raise ValueError(
             f"{folder} holds {len(loose)} file(s) beside its class folders: "
-            f"{_some(loose, ', ')}. Expected {_LAYOUT}. Move each image into "
-            "the folder of its class, and other files away."
+            f"{decoding.some(loose, ', ')}. Expected {_LAYOUT}. Move each "
+            "image into the folder of its class, and other files away."
         )
     if len(entries) < 2:
         found = f"only the class {entries[0].name}" if entries else "no class"
@@ -272,26 +209,26 @@ def _list_images(folder):
     if nested:
         raise ValueError(
             f"The class folder {folder} holds {len(nested)} further "
-            f"folder(s): {_some(nested, ', ')}. Expected {_LAYOUT}. Move "
-            "their images up into the class folder."
+            f"folder(s): {decoding.some(nested, ', ')}. Expected {_LAYOUT}. "
+            "Move their images up into the class folder."
         )
     unknown = [
         entry.name
         for entry in entries
-        if not entry.name.lower().endswith(SUFFIXES)
+        if not entry.name.lower().endswith(decoding.SUFFIXES)
     ]
     if unknown:
         raise ValueError(
             f"The class folder {folder} holds {len(unknown)} file(s) that "
-            f"cannot be read as images: {_some(unknown, ', ')}. Expected "
-            f"names that end in {', '.join(SUFFIXES)}. Convert these files "
-            "or move them away."
+            f"cannot be read as images: {decoding.some(unknown, ', ')}. "
+            f"Expected names that end in {', '.join(decoding.SUFFIXES)}. "
+            "Convert these files or move them away."
         )
     if not entries:
         raise ValueError(
             f"The class folder {folder} has no image; expected at least one "
-            f"that ends in {', '.join(SUFFIXES)}. Add images, or remove the "
-            "folder."
+            f"that ends in {', '.join(decoding.SUFFIXES)}. Add images, or "
+            "remove the folder."
         )
     return [entry.path for entry in entries]
 
@@ -308,10 +245,3 @@ def _entries(folder):
             ),
             key=lambda entry: entry.name,
         )
-
-
-def _some(items, separator):
-    """Joins the first few items and says how many more there are."""
-    named = separator.join(items[:_NUM_NAMED])
-    rest = len(items) - _NUM_NAMED
-    return f"{named} and {rest} more" if rest > 0 else named

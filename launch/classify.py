@@ -1,0 +1,36 @@
+"""Classifies images by an exported network.
+
+python -m launch.classify --model=model/ --images=cat.jpg,dog.png
+python -m launch.classify --model=model/ --config=configs/retrain_digits.py
+"""
+
+from absl import flags
+from ml_collections import config_flags
+
+from entrannas_tf import command_line, retrain_config
+
+with command_line.quiet_loading():
+    from entrannas_tf import classification
+
+_MODEL = flags.DEFINE_string(
+    "model", None, "Directory that launch.export wrote."
+)
+_IMAGES = flags.DEFINE_list("images", [], "Paths of images.")
+_CONFIG = config_flags.DEFINE_config_file(
+    "config",
+    None,
+    "Without --images: the configuration whose test images are classified.",
+)
+
+
+def main():
+    lines = classification.classify(_MODEL.value, _IMAGES.value, _CONFIG.value)
+    print("\n".join(lines))
+
+
+if __name__ == "__main__":
+    command_line.run(
+        main,
+        required=("model",),
+        config_kind=retrain_config.RetrainConfig,
+    )
