@@ -125,3 +125,21 @@ def test_a_full_disk_leaves_the_last_one(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space left"):
         save(tmp_path, 2, 2, keep=1)
     assert os.listdir(tmp_path) == [name(1)]
+
+
+def test_some_variables_of_a_file(tmp_path):
+    path = tmp_path / "best.checkpoint"
+    checkpoints.write(path, make_variables(3), {"epoch": 2})
+    variables = {"steps": keras.Variable(np.int64(0), dtype="int64")}
+    assert checkpoints.read(path, variables) == {"epoch": 2}
+    assert int(variables["steps"].numpy()) == 3
+
+
+def test_a_file_that_is_damaged_or_another_is_refused(tmp_path):
+    path = tmp_path / "best.checkpoint"
+    checkpoints.write(path, make_variables(3), {})
+    with pytest.raises(ValueError, match="is the checkpoint of another"):
+        checkpoints.read(path, {"beta": make_variables(0)["steps"]})
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(ValueError, match="is cut short or damaged"):
+        checkpoints.read(path, make_variables(0))

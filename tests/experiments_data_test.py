@@ -5,11 +5,9 @@ import os
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from PIL import Image
 
 from entrannas_tf import checkpoints, experiments, files, genotypes
-from entrannas_tf.data import folder
 from tests import toy_config
 
 
@@ -191,38 +189,6 @@ def test_a_full_disk_leaves_no_workdir(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space left on device"):
         experiments.search(make_config(), tmp_path / "run")
     assert os.listdir(tmp_path) == []
-
-
-def test_an_image_that_breaks_in_mid_search_is_named(tmp_path):
-    images(tmp_path, {"cat": 2, "dog": 2})
-    train, _ = folder.load(tmp_path, cache_mib=0)
-    (tmp_path / "train" / "dog" / "1.png").write_bytes(b"")
-    batches = tf.data.Dataset.from_tensors([2, 3]).map(train.fetch)
-    with (
-        pytest.raises(
-            ValueError, match=r"^1 image.* be decoded: .*dog/1.png"
-        ) as e,
-        experiments.plain_errors(),
-    ):
-        list(batches)
-    assert "\n" not in str(e.value)
-    assert str(e.value).endswith("Replace or remove them.")
-
-
-def test_too_little_memory_is_said_plainly():
-    with (
-        pytest.raises(ValueError, match="choose a smaller"),
-        experiments.plain_errors(),
-    ):
-        raise tf.errors.ResourceExhaustedError(None, None, "OOM when ...")
-
-
-def test_other_errors_pass():
-    with (
-        pytest.raises(tf.errors.InvalidArgumentError, match="A fault of ours"),
-        experiments.plain_errors(),
-    ):
-        raise tf.errors.InvalidArgumentError(None, None, "A fault of ours.")
 
 
 def test_a_search_has_no_other_variables(tmp_path):

@@ -307,3 +307,18 @@ def test_from_json_wants_a_list_of_pairs_a_node(cell):
 def test_from_json_checks_the_cells():
     with pytest.raises(ValueError, match=r"Node 5 .* from 0 to 4"):
         genotypes.from_json(edited(normal=[[], [], [], [["skip_connect", 5]]]))
+
+
+def test_random_genotypes():
+    drawn = [genotypes.draw(seed) for seed in range(200)]
+    assert drawn[0] == genotypes.draw(0)
+    assert len(set(drawn)) == 200
+    cells = [cell for g in drawn for cell in (g.normal, g.reduction)]
+    for node in (pairs for cell in cells for pairs in cell):
+        first, second = (connection.source for connection in node)
+        assert first < second
+    # Every connection is as likely as any other: 2 of node's sources, 1 of 7.
+    last = [connection for cell in cells for connection in cell[3]]
+    counts = {c: last.count(c) for c in set(last)}
+    assert len(counts) == 5 * 7
+    assert max(counts.values()) < 3 * len(last) / len(counts)

@@ -1,4 +1,4 @@
-"""The loss of the upper level, Eq. 11."""
+"""The loss of the upper level, Eq. 11, and the cross entropy."""
 
 import math
 
@@ -77,3 +77,16 @@ def test_cross_entropy_gradient_is_softmax_minus_one_hot():
     np.testing.assert_allclose(
         tape.gradient(loss, logits), expected, atol=1e-12
     )
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.5])
+def test_smoothed_cross_entropy_against_numpy(smoothing):
+    rng = np.random.default_rng(0)
+    logits, labels = rng.normal(size=(6, 10)), rng.integers(10, size=6)
+    targets = (1 - smoothing) * np.eye(10)[labels] + smoothing / 10
+    log_p = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    expected = -(targets * log_p).sum(axis=1).mean()
+    actual = objective.cross_entropy(
+        tf.constant(labels), tf.constant(logits), smoothing
+    )
+    np.testing.assert_allclose(actual, expected, rtol=1e-12)

@@ -22,6 +22,18 @@ class TestCoupledSGD:
             optimizer.apply([gradient], [weights], [tf.constant([True] * 2)])
         np.testing.assert_allclose(weights.numpy(), w, rtol=1e-6)
 
+    def test_without_masks_all_entries_move(self):
+        masked, unmasked = variable([1.0, 2.0]), variable([1.0, 2.0])
+        for weights, masks in (
+            (masked, [tf.constant([True, True])]),
+            (unmasked, None),
+        ):
+            optimizer = optimizers.CoupledSGD(0.1, 0.9, 0.01)
+            optimizer.build([weights])
+            for _ in range(2):
+                optimizer.apply([tf.ones(2)], [weights], masks)
+        np.testing.assert_array_equal(masked.numpy(), unmasked.numpy())
+
     def test_masked_out_entries_keep_value_and_momentum(self):
         weights = variable([1.0, 1.0])
         optimizer = optimizers.CoupledSGD(0.1, 0.9, 0.01)

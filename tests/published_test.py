@@ -154,3 +154,7 @@ def test_load_says_what_is_wrong(tmp_path):
     path.write_text("{")
     with pytest.raises(ValueError, match=r"bad\.json: Not a genotype: not val"):
         published.load(str(path))
+
+
+def test_a_random_genotype_by_its_seed():
+    assert published.load("random:3") == genotypes.draw(3)

@@ -16,6 +16,26 @@ def test_cosine_never_rises():
     assert rates == sorted(rates, reverse=True)
 
 
+@pytest.mark.parametrize(("step", "rate"), [(0, 0.5), (25, 0.375), (100, 0)])
+def test_linear(step, rate):
+    assert schedules.linear(0.5, step, 100) == pytest.approx(rate)
+
+
+@pytest.mark.parametrize(
+    ("step", "rate"), [(0, 0.1), (3, 0.4), (4, 0.5), (5, 0.5), (55, 0.25)]
+)
+def test_warmed_up(step, rate):
+    found = schedules.warmed_up(5, schedules.linear, 0.5, step, 105)
+    assert found == pytest.approx(rate)
+
+
+def test_warmed_up_by_no_step_is_the_schedule():
+    for step in range(11):
+        assert schedules.warmed_up(
+            0, schedules.cosine, 0.1, step, 10
+        ) == schedules.cosine(0.1, step, 10)
+
+
 def test_constant_never_falls():
     assert schedules.SCHEDULES["constant"](0.3, 99, 100) == 0.3
 
