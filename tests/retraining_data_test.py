@@ -76,18 +76,12 @@ def test_without_val_a_share_of_the_folder_tests(tmp_path):
     config.data.name = "folder"
     config.data.dir = str(tmp_path / "images")
     config.data.train_fraction = 0.75
+    config.training.batch_size = 4
     data = retraining.load_data(
-        config_lib.from_config_dict(
-            {**config.to_dict(), "training": {**_training(config)}},
-            RetrainConfig,
-        )
+        config_lib.from_config_dict(config, RetrainConfig)
     )
     assert (len(data.indices), len(data.test_indices)) == (15, 5)
     assert not set(data.indices) & set(data.test_indices)
-
-
-def _training(config):
-    return {**config.training.to_dict(), "batch_size": 4}
 
 
 def test_cifar10(tmp_path, shared_data):
@@ -95,6 +89,7 @@ def test_cifar10(tmp_path, shared_data):
     config.data.name = "cifar10"
     config.data.data_dir = str(shared_data / "tfds")
     config.data.image_size = 8
+    config.training.batch_size = 64
     config.data.flip = True
     config.data.cutout_length = 4
     record = retrain(config, tmp_path)
@@ -110,24 +105,6 @@ def test_a_nan_stops_the_run(tmp_path):
         retrain(config, tmp_path)
     assert "lower training.learning_rate" in str(info.value)
     assert "\n" not in str(info.value)
-
-
-def test_the_best_weights_are_those_of_the_best_epoch(tmp_path):
-    config = make_config()
-    retrain(config, tmp_path)
-    made = config_lib.from_config_dict(config, RetrainConfig)
-    data = retraining.load_data(made)
-    trainers = [
-        retraining.make_trainer(made, toy_genotype.GENOTYPE, data.source)
-        for _ in range(2)
-    ]
-    directory = tmp_path / "run" / "checkpoints"
-    paths = directory / "best.checkpoint", checkpoints.newest(directory)
-    for trainer, path in zip(trainers, paths, strict=True):
-        checkpoints.read(path, checkpoints.network_variables(trainer))
-    images = data.test_source.fetch([0, 1]).numpy() / 255.0
-    best, last = (t.predict_step(images.astype("float32")) for t in trainers)
-    np.testing.assert_array_equal(best, last)  # Of one epoch.
 
 
 def test_a_retraining_has_no_other_variables():
