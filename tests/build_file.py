@@ -78,13 +78,11 @@ def _uses_configs(module):
 
 def _deps(module, modules):
     """Returns the labels of what a module imports."""
-    graph = house.import_graph(modules)
+    imported = house.imported_modules(module, modules)
     has_configs = any(house.top_of(name) == "configs" for name in modules)
-    own = {target_name(name) for name in graph[module.name]}
+    own = {target_name(name) for name in imported}
     if house.top_of(module.name) in ("launch", "tests"):
-        if any(
-            house.top_of(name) == house.PACKAGE for name in graph[module.name]
-        ):
+        if any(house.top_of(name) == house.PACKAGE for name in imported):
             own.add("package")
         if has_configs and _uses_configs(module):
             own.add("configs")

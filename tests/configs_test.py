@@ -10,8 +10,12 @@ from configs import (
     cifar10_small,
     digits,
     folder,
+    retrain_cifar10,
+    retrain_digits,
+    retrain_imagenet,
+    retrain_small,
 )
-from entrannas_tf import config
+from entrannas_tf import config, retrain_config
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 EXPERIMENTS = {
@@ -22,37 +26,48 @@ EXPERIMENTS = {
     "digits": digits,
     "folder": folder,
 }
+RETRAININGS = {
+    "retrain_cifar10": retrain_cifar10,
+    "retrain_digits": retrain_digits,
+    "retrain_imagenet": retrain_imagenet,
+    "retrain_small": retrain_small,
+}
+ALL = {**EXPERIMENTS, **RETRAININGS}
 
 
 def values_of(module):
     return config.flatten(module.get_config().to_dict())
 
 
-def changes(module):
+def changes(module, paper=cifar10_entrannas):
     """Returns what a configuration changes in the paper's on CIFAR-10."""
-    base = values_of(cifar10_entrannas)
+    base = values_of(paper)
     return {k: v for k, v in values_of(module).items() if v != base[k]}
 
 
 def test_all_files_are_listed():
     stems = {path.stem for path in (ROOT / "configs").glob("*.py")}
-    assert stems == {*EXPERIMENTS, "__init__"}
+    assert stems == {*ALL, "__init__"}
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
+@pytest.mark.parametrize("name", ALL)
 def test_configuration_is_good(name):
-    made = EXPERIMENTS[name].get_config()
+    made = ALL[name].get_config()
     assert isinstance(made, ml_collections.ConfigDict)
     assert made.is_locked
-    if name == "folder":
+    if made.data.name == "folder":
         made.data.dir = "somewhere"
-    assert config.from_config_dict(made).name == name
+    kind = config.Config
+    if name in RETRAININGS:
+        kind = retrain_config.RetrainConfig
+    assert config.from_config_dict(made, kind).name == name
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
+@pytest.mark.parametrize("name", ALL)
 def test_record_says_how_to_run_it(name):
-    text = EXPERIMENTS[name].__doc__
-    assert f"python -m launch.search --config=configs/{name}.py" in text
+    text = ALL[name].__doc__
+    program = "retrain" if name in RETRAININGS else "search"
+    assert f"python -m launch.{program} --config=configs/{name}.py" in text
     for word in ("Reproduces", "\nCommand:", "\nCost: ", "\nExpect: "):
         assert word in text
 
@@ -106,3 +121,61 @@ def test_variants_differ_by_switches_only():
 def test_small_search_has_the_same_cells():
     changed = [k for k in changes(cifar10_small) if k.startswith("network.")]
     assert changed == ["network.num_cells"]
+
+
+def test_papers_retraining_on_cifar10():
+    """Section 4.2, number by number."""
+    paper = {
+        "data.name": "cifar10",
+        "data.num_examples": 0,
+        "data.cutout_length": 16,
+        "network.num_cells": 20,
+        "network.init_channels": 36,
+        "training.epochs": 600,
+        "training.batch_size": 96,
+        "training.learning_rate": 0.025,
+        "training.schedule": "cosine",
+        "training.momentum": 0.9,
+        "training.weight_decay": 3e-4,
+        "training.gradient_clip_norm": 5.0,
+        "training.drop_path_rate": 0.2,
+        "training.auxiliary_weight": 0.4,
+    }
+    values = values_of(retrain_cifar10)
+    assert {path: values[path] for path in paper} == paper
+
+
+def test_papers_retraining_on_imagenet():
+    """Section 4.3, number by number."""
+    paper = {
+        "network.num_cells": 14,
+        "network.init_channels": 48,
+        "network.stem": "imagenet",
+        "data.image_size": 224,
+        "training.epochs": 250,
+        "training.batch_size": 1024,
+        "training.learning_rate": 0.5,
+        "training.schedule": "linear",
+        "training.momentum": 0.9,
+        "training.weight_decay": 3e-5,
+        "training.label_smoothing": 0.1,
+        "training.auxiliary_weight": 0.4,
+    }
+    values = values_of(retrain_imagenet)
+    assert {path: values[path] for path in paper} == paper
+
+
+def test_small_retraining_is_the_papers_but_for_its_size():
+    assert set(changes(retrain_small, retrain_cifar10)) == {
+        "name",
+        "data.num_examples",
+        "data.image_size",
+        "data.crop_padding",
+        "data.cutout_length",
+        "network.num_cells",
+        "network.init_channels",
+        "training.epochs",
+        "training.eval_every_epochs",
+        "training.learning_rate",
+        "training.drop_path_rate",
+    }

@@ -17,12 +17,13 @@ def make_folder(root, splits, size=(12, 8)):
 
 def test_digits():
     train, val, indices = loading.load("digits", num_examples=100)
-    assert (train.name, val, len(indices)) == ("digits/train", None, 100)
-    data = loading.halve(train, val, indices, 0.5, seed=3)
+    assert (train.name, len(indices)) == ("digits/train", 100)
+    assert (val.name, val.num_examples) == ("digits/test", 360)
+    data = loading.halve(train, None, indices, 0.5, seed=3)
     assert data.source_w is data.source_a is train
     together = np.concatenate([data.indices_w, data.indices_a])
     np.testing.assert_array_equal(np.sort(together), indices)
-    again = loading.halve(train, val, indices, 0.5, seed=3)
+    again = loading.halve(train, None, indices, 0.5, seed=3)
     np.testing.assert_array_equal(data.indices_w, again.indices_w)
 
 
@@ -30,9 +31,10 @@ def test_digits():
     ("size", "side"), [(0, 16), (16, 16), (8, 8), (20, 20)]
 )
 def test_digits_resized(size, side):
-    train, _, _ = loading.load("digits", image_size=size)
-    assert train.image_shape == (side, side, 1)
+    train, test, _ = loading.load("digits", image_size=size)
+    assert train.image_shape == test.image_shape == (side, side, 1)
     assert train.num_examples == 1437
+    np.testing.assert_array_equal(train.mean, test.mean)
 
 
 def test_more_examples_than_there_are():
@@ -40,10 +42,11 @@ def test_more_examples_than_there_are():
 
 
 def test_cifar10(shared_data):
-    train, val, indices = loading.load(
+    train, test, indices = loading.load(
         "cifar10", data_dir=str(shared_data / "tfds"), num_examples=50
     )
-    assert (train.num_examples, val, len(indices)) == (50, None, 50)
+    assert (train.num_examples, len(indices)) == (50, 50)
+    assert test.num_examples == 10_000
     assert train.num_classes == 10
 
 
@@ -57,6 +60,21 @@ def test_val_of_a_folder_trains_the_architecture(tmp_path):
         f"{tmp_path.name}/val",
     )
     np.testing.assert_array_equal(data.indices_a, np.arange(3))
+
+
+def test_a_retraining_has_all_training_images(tmp_path):
+    train, test, indices = loading.load("digits", num_examples=100)
+    data = loading.for_retraining(train, test, indices, 0.9)
+    np.testing.assert_array_equal(data.indices, np.arange(100))
+    np.testing.assert_array_equal(data.test_indices, np.arange(360))
+    root = make_folder(tmp_path, {"train": {"a": 8, "b": 4}})
+    train, test, indices = loading.load("folder", directory=root)
+    data = loading.for_retraining(train, test, indices, 0.75)
+    assert np.bincount(train.labels[data.indices]).tolist() == [6, 3]
+    together = np.concatenate([data.indices, data.test_indices])
+    np.testing.assert_array_equal(np.sort(together), indices)
+    with pytest.raises(ValueError, match=r"1 of 2 classes have none"):
+        loading.for_retraining(train, test, indices[:8], 0.75)
 
 
 def test_some_of_a_folder_are_of_all_classes(tmp_path):

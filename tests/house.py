@@ -92,10 +92,12 @@ def foreign_imports(module):
 
 def import_graph(house):
     """Returns name -> set of names of the modules that it imports."""
-    return {
-        module.name: {m.name for _, _, m in own_imports(module, house) if m}
-        for module in house.values()
-    }
+    return {m.name: imported_modules(m, house) for m in house.values()}
+
+
+def imported_modules(module, house):
+    """Returns the names of the modules of ours that one imports, a set."""
+    return {m.name for _, _, m in own_imports(module, house) if m}
 
 
 def floor_of(module):

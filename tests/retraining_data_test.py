@@ -6,9 +6,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from entrannas_tf import checkpoints, files, published, retraining
+from entrannas_tf import (
+    checkpoints,
+    files,
+    published,
+    retrain_config,
+    retraining,
+)
 from entrannas_tf import config as config_lib
-from entrannas_tf.retrain_config import RetrainConfig
 from tests import toy_genotype, toy_retrain_config
 
 
@@ -60,13 +65,15 @@ def test_imagenets_network_and_augmentation(tmp_path):
     record = retrain(config, tmp_path)
     assert 0 < record["loss"] < 5
     assert (record["test_accuracy"] * 5) % 1 == pytest.approx(0)
-    made = config_lib.from_config_dict(config, RetrainConfig)
+    made = config_lib.from_config_dict(config, retrain_config.RetrainConfig)
     data = retraining.load_data(made)
     trainer = retraining.make_trainer(made, toy_genotype.GENOTYPE, data.source)
     assert {v.dtype for v in trainer.network.trainable_variables} == {"float32"}
     assert trainer.network.cells[0].compute_dtype == "bfloat16"
     # What is made afterwards is in float32 again.
-    assert config_lib.from_config_dict(make_config(), RetrainConfig)
+    assert config_lib.from_config_dict(
+        make_config(), retrain_config.RetrainConfig
+    )
     assert retraining.keras.config.dtype_policy().name == "float32"
 
 
@@ -78,7 +85,7 @@ def test_without_val_a_share_of_the_folder_tests(tmp_path):
     config.data.train_fraction = 0.75
     config.training.batch_size = 4
     data = retraining.load_data(
-        config_lib.from_config_dict(config, RetrainConfig)
+        config_lib.from_config_dict(config, retrain_config.RetrainConfig)
     )
     assert (len(data.indices), len(data.test_indices)) == (15, 5)
     assert not set(data.indices) & set(data.test_indices)
@@ -109,7 +116,9 @@ def test_a_nan_stops_the_run(tmp_path):
 
 def test_a_retraining_has_no_other_variables():
     """Whatever the trainer tracks is in a checkpoint."""
-    made = config_lib.from_config_dict(make_config(), RetrainConfig)
+    made = config_lib.from_config_dict(
+        make_config(), retrain_config.RetrainConfig
+    )
     data = retraining.load_data(made)
     trainer = retraining.make_trainer(made, toy_genotype.GENOTYPE, data.source)
     saved = checkpoints.retrain_variables(trainer).values()
