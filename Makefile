@@ -7,7 +7,7 @@ INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install search test lint lock clean
+.PHONY: help install search demo test lint lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' Makefile
@@ -17,6 +17,21 @@ install: $(INSTALLED) ## Install the package and what it needs in .venv
 search: install ## Search a small network on the digits data set
 	$(BIN)/python -m launch.search --config=configs/digits.py \
 	    --workdir=runs/digits
+
+demo: install ## Search, retrain, draw, export and classify digits, in ten minutes
+	$(BIN)/python -m launch.search --config=configs/digits.py \
+	    --workdir=runs/digits
+	$(BIN)/python -m launch.retrain --config=configs/retrain_digits.py \
+	    --genotype=runs/digits --workdir=runs/digits_net
+	$(BIN)/python -m launch.account --genotype=runs/digits --network=cifar10
+	$(BIN)/python -m launch.draw --genotype=runs/digits --output=runs/demo/cells
+	$(BIN)/python -m launch.draw --workdir=runs/digits \
+	    --output=runs/demo/search.gif
+	rm -rf runs/demo/model
+	$(BIN)/python -m launch.export --workdir=runs/digits_net \
+	    --output=runs/demo/model
+	$(BIN)/python -m launch.classify --config=configs/retrain_digits.py \
+	    --model=runs/demo/model
 
 test: install ## Run all tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile
