@@ -1,4 +1,4 @@
-"""Measures a search step on synthetic batches, for the ladder of Table 3."""
+"""Measures steps on synthetic batches: the ladder of Table 3, a retraining."""
 
 import json
 import statistics
@@ -15,8 +15,10 @@ from entrannas_tf import (
     graphs,
     optimizers,
     provenance,
+    retrain_trainer,
     search_trainer,
     supernet,
+    target_network,
 )
 
 # What each row of Table 3 adds; a row includes those above it.
@@ -72,6 +74,43 @@ def measure_row(row, batch_size, num_steps, start_time):
         "first_step_seconds": first_step_seconds,
         "new_derivation_seconds": statistics.median(fresh) - steady,
         "num_graphs": len(trainer.supernet.cache),
+    }
+
+
+def measure_retraining(genotype, network, batch_size, num_steps, start_time):
+    """Measures a training step of a target network, auxiliary head included.
+
+    Args:
+        genotype: A `genotypes.Genotype`.
+        network: An `accounting.Network`.
+        batch_size: Images of a step.
+        num_steps: Number of steps to take the median of.
+        start_time: As for `measure_row`.
+
+    Returns:
+        Dict: `step_seconds`, `images_per_second`, `first_step_seconds`,
+        `peak_memory_mib`, as those of `measure_row`.
+    """
+    target = target_network.TargetNetwork(
+        genotype,
+        network.num_classes,
+        network.image_channels,
+        network.num_cells,
+        network.init_channels,
+        network.kind,
+        auxiliary=True,
+        drop_path=True,
+    )
+    trainer = retrain_trainer.RetrainTrainer(target, optimizers.CoupledSGD())
+    data = _batch(batch_size, 0, network.image_size, network.image_channels)
+    _seconds(trainer, data)
+    first_step_seconds = time.time() - start_time
+    step = statistics.median(_seconds(trainer, data) for _ in range(num_steps))
+    return {
+        "step_seconds": step,
+        "images_per_second": batch_size / step,
+        "first_step_seconds": first_step_seconds,
+        "peak_memory_mib": provenance.peak_memory_mib(),
     }
 
 
@@ -133,9 +172,9 @@ def _make_trainer(options):
     )
 
 
-def _batch(batch_size, seed):
+def _batch(batch_size, seed, size=_IMAGE_SIZE, channels=3):
     rng = np.random.default_rng(seed)
-    shape = (batch_size, _IMAGE_SIZE, _IMAGE_SIZE, 3)
+    shape = (batch_size, size, size, channels)
     images = rng.normal(size=shape).astype(np.float32)
     labels = rng.integers(_NUM_CLASSES, size=batch_size)
     return tf.constant(images), tf.constant(labels, tf.int32)

@@ -1,4 +1,7 @@
-from entrannas_tf import benchmarking
+import time
+
+from entrannas_tf import accounting, benchmarking
+from tests import toy_genotype
 
 
 def test_table_gives_ratios_to_the_first_row():
@@ -28,3 +31,15 @@ def test_measures_a_row_in_a_process_of_its_own():
     assert measured["first_step_seconds"] > measured["step_seconds"] > 0
     assert measured["peak_memory_mib"] > 100
     assert measured["num_graphs"] > 10
+
+
+def test_measures_a_retraining():
+    measured = benchmarking.measure_retraining(
+        toy_genotype.GENOTYPE,
+        accounting.Network("cifar", 3, 4, 10, 8),
+        4,
+        1,
+        time.time(),
+    )
+    assert measured["first_step_seconds"] > measured["step_seconds"] > 0
+    assert measured["images_per_second"] * measured["step_seconds"] == 4

@@ -1,0 +1,46 @@
+"""Measures a training step of a genotype's network.
+
+python -m launch.benchmark_retraining --genotype=DARTS_V2 --batch_size=96
+"""
+
+import json
+import time
+
+from absl import flags
+
+from entrannas_tf import accounting, command_line, published
+
+_START = time.time()
+command_line.prefer_plain_kernels()
+with command_line.quiet_loading():
+    from entrannas_tf import benchmarking
+
+_GENOTYPE = flags.DEFINE_string(
+    "genotype", None, "A file, a workdir, or the name of a published genotype."
+)
+_NETWORK = flags.DEFINE_enum(
+    "network", "cifar10", list(accounting.NETWORKS), "The network's defaults."
+)
+_OVERRIDES = (
+    flags.DEFINE_integer("num_cells", None, "Number of cells."),
+    flags.DEFINE_integer("init_channels", None, "C of the first cells."),
+    flags.DEFINE_integer("image_size", None, "Side of the images in pixels."),
+)
+_BATCH_SIZE = flags.DEFINE_integer("batch_size", 96, "Images of a step.", 1)
+_NUM_STEPS = flags.DEFINE_integer("num_steps", 5, "Steps to time.", 1)
+
+
+def main():
+    given = {f.name: f.value for f in _OVERRIDES if f.value is not None}
+    measured = benchmarking.measure_retraining(
+        published.load(_GENOTYPE.value),
+        accounting.NETWORKS[_NETWORK.value]._replace(**given),
+        _BATCH_SIZE.value,
+        _NUM_STEPS.value,
+        _START,
+    )
+    print(json.dumps(measured, indent=2))
+
+
+if __name__ == "__main__":
+    command_line.run(main, required=("genotype",))
