@@ -96,12 +96,12 @@ class RetrainCourse(training_loop.Course):
         drop_path_rate,
         evaluate,
     ):
-        super().__init__(trainer, checkpoints.retrain_variables(trainer))
+        variables = checkpoints.retrain_variables(trainer)
+        super().__init__(trainer, variables, evaluate)
         self._best_path = os.path.join(directory, BEST_FILE)
         self._batch_size = batch_size
         self._learning_rate = learning_rate
         self._drop_path_rate = drop_path_rate
-        self._evaluate = evaluate
 
     def make_progress(self, saved):
         return Progress() if saved is None else Progress.from_dict(saved)
@@ -118,8 +118,7 @@ class RetrainCourse(training_loop.Course):
         progress.end_step(seconds)
         return StepReport(progress.epoch, progress.step, metrics)
 
-    def report_epoch(self, progress):
-        scores = self._evaluate(progress.epoch + 1)
+    def report_epoch(self, progress, scores):
         accuracy = scores.get("test_accuracy", -1.0)
         if accuracy > progress.best_accuracy:
             progress.best_accuracy = accuracy

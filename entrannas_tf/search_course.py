@@ -33,12 +33,12 @@ class SearchCourse(training_loop.Course):
         temperature,
         evaluate,
     ):
-        super().__init__(trainer, checkpoints.search_variables(trainer))
+        variables = checkpoints.search_variables(trainer)
+        super().__init__(trainer, variables, evaluate)
         self._batch_size = batch_size
         self._learning_rate = learning_rate
         self._architecture_learning_rate = architecture_learning_rate
         self._temperature = temperature
-        self._evaluate = evaluate
 
     def make_progress(self, saved):
         if saved is not None:
@@ -67,10 +67,9 @@ class SearchCourse(training_loop.Course):
             genotype,
         )
 
-    def report_epoch(self, progress):
-        accuracies = self._evaluate(progress.epoch + 1)
+    def report_epoch(self, progress, scores):
         return search_progress.report_epoch(
-            self.trainer, progress, accuracies, self._batch_size
+            self.trainer, progress, scores, self._batch_size
         )
 
     def end_epoch(self, progress, report):

@@ -59,15 +59,18 @@ class Course:
             {name: scalar tensor}, `metrics` are the `keras.metrics` of an
             epoch.
         variables: {name: variable}, all that changes while it trains.
+        evaluate: Maps the number of epochs done to {name: float}, scores of
+            the network, or to {} where they are not due.
     """
 
     # Names of the metrics that must be finite, and what to do if one is not.
     losses = ("loss",)
     remedy = ""
 
-    def __init__(self, trainer, variables):
+    def __init__(self, trainer, variables, evaluate):
         self.trainer = trainer
         self.variables = variables
+        self.evaluate = evaluate
 
     def make_progress(self, saved):
         """Returns the `Progress` at the start, or that of a checkpoint.
@@ -93,8 +96,13 @@ class Course:
         """
         raise NotImplementedError
 
-    def report_epoch(self, progress):
-        """Returns the report of an epoch whose last step is done."""
+    def report_epoch(self, progress, scores):
+        """Returns the report of an epoch whose last step is done.
+
+        Args:
+            progress: The `Progress`, not yet at the next epoch.
+            scores: What `evaluate` gave.
+        """
         raise NotImplementedError
 
     def end_epoch(self, progress, report):
@@ -168,9 +176,10 @@ class TrainingLoop:
             callback.on_begin(progress)
         while progress.epoch < self._num_epochs:
             self._run_steps()
+            scores = course.evaluate(progress.epoch + 1)
             self._stop_clock()
             with self._advised():
-                report = course.report_epoch(progress)
+                report = course.report_epoch(progress, scores)
             for callback in self._callbacks:
                 callback.on_epoch_end(report)
             course.end_epoch(progress, report)

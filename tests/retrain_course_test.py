@@ -56,7 +56,8 @@ def test_the_first_best_network_is_kept(tmp_path):
     for epoch in range(5):
         course.prepare_epoch(epoch)
         course.end_step(progress, {"loss": 1.0, "accuracy": 0.5}, 2.0)
-        report = course.report_epoch(progress)
+        scores = course.evaluate(progress.epoch + 1)
+        report = course.report_epoch(progress, scores)
         assert report.evaluated == (epoch + 1 in (1, 3, 4, 5))
         assert path.exists()
         rate = keras.Variable(0.0)
@@ -78,7 +79,7 @@ def test_what_is_reported(tmp_path):
     step = course.end_step(progress, {"loss": 1.25, "accuracy": 0.5}, 2.0)
     assert (step.epoch, step.step) == (0, 1)
     assert step.course() == "loss 1.250 acc 50.0%"
-    report = course.report_epoch(progress)
+    report = course.report_epoch(progress, course.evaluate(1))
     assert report.lines() == (
         "loss 0.500 acc 50.0%, test 50.0%, among five 100.0%",
     )
