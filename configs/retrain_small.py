@@ -12,8 +12,11 @@ Command:
         --genotype=runs/small --workdir=runs/small_net \
         --config.data.data_dir=DIRECTORY
 
-Cost: not measured.
-Expect: not measured.
+Cost: 17 to 39 minutes a run, two at a time on 2 cores with other work beside
+    them, and 1.4 GiB of memory each; alone it has not been timed.
+Expect: 63.1 % with the best cell of four searches by cifar10_small, 65.8 %
+    with DARTS_V2, 55.0 to 61.2 % with three random genotypes (means of two
+    seeds).
 """
 
 from configs import retrain_cifar10
