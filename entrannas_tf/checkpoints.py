@@ -140,9 +140,9 @@ def read(path, variables):
     arrays = _read(path)
     if arrays is None:
         raise ValueError(f"The checkpoint {path} is cut short or damaged.")
-    progress = json.loads(arrays.pop(_PROGRESS).item())
-    _assign(path, {n: arrays[n] for n in variables if n in arrays}, variables)
-    return progress
+    chosen = {_PROGRESS, *variables}
+    arrays = {name: a for name, a in arrays.items() if name in chosen}
+    return _put_back(path, arrays, variables)
 
 
 def newest(directory):
@@ -156,15 +156,8 @@ def newest(directory):
     Raises:
         OSError: If a checkpoint cannot be read.
     """
-    for path in _list(directory):
-        if _read(path) is not None:
-            return path
-        logging.warning(
-            "The checkpoint %s is cut short or damaged; it is skipped for "
-            "the one before it.",
-            path,
-        )
-    return None
+    path, _ = _read_newest(directory)
+    return path
 
 
 def restore(directory, variables):
@@ -182,19 +175,31 @@ def restore(directory, variables):
         ValueError: If the checkpoint is whole but not one of these variables.
         OSError: If a checkpoint cannot be read.
     """
-    path = newest(directory)
-    if path is None:
-        return None
-    arrays = _read(path)
+    path, arrays = _read_newest(directory)
+    return None if path is None else _put_back(path, arrays, variables)
+
+
+def _read_newest(directory):
+    """Returns path and arrays of the newest good checkpoint, or two None."""
+    for path in _list(directory):
+        arrays = _read(path)
+        if arrays is not None:
+            return path, arrays
+        logging.warning(
+            "The checkpoint %s is cut short or damaged; it is skipped for "
+            "the one before it.",
+            path,
+        )
+    return None, None
+
+
+def _put_back(path, arrays, variables):
+    """Gives variables the values of a checkpoint; returns its progress."""
     progress = json.loads(arrays.pop(_PROGRESS).item())
-    _assign(path, arrays, variables)
-    return progress
-
-
-def _assign(path, arrays, variables):
     _check_fit(path, arrays, variables)
     for name, variable in variables.items():
         variable.assign(arrays[name])
+    return progress
 
 
 def _list(directory):
