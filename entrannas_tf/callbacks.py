@@ -32,7 +32,7 @@ _UP = "\x1b[1A"
 class Callback:
     """Does something at fixed places of a run; nothing where not said.
 
-    What is reported is what `training_loop.TrainingLoop` gets of its subclass.
+    What is reported is what a `training_loop.Course` makes of a step or epoch.
     """
 
     def on_begin(self, progress):

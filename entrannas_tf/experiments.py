@@ -238,6 +238,7 @@ def _make_loop(config, workdir, data, trainer, start):
         make_batches=lambda epoch, step: _search_batches(
             config, data, epoch, step
         ),
+        eval_every_epochs=settings.eval_every_epochs,
         checkpoint_every_steps=settings.checkpoint_every_steps,
         checkpoints_to_keep=settings.checkpoints_to_keep,
         start=start,
@@ -247,15 +248,6 @@ def _make_loop(config, workdir, data, trainer, start):
 def _make_course(settings, data, trainer, num_steps):
     """Returns the `search_course.SearchCourse` of a `config.SearchConfig`."""
     num_epochs = settings.epochs
-
-    def evaluate(epoch):
-        due = epoch % settings.eval_every_epochs == 0 or epoch == num_epochs
-        if not due:
-            return {}
-        return evaluation.accuracies(
-            trainer, data.source_a, data.indices_a, settings.batch_size
-        )
-
     return search_course.SearchCourse(
         trainer,
         batch_size=settings.batch_size,
@@ -272,5 +264,7 @@ def _make_course(settings, data, trainer, num_steps):
         temperature=lambda epoch: schedules.temperature(
             settings.initial_temperature, settings.temperature_decay, epoch
         ),
-        evaluate=evaluate,
+        evaluate=lambda: evaluation.accuracies(
+            trainer, data.source_a, data.indices_a, settings.batch_size
+        ),
     )

@@ -78,8 +78,8 @@ class RetrainCourse(training_loop.Course):
             learning rate.
         drop_path_rate: Maps the number of epochs done to the share of paths
             that are dropped.
-        evaluate: Maps the number of epochs done, that which ends included, to
-            what `evaluation.test` returns, or to {}.
+        evaluate: Called without arguments, returns what `evaluation.test`
+            does.
     """
 
     remedy = (

@@ -278,6 +278,7 @@ def _make_loop(config, workdir, data, trainer, start):
         num_epochs=training.epochs,
         num_steps=num_steps,
         make_batches=lambda epoch, step: _batches(config, data, epoch, step),
+        eval_every_epochs=training.eval_every_epochs,
         checkpoint_every_steps=training.checkpoint_every_steps,
         checkpoints_to_keep=training.checkpoints_to_keep,
         start=start,
@@ -287,15 +288,6 @@ def _make_loop(config, workdir, data, trainer, start):
 def _make_course(training, directory, data, trainer, num_steps):
     """Returns the `retrain_course.RetrainCourse` of a `TrainingConfig`."""
     num_epochs = training.epochs
-
-    def evaluate(epoch):
-        due = epoch % training.eval_every_epochs == 0 or epoch == num_epochs
-        if not due:
-            return {}
-        return evaluation.test(
-            trainer, data.test_source, data.test_indices, training.batch_size
-        )
-
     return retrain_course.RetrainCourse(
         trainer,
         directory,
@@ -310,5 +302,7 @@ def _make_course(training, directory, data, trainer, num_steps):
         drop_path_rate=lambda epoch: (
             training.drop_path_rate * epoch / num_epochs
         ),
-        evaluate=evaluate,
+        evaluate=lambda: evaluation.test(
+            trainer, data.test_source, data.test_indices, training.batch_size
+        ),
     )

@@ -13,8 +13,8 @@ class SearchCourse(training_loop.Course):
             the weights' learning rate.
         architecture_learning_rate: The same for alpha and beta.
         temperature: Maps the number of epochs done to tau.
-        evaluate: Maps the number of epochs done, that which ends included, to
-            what `evaluation.accuracies` returns, or to {}.
+        evaluate: Called without arguments, returns what
+            `evaluation.accuracies` does.
     """
 
     losses = ("loss", "validation_loss")

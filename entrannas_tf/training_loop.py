@@ -59,8 +59,8 @@ class Course:
             {name: scalar tensor}, `metrics` are the `keras.metrics` of an
             epoch.
         variables: {name: variable}, all that changes while it trains.
-        evaluate: Maps the number of epochs done to {name: float}, scores of
-            the network, or to {} where they are not due.
+        evaluate: Measures the network: called without arguments, returns
+            {name: float}.
     """
 
     # Names of the metrics that must be finite, and what to do if one is not.
@@ -101,7 +101,7 @@ class Course:
 
         Args:
             progress: The `Progress`, not yet at the next epoch.
-            scores: What `evaluate` gave.
+            scores: What `evaluate` gave; {} where it was not due.
         """
         raise NotImplementedError
 
@@ -122,6 +122,8 @@ class TrainingLoop:
         num_steps: Number of steps of an epoch.
         make_batches: Maps the number of epochs done, and of steps done in the
             next, to an iterable of what the trainer's `train_step` takes.
+        eval_every_epochs: Epochs between evaluations; the last epoch is always
+            evaluated.
         checkpoint_every_steps: Steps between checkpoints beside the one at
             the end of each epoch; 0 for that one alone.
         checkpoints_to_keep: Number of checkpoints that stay.
@@ -137,6 +139,7 @@ class TrainingLoop:
         num_epochs,
         num_steps,
         make_batches,
+        eval_every_epochs,
         checkpoint_every_steps,
         checkpoints_to_keep,
         start,
@@ -147,6 +150,7 @@ class TrainingLoop:
         self._num_epochs = num_epochs
         self._num_steps = num_steps
         self._make_batches = make_batches
+        self._eval_every_epochs = eval_every_epochs
         self._checkpoint_every_steps = checkpoint_every_steps
         self._checkpoints_to_keep = checkpoints_to_keep
         self._start = start
@@ -176,7 +180,7 @@ class TrainingLoop:
             callback.on_begin(progress)
         while progress.epoch < self._num_epochs:
             self._run_steps()
-            scores = course.evaluate(progress.epoch + 1)
+            scores = self._evaluate()
             self._stop_clock()
             with self._advised():
                 report = course.report_epoch(progress, scores)
@@ -228,6 +232,13 @@ class TrainingLoop:
                     f"{self._progress.step + 1}. {self._advice()}"
                 )
         return metrics
+
+    def _evaluate(self):
+        """Returns the scores of the epoch that ends, {} if none are due."""
+        epoch = self._progress.epoch + 1
+        if epoch % self._eval_every_epochs and epoch != self._num_epochs:
+            return {}
+        return self._course.evaluate()
 
     def _advice(self):
         return (

@@ -20,27 +20,27 @@ def make_trainer():
     return types.SimpleNamespace(network=network, sgd=sgd, metrics=metrics)
 
 
-def make_course(directory, accuracies):
+def make_scores(accuracy):
+    return {
+        "test_loss": 1.0,
+        "test_accuracy": accuracy,
+        "test_top5_accuracy": 1.0,
+    }
+
+
+def make_course(directory):
     return retrain_course.RetrainCourse(
         make_trainer(),
         directory,
         batch_size=10,
         learning_rate=lambda step: 1.0 / (1 + step),
         drop_path_rate=lambda epoch: 0.1 * epoch,
-        evaluate=lambda epoch: (
-            {
-                "test_loss": 1.0,
-                "test_accuracy": accuracies[epoch],
-                "test_top5_accuracy": 1.0,
-            }
-            if epoch in accuracies
-            else {}
-        ),
+        evaluate=dict,
     )
 
 
 def test_rates(tmp_path):
-    course = make_course(tmp_path, {})
+    course = make_course(tmp_path)
     course.prepare_epoch(3)
     course.prepare_step(4)
     rate = course.trainer.network.drop_path.rate
@@ -49,14 +49,17 @@ def test_rates(tmp_path):
 
 
 def test_the_first_best_network_is_kept(tmp_path):
-    course = make_course(tmp_path, {1: 0.0, 3: 0.75, 4: 0.75, 5: 0.5})
+    course = make_course(tmp_path)
+    accuracies = {1: 0.0, 3: 0.75, 4: 0.75, 5: 0.5}
     progress = course.make_progress(None)
     path = tmp_path / retrain_course.BEST_FILE
     kept = []
     for epoch in range(5):
         course.prepare_epoch(epoch)
         course.end_step(progress, {"loss": 1.0, "accuracy": 0.5}, 2.0)
-        scores = course.evaluate(progress.epoch + 1)
+        scores = {}
+        if epoch + 1 in accuracies:
+            scores = make_scores(accuracies[epoch + 1])
         report = course.report_epoch(progress, scores)
         assert report.evaluated == (epoch + 1 in (1, 3, 4, 5))
         assert path.exists()
@@ -72,14 +75,14 @@ def test_the_first_best_network_is_kept(tmp_path):
 
 
 def test_what_is_reported(tmp_path):
-    course = make_course(tmp_path, {1: 0.5})
+    course = make_course(tmp_path)
     progress = course.make_progress(None)
     course.prepare_epoch(0)
     course.prepare_step(0)
     step = course.end_step(progress, {"loss": 1.25, "accuracy": 0.5}, 2.0)
     assert (step.epoch, step.step) == (0, 1)
     assert step.course() == "loss 1.250 acc 50.0%"
-    report = course.report_epoch(progress, course.evaluate(1))
+    report = course.report_epoch(progress, make_scores(0.5))
     assert report.lines() == (
         "loss 0.500 acc 50.0%, test 50.0%, among five 100.0%",
     )

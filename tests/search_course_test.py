@@ -12,7 +12,7 @@ def test_rates_and_temperature():
         learning_rate=lambda step: 1.0 / (1 + step),
         architecture_learning_rate=lambda step: 2.0 / (1 + step),
         temperature=lambda epoch: 2.0 - epoch,
-        evaluate=lambda epoch: {},
+        evaluate=dict,
     )
     course.prepare_epoch(1)
     course.prepare_step(3)
