@@ -1,5 +1,6 @@
 """Tests of the batches of an epoch, on the digits."""
 
+import dataclasses
 import time
 
 import numpy as np
@@ -55,28 +56,6 @@ def _numbered(count):
         mean=[0.0],
         std=[1 / 255],
     )
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_an_order_passes_over_all_before_it_repeats(seed):
-    indices = np.arange(10, 33)
-    order = pipeline.epoch_order(indices, 7, 8, seed, 1)
-    assert order.shape == (7, 8)
-    assert order.dtype == np.int64
-    flat = order.ravel()
-    np.testing.assert_array_equal(np.sort(flat[:23]), indices)
-    np.testing.assert_array_equal(np.sort(flat[23:46]), indices)
-    assert len(set(flat[46:])) == 10
-    assert np.any(flat[:23] != flat[23:46])
-
-
-def test_an_order_depends_on_seed_and_epoch_alone():
-    def draw(seed, epoch):
-        return pipeline.epoch_order(np.arange(100), 5, 20, seed, epoch)
-
-    np.testing.assert_array_equal(draw(1, 2), draw(1, 2))
-    assert np.any(draw(1, 2) != draw(1, 3))
-    assert np.any(draw(1, 2) != draw(2, 2))
 
 
 def test_search_batches_come_from_their_halves():
@@ -145,6 +124,95 @@ def test_training_batches_are_the_weights_batches_of_the_search(train, halves):
     )
     searched = _flat(_search(train, halves, first_step=4))
     _assert_same(_flat(alone), [element[2:] for element in searched])
+
+
+def _training(train, halves, **changes):
+    settings = {
+        "seed": 3,
+        "epoch": 2,
+        "first_step": 9,
+        "crop_padding": 2,
+        "flip": True,
+        "cutout_length": 4,
+    }
+    return pipeline.training_batches(
+        train, halves[0], 64, **(settings | changes)
+    )
+
+
+def _evaluation(train, halves, **changes):
+    return pipeline.evaluation_batches(train, halves[0][:200], 64, **changes)
+
+
+def _photographs(train, halves, **changes):
+    """Random crops and colours too, which are drawn last."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (64, 12, 16, 3), dtype=np.uint8)
+    made = source.from_arrays("s", images, np.arange(64) % 2, ("a", "b"))
+    changes = {"min_crop_area": 0.1, "color_jitter": 0.4, **changes}
+    return pipeline.training_batches(
+        made, np.arange(64), 32, seed=1, epoch=0, **changes
+    )
+
+
+@pytest.mark.parametrize(
+    "make", [_search, _training, _evaluation, _photographs]
+)
+@pytest.mark.parametrize("num_replicas", [2, 4])
+def test_replicas_share_each_batch_bit_for_bit(
+    train, halves, make, num_replicas
+):
+    whole = _flat(make(train, halves))
+    parts = _flat(make(train, halves, num_replicas=num_replicas))
+    assert len(parts) == num_replicas * len(whole)
+    joined = [
+        [np.concatenate(tensors) for tensors in zip(*step, strict=True)]
+        for step in zip(
+            *(parts[i::num_replicas] for i in range(num_replicas)), strict=True
+        )
+    ]
+    _assert_same(whole, joined)
+
+
+def test_a_process_feeds_its_own_replicas(train, halves):
+    every = _flat(_training(train, halves, num_replicas=4))
+    fed = _training(train, halves, num_replicas=4, replicas=[1, 3])
+    assert int(fed.cardinality()) == 2 * 2
+    _assert_same([every[i] for i in (1, 3, 5, 7)], _flat(fed))
+    images = tf.TensorSpec([16, 16, 16, 1], tf.float32)
+    assert fed.element_spec == (images, tf.TensorSpec([16], tf.int32))
+
+
+def test_only_the_images_of_the_replicas_fed_are_fetched():
+    numbered, fetched = _numbered(64), []
+
+    def fetch(indices):
+        def note(indices):
+            fetched.extend(indices.tolist())
+            return indices
+
+        return numbered.fetch(tf.numpy_function(note, [indices], tf.int64))
+
+    watched = dataclasses.replace(numbered, fetch=fetch)
+    dataset = pipeline.training_batches(
+        watched,
+        np.arange(64),
+        16,
+        seed=0,
+        epoch=0,
+        num_replicas=4,
+        replicas=[2],
+    )
+    seen = [np.rint(images[:, 0, 0, 0]) for images, _ in dataset]
+    assert sorted(fetched) == sorted(np.concatenate(seen))
+    assert len(fetched) == 16
+
+
+@pytest.mark.parametrize("make", [_search, _training, _evaluation])
+def test_a_batch_that_does_not_divide_is_refused(train, halves, make):
+    message = "batch of 64 does not divide among 3 replicas; expected a mult"
+    with pytest.raises(ValueError, match=message):
+        make(train, halves, num_replicas=3)
 
 
 def test_evaluation_sees_every_example_once():

@@ -9,7 +9,7 @@ see `photos`.
 
 import tensorflow as tf
 
-from entrannas_tf.data import photos
+from entrannas_tf.data import draws, photos
 
 
 def augment(
@@ -23,6 +23,7 @@ def augment(
     cutout_length,
     min_crop_area=0.0,
     color_jitter=0.0,
+    share=draws.WHOLE,
 ):
     """Crops, mirrors, normalises and cuts out, as DARTS does.
 
@@ -38,23 +39,31 @@ def augment(
         min_crop_area: Least share of the area that a crop of random size
             takes, see `photos.resized_crop`; 0 for no such crop.
         color_jitter: As in `photos.jitter_colors`; 0 for none.
+        share: `draws.Share`: which of the step's images these are. All shares
+            together are augmented as the whole is.
 
     Returns:
         float32 [B, H, W, C].
     """
     crop_seed, flip_seed, cutout_seed = tf.unstack(tf.random.split(seed, 3))
     if crop_padding or flip:
-        images = crop_and_flip(images, crop_seed, flip_seed, crop_padding, flip)
+        images = crop_and_flip(
+            images, crop_seed, flip_seed, crop_padding, flip, share
+        )
     if min_crop_area or color_jitter:
         area_seed, color_seed = tf.unstack(tf.random.split(crop_seed, 2))
         images = tf.cast(images, tf.float32)
         if min_crop_area:
-            images = photos.resized_crop(images, area_seed, min_crop_area)
+            images = photos.resized_crop(
+                images, area_seed, min_crop_area, share
+            )
         if color_jitter:
-            images = photos.jitter_colors(images, color_seed, color_jitter)
+            images = photos.jitter_colors(
+                images, color_seed, color_jitter, share
+            )
     images = normalise(images, mean, std)
     if cutout_length:
-        images = cutout(images, cutout_seed, cutout_length)
+        images = cutout(images, cutout_seed, cutout_length, share)
     return images
 
 
@@ -81,7 +90,9 @@ def normalise(images, mean, std):
     return tf.reshape(lines, [batch, height, width, channels])
 
 
-def crop_and_flip(images, crop_seed, flip_seed, padding, flip):
+def crop_and_flip(
+    images, crop_seed, flip_seed, padding, flip, share=draws.WHOLE
+):
     """Pads with zeros, crops back at a random place, mirrors at random.
 
     Each output row and column is looked up in the padded image, so that a
@@ -94,26 +105,27 @@ def crop_and_flip(images, crop_seed, flip_seed, padding, flip):
         padding: Pixels added on each of the four sides, 0 or more.
         flip: Whether an image is mirrored left to right, with probability
             1/2.
+        share: As in `augment`.
 
     Returns:
         uint8 [B, H, W, C].
     """
     batch, height, width = images.shape[:3]
-    corners = tf.random.stateless_uniform(
-        [2, batch, 1], crop_seed, maxval=2 * padding + 1, dtype=tf.int32
+    top, left = tf.unstack(  # [B] each
+        draws.uniform(2, batch, crop_seed, share, 0, 2 * padding + 1, tf.int32)
     )
-    rows = corners[0] + tf.range(height)  # [B, H]
-    columns = corners[1] + tf.range(width)  # [B, W]
+    rows = top[:, None] + tf.range(height)  # [B, H]
+    columns = left[:, None] + tf.range(width)  # [B, W]
     if flip:
-        mirrored = tf.random.stateless_uniform([batch, 1], flip_seed) < 0.5
-        columns = tf.where(mirrored, columns[:, ::-1], columns)
+        mirrored = draws.uniform(1, batch, flip_seed, share)[0] < 0.5  # [B]
+        columns = tf.where(mirrored[:, None], columns[:, ::-1], columns)
     sides = [padding, padding]
     images = tf.pad(images, [[0, 0], sides, sides, [0, 0]])
     images = tf.gather(images, rows, axis=1, batch_dims=1)
     return tf.gather(images, columns, axis=2, batch_dims=1)
 
 
-def cutout(images, seed, length):
+def cutout(images, seed, length, share=draws.WHOLE):
     """Sets a square of each image to zero (DeVries and Taylor, 2017).
 
     The centre is uniform over the image, so that the square may reach beyond
@@ -123,12 +135,13 @@ def cutout(images, seed, length):
         images: float32 [B, H, W, C], normalised.
         seed: int32 [2].
         length: Side of the square in pixels.
+        share: As in `augment`.
 
     Returns:
         float32 [B, H, W, C].
     """
     batch, height, width, channels = images.shape
-    centres = tf.random.stateless_uniform([2, batch, 1], seed)
+    centres = draws.uniform(2, batch, seed, share)[..., None]  # [2, B, 1]
     rows = _span(centres[0], height, length)  # [B, H]
     columns = _span(centres[1], width, length)  # [B, W]
     columns = tf.repeat(columns, channels, axis=1)  # [B, W * C]

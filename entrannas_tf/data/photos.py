@@ -7,11 +7,13 @@ import math
 
 import tensorflow as tf
 
+from entrannas_tf.data import draws
+
 _MAX_RATIO = 4.0 / 3.0  # of width to height; the least is its inverse
 _LUMA = (0.299, 0.587, 0.114)  # weights of red, green and blue in grey
 
 
-def resized_crop(images, seed, min_area):
+def resized_crop(images, seed, min_area, share=draws.WHOLE):
     """Cuts out a rectangle of random size and place, and enlarges it.
 
     A rectangle longer than the image is cut at its borders.
@@ -22,14 +24,13 @@ def resized_crop(images, seed, min_area):
         min_area: Least share of the area, above 0, at most 1. The share is
             uniform from there to 1, the logarithm of the aspect ratio uniform
             between those of 3/4 and 4/3.
+        share: `draws.Share`: which of the step's images these are.
 
     Returns:
         float32 [B, H, W, C].
     """
     batch, height, width, _ = images.shape
-    share, ratio, top, left = tf.unstack(
-        tf.random.stateless_uniform([4, batch], seed)
-    )
+    share, ratio, top, left = tf.unstack(draws.uniform(4, batch, seed, share))
     area = height * width * (min_area + (1.0 - min_area) * share)  # [B]
     ratio = tf.exp(math.log(_MAX_RATIO) * (2.0 * ratio - 1.0))
     rows = tf.minimum(tf.sqrt(area / ratio) / height, 1.0)  # [B], relative
@@ -41,7 +42,7 @@ def resized_crop(images, seed, min_area):
     )
 
 
-def jitter_colors(images, seed, strength):
+def jitter_colors(images, seed, strength, share=draws.WHOLE):
     """Changes brightness, contrast, saturation and hue, image by image.
 
     Args:
@@ -49,13 +50,13 @@ def jitter_colors(images, seed, strength):
         seed: int32 [2].
         strength: The first three are scaled by factors between 1 - strength
             and 1 + strength; the hue turns by up to strength / 2 of the circle.
+        share: `draws.Share`: which of the step's images these are.
 
     Returns:
         float32 [B, H, W, 3], from 0 to 255.
     """
-    drawn = tf.random.stateless_uniform(
-        [4, images.shape[0], 1, 1, 1], seed, -strength, strength
-    )
+    drawn = draws.uniform(4, images.shape[0], seed, share, -strength, strength)
+    drawn = drawn[..., None, None, None]  # [4, B, 1, 1, 1]
     brightness, contrast, saturation, turn = tf.unstack(drawn)
     images = _clip(images * (1.0 + brightness))
     mean = tf.reduce_mean(_grey(images), axis=[1, 2], keepdims=True)

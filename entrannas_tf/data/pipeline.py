@@ -11,7 +11,7 @@ import os
 import numpy as np
 import tensorflow as tf
 
-from entrannas_tf.data import augment
+from entrannas_tf.data import augment, draws, order
 
 # Steps prepared ahead and at a time. A step's batches take milliseconds where
 # the step takes hundreds: more would only take cores from it.
@@ -20,31 +20,6 @@ _PARALLEL = max(2, (os.cpu_count() or 1) // 4)
 
 # What the random numbers of (seed, epoch) are for; no two streams meet.
 _WEIGHTS, _ARCHITECTURE = 0, 1
-
-
-def epoch_order(indices, num_steps, batch_size, seed, epoch):
-    """Draws which examples stand in which batch of an epoch.
-
-    A shuffled pass over the indices is followed by further ones where the
-    epoch asks for more examples than there are.
-
-    Args:
-        indices: Integers [N] to draw from.
-        num_steps: Number of batches.
-        batch_size: Number of examples a batch.
-        seed: Non-negative integer, or a sequence of them.
-        epoch: Non-negative integer.
-
-    Returns:
-        int64 [num_steps, batch_size], a function of the arguments alone.
-    """
-    total = num_steps * batch_size
-    rng = np.random.default_rng([*np.atleast_1d(seed), epoch])
-    passes = [
-        rng.permutation(indices) for _ in range(-(-total // len(indices)))
-    ]
-    order = np.concatenate(passes)[:total].astype(np.int64)
-    return order.reshape(num_steps, batch_size)
 
 
 def search_batches(
@@ -60,6 +35,10 @@ def search_batches(
     crop_padding=0,
     flip=False,
     cutout_length=0,
+    min_crop_area=0.0,
+    color_jitter=0.0,
+    num_replicas=1,
+    replicas=None,
 ):
     """Makes an epoch of the search: for each step two batches.
 
@@ -79,15 +58,21 @@ def search_batches(
         crop_padding: Pixels of padding before the random crop; 0 for none.
         flip: Whether images are mirrored at random.
         cutout_length: Side in pixels of the square cut out; 0 for none.
+        min_crop_area: As in `augment.augment`.
+        color_jitter: Likewise.
+        num_replicas: As for `training_batches`.
+        replicas: Likewise.
 
     Returns:
         A `tf.data.Dataset` of N_w // B - first_step elements
         `((images, labels), (images, labels))`: the validation batch for alpha
         and beta, then the training batch for the weights. Images are float32
-        [B, H, W, C], augmented and normalised; labels are int32 [B].
+        [B, H, W, C], augmented and normalised; labels are int32 [B]. Several
+        replicas share each of them as in `training_batches`.
 
     Raises:
-        ValueError: If a half has fewer examples than a batch, or first_step
+        ValueError: If a half has fewer examples than a batch, B does not
+            divide among the replicas, there is no such replica, or first_step
             lies outside the epoch.
     """
     if batch_size > min(len(indices_w), len(indices_a)):
@@ -97,22 +82,30 @@ def search_batches(
             f"{len(indices_a)} the architecture. Choose a batch size of at "
             f"most {min(len(indices_w), len(indices_a))}, or use more data."
         )
+    fed = order.check_replicas(batch_size, num_replicas, replicas)
     num_steps = len(indices_w) // batch_size
-    first_step = _checked_first_step(first_step, num_steps)
-    branches = []
+    order.check_first_step(first_step, num_steps)
+    settings = {
+        "crop_padding": crop_padding,
+        "flip": flip,
+        "cutout_length": cutout_length,
+        "min_crop_area": min_crop_area,
+        "color_jitter": color_jitter,
+    }
+    rows, prepare = [], []
     for source, indices, stream in (
         (source_a, indices_a, _ARCHITECTURE),
         (source_w, indices_w, _WEIGHTS),
     ):
         key = (seed, stream)
-        order = epoch_order(indices, num_steps, batch_size, key, epoch)
-        seeds = _step_seeds(num_steps, key, epoch)
-        rows = _rows(source, order[first_step:], seeds[first_step:])
-        prepare = _augmenter(source, crop_padding, flip, cutout_length)
-        branches.append((rows, prepare))
-    (rows_a, prepare_a), (rows_w, prepare_w) = branches
-    dataset = tf.data.Dataset.from_tensor_slices((rows_a, rows_w))
-    return _run(dataset, lambda a, w: (prepare_a(*a), prepare_w(*w)))
+        rows.append(
+            _rows(indices, num_steps, batch_size, key, epoch, first_step, fed)
+        )
+        prepare.append(_preparer(source, num_replicas, settings))
+    return _run(
+        tf.data.Dataset.from_tensor_slices(tuple(rows)),
+        lambda a, w: (prepare[0](*a), prepare[1](*w)),
+    )
 
 
 def training_batches(
@@ -128,6 +121,8 @@ def training_batches(
     cutout_length=0,
     min_crop_area=0.0,
     color_jitter=0.0,
+    num_replicas=1,
+    replicas=None,
 ):
     """Makes an epoch of training the weights alone.
 
@@ -143,13 +138,19 @@ def training_batches(
         cutout_length: Side in pixels of the square cut out; 0 for none.
         min_crop_area: As in `augment.augment`.
         color_jitter: Likewise.
+        num_replicas: Number of replicas R that share each batch.
+        replicas: Numbers of those that this process feeds, F of them; None
+            for all.
 
     Returns:
         A `tf.data.Dataset` of N // B - first_step elements (images, labels):
-        float32 [B, H, W, C], augmented and normalised, and int32 [B].
+        float32 [B, H, W, C], augmented and normalised, and int32 [B]. With
+        several replicas there are F elements for each of these, the replicas'
+        parts of it, B / R examples each; all R together are it, bit for bit.
 
     Raises:
-        ValueError: If there are fewer examples than a batch, or first_step
+        ValueError: If there are fewer examples than a batch, B does not
+            divide among the replicas, there is no such replica, or first_step
             lies outside the epoch.
     """
     if batch_size > len(indices):
@@ -158,26 +159,25 @@ def training_batches(
             f"{len(indices)} examples to train on. Choose a batch size of at "
             f"most {len(indices)}, or use more data."
         )
+    fed = order.check_replicas(batch_size, num_replicas, replicas)
     num_steps = len(indices) // batch_size
-    first_step = _checked_first_step(first_step, num_steps)
+    order.check_first_step(first_step, num_steps)
     key = (seed, _WEIGHTS)
-    order = epoch_order(indices, num_steps, batch_size, key, epoch)
-    seeds = _step_seeds(num_steps, key, epoch)
-    rows = _rows(source, order[first_step:], seeds[first_step:])
-    return _run(
-        tf.data.Dataset.from_tensor_slices(rows),
-        _augmenter(
-            source,
-            crop_padding,
-            flip,
-            cutout_length,
-            min_crop_area,
-            color_jitter,
-        ),
-    )
+    rows = _rows(indices, num_steps, batch_size, key, epoch, first_step, fed)
+    settings = {
+        "crop_padding": crop_padding,
+        "flip": flip,
+        "cutout_length": cutout_length,
+        "min_crop_area": min_crop_area,
+        "color_jitter": color_jitter,
+    }
+    prepare = _preparer(source, num_replicas, settings)
+    return _run(tf.data.Dataset.from_tensor_slices(rows), prepare)
 
 
-def evaluation_batches(source, indices, batch_size):
+def evaluation_batches(
+    source, indices, batch_size, *, num_replicas=1, replicas=None
+):
     """Makes full batches of every example once, in order, not augmented.
 
     Args:
@@ -185,117 +185,104 @@ def evaluation_batches(source, indices, batch_size):
         indices: Integers [N], N at least 1, the examples of it to use.
         batch_size: Number of examples B of a batch.
 
+        num_replicas: As for `training_batches`.
+        replicas: Likewise.
+
     Returns:
         A `tf.data.Dataset` of (images, labels, weights): float32
         [B, H, W, C], int32 [B] and float32 [B]. The last batch is filled up
         with the first examples again, at weight 0; all others weigh 1.
+        Several replicas share each of them as in `training_batches`.
 
     Raises:
-        ValueError: If there is no example.
+        ValueError: If there is no example, or B does not divide among the
+            replicas.
     """
     if not len(indices):
         raise ValueError(
             f"{source.name}: there is no example to evaluate on; expected at "
             "least one index."
         )
-    num_steps = -(-len(indices) // batch_size)
-    shape = (num_steps, batch_size)
-    order = np.resize(np.asarray(indices, np.int64), shape)
-    weights = np.arange(order.size) < len(indices)
+    fed = order.check_replicas(batch_size, num_replicas, replicas)
+    shape = (-(-len(indices) // batch_size), batch_size)
+    chosen = np.resize(np.asarray(indices, np.int64), shape)
+    weights = np.arange(chosen.size) < len(indices)
     weights = weights.reshape(shape).astype(np.float32)
+    fetch = _fetcher(source)
 
-    def prepare(chosen, labels, weights):
-        images = _fetched(source, chosen)  # [B, H, W, C]
-        return (
-            augment.normalise(images, source.mean, source.std),
-            labels,
-            weights,
-        )
+    def prepare(chosen, weights):
+        images, labels = fetch(chosen)
+        images = augment.normalise(images, source.mean, source.std)
+        return images, labels, weights
 
-    rows = (order, source.labels[order], weights)
+    rows = (fed.split(chosen), fed.split(weights))
     return _run(tf.data.Dataset.from_tensor_slices(rows), prepare)
 
 
-def _checked_first_step(first_step, num_steps):
-    """Returns first_step if an epoch of num_steps has it or ends at it."""
-    if not 0 <= first_step <= num_steps:
-        raise ValueError(
-            f"The epoch is to go on at step {first_step}, but has {num_steps} "
-            f"steps; expected 0 to {num_steps}. Was the batch size or the "
-            "data changed since the run began?"
-        )
-    return first_step
+def _rows(indices, num_steps, batch_size, key, epoch, first_step, fed):
+    """Draws an epoch's rows, one an element: what `_preparer` takes.
 
+    Args:
+        indices: Integers [N] to draw from.
+        num_steps: Number of steps of the epoch.
+        batch_size: Number of examples B of a step.
+        key: (seed, stream).
+        epoch: Number of the epoch.
+        first_step: Number of steps to leave out.
+        fed: `order.Replicas`.
 
-def _step_seeds(num_steps, key, epoch):
-    """Draws the augmentation's seeds, int32 [num_steps, 2].
-
-    Row s depends on (key, epoch, s) only. The trailing 1 sets this stream
-    apart from the one that shuffles.
+    Returns:
+        (chosen int64 [n, B / R], seeds int32 [n, 2], replicas int32 [n]).
     """
-    rng = np.random.default_rng([*key, epoch, 1])
-    return rng.integers(
-        np.iinfo(np.int32).max, size=(num_steps, 2), dtype=np.int32
+    chosen = order.epoch_order(indices, num_steps, batch_size, key, epoch)
+    seeds = order.step_seeds(num_steps, key, epoch)
+    return (
+        fed.split(chosen[first_step:]),
+        fed.repeat(seeds[first_step:]),
+        fed.number(num_steps - first_step),
     )
 
 
-def _rows(source, order, seeds):
-    """Returns one row a step: (indices [B], labels [B], seed [2])."""
-    return order, source.labels[order], seeds
-
-
-def _augmenter(source, *settings):
+def _preparer(source, num_replicas, settings):
     """Returns the function that makes a training batch of a row.
 
     Args:
         source: `ImageSource`.
-        *settings: Those of `augment.augment`, in its order.
+        num_replicas: Number of replicas that share a step.
+        settings: Dict of those of `augment.augment`.
     """
+    fetch = _fetcher(source)
 
-    def prepare(chosen, labels, seed):
+    def prepare(chosen, seed, replica):
+        images, labels = fetch(chosen)
         images = _augmented(
-            _fetched(source, chosen),
+            images,
             seed,
             tf.constant(source.mean),
             tf.constant(source.std),
-            *settings,
+            share=draws.Share(replica, num_replicas),
+            **settings,
         )
         return images, labels
 
     return prepare
 
 
-def _fetched(source, chosen):
-    """Fetches images, uint8 [B, H, W, C] of static shape."""
-    images = source.fetch(chosen)
-    return tf.ensure_shape(images, [chosen.shape[0], *source.image_shape])
+def _fetcher(source):
+    """Returns the function that fetches examples by their indices."""
+    with tf.device("CPU:0"):  # Graphs capture it by reference.
+        all_labels = tf.constant(source.labels)
+
+    def fetch(chosen):
+        images = source.fetch(chosen)  # uint8 [B, H, W, C]
+        images = tf.ensure_shape(images, [*chosen.shape, *source.image_shape])
+        return images, tf.gather(all_labels, chosen)
+
+    return fetch
 
 
 # Traced once for a shape and settings, not again for each epoch's dataset.
-@tf.function
-def _augmented(
-    images,
-    seed,
-    mean,
-    std,
-    crop_padding,
-    flip,
-    cutout_length,
-    min_crop_area=0.0,
-    color_jitter=0.0,
-):
-    """Calls `augment.augment` as a graph of its own."""
-    return augment.augment(
-        images,
-        seed,
-        mean,
-        std,
-        crop_padding=crop_padding,
-        flip=flip,
-        cutout_length=cutout_length,
-        min_crop_area=min_crop_area,
-        color_jitter=color_jitter,
-    )
+_augmented = tf.function(augment.augment)
 
 
 def _run(dataset, prepare):

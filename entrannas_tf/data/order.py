@@ -1,0 +1,131 @@
+"""Which examples stand in which step of an epoch, and which replica has them.
+
+All is drawn in NumPy for a whole epoch, as functions of (seed, epoch): tables
+whose first axis is the step.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+def epoch_order(indices, num_steps, batch_size, seed, epoch):
+    """Draws which examples stand in which batch of an epoch.
+
+    A shuffled pass over the indices is followed by further ones where the
+    epoch asks for more examples than there are.
+
+    Args:
+        indices: Integers [N] to draw from.
+        num_steps: Number of batches.
+        batch_size: Number of examples a batch.
+        seed: Non-negative integer, or a sequence of them.
+        epoch: Non-negative integer.
+
+    Returns:
+        int64 [num_steps, batch_size], a function of the arguments alone.
+    """
+    total = num_steps * batch_size
+    rng = np.random.default_rng([*np.atleast_1d(seed), epoch])
+    passes = [
+        rng.permutation(indices) for _ in range(-(-total // len(indices)))
+    ]
+    order = np.concatenate(passes)[:total].astype(np.int64)
+    return order.reshape(num_steps, batch_size)
+
+
+def step_seeds(num_steps, seed, epoch):
+    """Draws the seeds of an epoch's augmentation.
+
+    Args:
+        num_steps: Number of steps.
+        seed: Non-negative integer, or a sequence of them.
+        epoch: Non-negative integer.
+
+    Returns:
+        int32 [num_steps, 2]; row s is a function of (seed, epoch, s) alone.
+    """
+    # The trailing 1 sets this stream apart from the one that shuffles.
+    rng = np.random.default_rng([*np.atleast_1d(seed), epoch, 1])
+    return rng.integers(
+        np.iinfo(np.int32).max, size=(num_steps, 2), dtype=np.int32
+    )
+
+
+class Replicas(NamedTuple):
+    """Those replicas of a strategy that a process feeds.
+
+    Attributes:
+        num_replicas: Number of replicas R that share a step.
+        numbers: Numbers of those that are fed, F of the R, in order.
+    """
+
+    num_replicas: int
+    numbers: tuple[int, ...]
+
+    def split(self, table):
+        """Splits the batches of a table into those of the replicas.
+
+        Args:
+            table: Array [S, B, ...], one row a step.
+
+        Returns:
+            Array [S * F, B / R, ...]: for each step those of its parts that
+            are fed.
+        """
+        num_steps, batch_size = table.shape[:2]
+        shape = (num_steps, self.num_replicas, batch_size // self.num_replicas)
+        parts = table.reshape(*shape, *table.shape[2:])
+        parts = parts[:, list(self.numbers)]
+        return parts.reshape(-1, *parts.shape[2:])
+
+    def repeat(self, table):
+        """Repeats each row of a table for each replica that is fed.
+
+        Args:
+            table: Array [S, ...], one row a step.
+
+        Returns:
+            Array [S * F, ...].
+        """
+        return np.repeat(table, len(self.numbers), axis=0)
+
+    def number(self, num_steps):
+        """Returns whom each element is for, int32 [num_steps * F]."""
+        return np.tile(np.asarray(self.numbers, np.int32), num_steps)
+
+
+def check_replicas(batch_size, num_replicas, replicas):
+    """Returns the `Replicas` that a process feeds.
+
+    Args:
+        batch_size: Number of examples of a step.
+        num_replicas: Number of replicas that share them equally.
+        replicas: Sequence of the numbers of those that are fed; None for all.
+
+    Raises:
+        ValueError: If the batch does not divide, or there is no such replica.
+    """
+    if num_replicas < 1 or batch_size % num_replicas:
+        raise ValueError(
+            f"A batch of {batch_size} does not divide among {num_replicas} "
+            f"replicas; expected a multiple of {max(1, num_replicas)}. Choose "
+            "another batch size, or another number of devices."
+        )
+    numbers = tuple(range(num_replicas) if replicas is None else replicas)
+    if not numbers or not set(numbers) <= set(range(num_replicas)):
+        raise ValueError(
+            f"The replicas to feed are {list(numbers)}; expected one or more "
+            f"of 0 to {num_replicas - 1}."
+        )
+    return Replicas(num_replicas, numbers)
+
+
+def check_first_step(first_step, num_steps):
+    """Raises ValueError if an epoch of num_steps cannot go on at first_step."""
+    if not 0 <= first_step <= num_steps:
+        raise ValueError(
+            f"The epoch is to go on at step {first_step}, but has {num_steps} "
+            f"steps; expected 0 to {num_steps}. Was the batch size or the "
+            "data changed since the run began?"
+        )
