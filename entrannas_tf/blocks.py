@@ -293,10 +293,15 @@ class DropPath(keras.layers.Layer):
         if not training:
             return x
         kept = 1 - tf.convert_to_tensor(self.rate)
-        shape = (tf.shape(x)[0], 1, 1, 1)
+        # For the images of all replicas, each of which takes its own.
+        context = tf.distribute.get_replica_context()
+        size, count = tf.shape(x)[0], context.num_replicas_in_sync
         drawn = keras.random.uniform(
-            shape, dtype="float32", seed=self.seed_generator
+            (size * count, 1, 1, 1), dtype="float32", seed=self.seed_generator
         )
+        if count > 1:
+            first = size * context.replica_id_in_sync_group
+            drawn = drawn[first : first + size]
         mask = tf.floor(drawn + kept) / kept  # 0 or 1 / kept
         return x * tf.cast(mask, x.dtype)
 

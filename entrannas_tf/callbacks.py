@@ -32,14 +32,14 @@ _UP = "\x1b[1A"
 class Callback:
     """Does something at fixed places of a run; nothing where not said.
 
-    What is reported is what a `training_loop.Course` makes of a step or epoch.
+    What is reported is what a `course.Course` makes of a step or epoch.
     """
 
     def on_begin(self, progress):
         """Called before the first step, and when a run is resumed.
 
         Args:
-            progress: `training_loop.Progress`.
+            progress: `course.Progress`.
         """
 
     def on_step_end(self, report):

@@ -14,7 +14,7 @@ import re
 import numpy as np
 from absl import logging
 
-from entrannas_tf import files
+from entrannas_tf import distribution, files
 
 _NAME = re.compile(r"step_(\d{8})\.checkpoint")
 _PROGRESS = "progress"
@@ -75,48 +75,61 @@ def _named(**groups):
     }
 
 
-def save(directory, num_steps, variables, progress, keep):
+def save(directory, num_steps, arrays, progress, keep):
     """Writes a checkpoint, then removes old ones.
 
     Args:
         directory: Directory of the checkpoints, which exists.
         num_steps: Number of steps done since the run began.
-        variables: {name: variable}.
+        arrays: What `values` returned.
         progress: A dict that JSON can hold.
         keep: Number of checkpoints that stay, the new one included.
 
     Raises:
-        FloatingPointError: If a variable holds a NaN or an infinity. Nothing
-            is written or removed.
         OSError: If the file cannot be written.
     """
     saved = os.path.join(directory, f"step_{num_steps:08d}.checkpoint")
-    write(saved, variables, progress)
+    write(saved, arrays, progress)
     # Later ones are damaged and were skipped; this run overwrites them.
     there = [path for path in _list(directory) if path <= saved]
     for path in there[keep:]:
         os.remove(path)
 
 
-def write(path, variables, progress):
-    """Writes a checkpoint to a file, whole or not at all.
+def values(variables):
+    """Returns the values of variables: {name: array}.
+
+    With several workers all of them must call it: metrics are added up.
 
     Args:
-        path: Path of the file, in a directory that exists.
         variables: {name: variable}.
-        progress: A dict that JSON can hold.
 
     Raises:
-        FloatingPointError: If a variable holds a NaN or an infinity. Nothing
-            is written.
-        OSError: If the file cannot be written.
+        FloatingPointError: If one holds a NaN or an infinity.
     """
-    arrays = {name: _value(variable) for name, variable in variables.items()}
+    arrays = {
+        name: np.asarray(variable.numpy())
+        for name, variable in variables.items()
+    }
     for name, array in arrays.items():
         if not np.isfinite(array).all():
             raise FloatingPointError(
                 f"{name} holds values that are not finite; it is not saved."
             )
+    return arrays
+
+
+def write(path, arrays, progress):
+    """Writes a checkpoint to a file, whole or not at all.
+
+    Args:
+        path: Path of the file, in a directory that exists.
+        arrays: What `values` returned.
+        progress: A dict that JSON can hold.
+
+    Raises:
+        OSError: If the file cannot be written.
+    """
     archive = io.BytesIO()
     np.savez(archive, **{_PROGRESS: json.dumps(progress)}, **arrays)
     payload = archive.getvalue()
@@ -137,11 +150,11 @@ def read(path, variables):
         ValueError: If the file is damaged, or not one of these variables.
         OSError: If it cannot be read.
     """
-    arrays = _read(path)
-    if arrays is None:
+    payload = _read(path)
+    if payload is None:
         raise ValueError(f"The checkpoint {path} is cut short or damaged.")
     chosen = {_PROGRESS, *variables}
-    arrays = {name: a for name, a in arrays.items() if name in chosen}
+    arrays = {n: a for n, a in _unpack(payload).items() if n in chosen}
     return _put_back(path, arrays, variables)
 
 
@@ -160,12 +173,14 @@ def newest(directory):
     return path
 
 
-def restore(directory, variables):
+def restore(directory, variables, strategy=None):
     """Puts the newest good checkpoint back, and warns of damaged ones.
 
     Args:
         directory: Directory of the checkpoints; it need not exist.
         variables: {name: variable}, as those that were saved.
+        strategy: `tf.distribute.Strategy`; None for one worker. Of several,
+            which must all call it, the chief alone reads a file.
 
     Returns:
         The progress that was saved with it; None where there is no good
@@ -175,16 +190,22 @@ def restore(directory, variables):
         ValueError: If the checkpoint is whole but not one of these variables.
         OSError: If a checkpoint cannot be read.
     """
-    path, arrays = _read_newest(directory)
-    return None if path is None else _put_back(path, arrays, variables)
+    path, payload = directory, None
+    if strategy is None or distribution.is_chief(strategy):
+        path, payload = _read_newest(directory)
+    if strategy is not None:
+        payload = distribution.from_chief(strategy, payload or b"")
+    if not payload:
+        return None
+    return _put_back(path, _unpack(payload), variables)
 
 
 def _read_newest(directory):
-    """Returns path and arrays of the newest good checkpoint, or two None."""
+    """Returns path and payload of the newest good checkpoint, or two None."""
     for path in _list(directory):
-        arrays = _read(path)
-        if arrays is not None:
-            return path, arrays
+        payload = _read(path)
+        if payload is not None:
+            return path, payload
         logging.warning(
             "The checkpoint %s is cut short or damaged; it is skipped for "
             "the one before it.",
@@ -211,11 +232,14 @@ def _list(directory):
 
 
 def _read(path):
-    """Returns the arrays of a checkpoint, None if it is not whole."""
+    """Returns the payload of a checkpoint, None if it is not whole."""
     with open(path, "rb") as file:
         digest, payload = file.read(_DIGEST_BYTES), file.read()
-    if hashlib.sha256(payload).digest() != digest:
-        return None
+    return payload if hashlib.sha256(payload).digest() == digest else None
+
+
+def _unpack(payload):
+    """Returns the arrays of a checkpoint's payload."""
     with np.load(io.BytesIO(payload), allow_pickle=False) as archive:
         return dict(archive)
 
@@ -244,7 +268,3 @@ def _check_fit(path, arrays, variables):
 
 def _shape(shapes, name):
     return list(shapes[name]) if name in shapes else "absent"
-
-
-def _value(variable):
-    return np.asarray(variable.numpy())

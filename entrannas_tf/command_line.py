@@ -1,7 +1,9 @@
 """What the programs of launch/ have in common: flags, words, exit codes.
 
 A user's mistake ends in one line on the standard error and exit code 2, a
-search that fails in one line and code 3, Ctrl-C in one line and code 130.
+search that fails in one line and code 3, Ctrl-C in one line and code 130. A
+run that SIGTERM ended, after a checkpoint, has code 75, and one that lost
+another worker code 69: the same command goes on with either.
 Whatever else happens is a fault of the software and shows its traceback, as
 the first two do after `--verbosity=1`.
 """
@@ -17,10 +19,13 @@ import tempfile
 from absl import app, flags, logging
 
 from entrannas_tf import config as config_lib
+from entrannas_tf import interruptions
 
 _BAD_INPUT = 2
 _FAILED = 3
 _INTERRUPTED = 128 + 2  # By SIGINT, as shells have it.
+_PREEMPTED = os.EX_TEMPFAIL
+_WORKER_LOST = os.EX_UNAVAILABLE
 
 _LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 # TensorFlow's own convolutions and memory pool: the training step of DARTS's
@@ -103,6 +108,14 @@ def _run_main(main):
         handler.addFilter(_is_for_users)
     try:
         main()
+    except interruptions.Preempted:
+        _fail(
+            _PREEMPTED,
+            "Ended by SIGTERM. The same command goes on from the checkpoint.",
+        )
+    except interruptions.WorkerLost as error:
+        logging.debug("A worker was lost.", exc_info=True)
+        _fail(_WORKER_LOST, error)
     except FloatingPointError as error:
         logging.debug("The run failed.", exc_info=True)
         _fail(_FAILED, error)

@@ -118,6 +118,8 @@ class SearchConfig:
         initial_temperature: tau of Eq. 5 in the first epoch, above 0.
         temperature_decay: Factor of tau from epoch to epoch, above 0, at most
             1.
+        read_every_steps: Steps between two looks at the losses, which wait for
+            the devices. Workers of several then also check that they agree.
         checkpoint_every_steps: Steps between checkpoints beside the one at the
             end of each epoch; 0 for that one alone.
         checkpoints_to_keep: At least 2: one that a crash cuts short has one
@@ -142,9 +144,31 @@ class SearchConfig:
     threshold_penalty: float = 0.0
     initial_temperature: float
     temperature_decay: float
+    read_every_steps: int = 10
     checkpoint_every_steps: int = 0
     checkpoints_to_keep: int = 2
     max_graphs: int = 256
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DistributionConfig:
+    """What a run is spread over; a run may go on under another one.
+
+    Attributes:
+        strategy: "one_device"; "mirrored", the devices of one machine; or
+            "multi_worker", those of the machines that TF_CONFIG lists.
+        num_devices: Number of this machine's devices; 0 for all GPUs. Where
+            there is no GPU the CPU is split into so many.
+        timeout_seconds: Time after which a worker that is waited for is taken
+            for lost, at least 10.
+    """
+
+    strategy: str = "one_device"
+    num_devices: int = 0
+    timeout_seconds: int = 60
+
+
+ONE_DEVICE = DistributionConfig()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -162,6 +186,7 @@ class Config:
         data: A `DataConfig`.
         network: A `NetworkConfig`.
         search: A `SearchConfig`.
+        distribution: A `DistributionConfig`.
     """
 
     name: str
@@ -171,6 +196,7 @@ class Config:
     data: DataConfig
     network: NetworkConfig
     search: SearchConfig
+    distribution: DistributionConfig = ONE_DEVICE
 
 
 # By the section that tells a configuration from the other kind.

@@ -60,6 +60,7 @@ RULES = {
     "search.threshold_penalty": _FROM_0,
     "search.initial_temperature": _ABOVE_0,
     "search.temperature_decay": _FACTOR,
+    "search.read_every_steps": _FROM_1,
     "search.checkpoint_every_steps": _FROM_0,
     "search.checkpoints_to_keep": _FROM_2,
     "search.max_graphs": _FROM_1,
@@ -76,8 +77,12 @@ RULES = {
     "training.auxiliary_weight": _FROM_0,
     "training.drop_path_rate": _BELOW_1,
     "training.precision": _one_of("float32", "bfloat16"),
+    "training.read_every_steps": _FROM_1,
     "training.checkpoint_every_steps": _FROM_0,
     "training.checkpoints_to_keep": _FROM_2,
+    "distribution.strategy": _one_of("one_device", "mirrored", "multi_worker"),
+    "distribution.num_devices": _FROM_0,
+    "distribution.timeout_seconds": ("10 or more", lambda value: value >= 10),
 }
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from entrannas_tf import derivation
+from entrannas_tf import derivation, distribution
 from entrannas_tf.data import pipeline
 
 
@@ -18,7 +18,8 @@ def accuracies(trainer, source, indices, batch_size):
         trainer: A `search_trainer.SearchTrainer`.
         source: `ImageSource`.
         indices: Integers [N], the images of it to use.
-        batch_size: Images of a batch; see batch norms above.
+        batch_size: Images of a batch that the replicas share; see batch norms
+            above.
 
     Returns:
         {"supernet_accuracy": ..., "child_accuracy": ...}, from 0 to 1.
@@ -39,13 +40,16 @@ def accuracies(trainer, source, indices, batch_size):
         "supernet_accuracy": trainer.supernet.split(coefficients),
         "child_accuracy": None,
     }
-    hits = dict.fromkeys(networks, 0.0)
-    batches = pipeline.evaluation_batches(source, indices, batch_size)
-    for images, labels, weights in batches:
-        for name, used in networks.items():
-            run = trainer.supernet.forward(images, used, genotype, "outputs")
-            hits[name] += float(_num_hits(run.logits, labels, weights))
-    return {name: count / len(indices) for name, count in hits.items()}
+
+    def count_hits(images, labels, weights):
+        runs = [
+            trainer.supernet.forward(images, used, genotype, "outputs")
+            for used in networks.values()
+        ]
+        return _num_hits([run.logits for run in runs], labels, weights)
+
+    hits = _sum(trainer, count_hits, source, indices, batch_size)
+    return dict(zip(networks, (hits / len(indices)).tolist(), strict=True))
 
 
 def check_derivation(genotype, coefficients, primitives):
@@ -76,38 +80,46 @@ def test(trainer, source, indices, batch_size):
         trainer: A `retrain_trainer.RetrainTrainer`.
         source: `ImageSource`.
         indices: Integers [N], the images of it to use.
-        batch_size: Images of a batch.
+        batch_size: Images of a batch that the replicas share.
 
     Returns:
         {"test_loss": ..., "test_accuracy": ..., "test_top5_accuracy": ...}:
         the mean cross entropy in nats, and the shares of images whose class is
         the most likely one, and among the five most likely, from 0 to 1.
     """
-    sums = np.zeros(3)
-    batches = pipeline.evaluation_batches(source, indices, batch_size)
-    for images, labels, weights in batches:
-        logits = trainer.predict_step(images)
-        sums += _scores(logits, labels, weights).numpy()
+    step = trainer.test_step
+    sums = _sum(trainer, step, source, indices, batch_size)
     names = ("test_loss", "test_accuracy", "test_top5_accuracy")
     return dict(zip(names, (sums / len(indices)).tolist(), strict=True))
 
 
-@tf.function(autograph=False, jit_compile=False)
-def _scores(logits, labels, weights):
-    """Returns float32 [3]: sums of cross entropy, of hits, of hits of five."""
-    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
-    scores = [
-        losses,
-        *(
-            tf.cast(tf.math.in_top_k(labels, logits, k), losses.dtype)
-            for k in (1, min(5, logits.shape[-1]))
-        ),
-    ]
-    return tf.linalg.matvec(tf.stack(scores), weights)
+def _sum(trainer, measure, source, indices, batch_size):
+    """Adds up what replicas measure of images, over all of them.
+
+    Args:
+        trainer: Its strategy tells the replicas.
+        measure: Callable of images, labels and weights; returns float32 [n].
+        source: `ImageSource`.
+        indices: Integers [N].
+        batch_size: Images of a batch that the replicas share.
+
+    Returns:
+        Array [n].
+    """
+    strategy = trainer.distribute_strategy
+    batches = pipeline.evaluation_batches(
+        source, indices, batch_size, **distribution.shares(strategy)
+    )
+    sums = 0.0
+    for batch in distribution.batches(strategy, batches):
+        measured = strategy.run(measure, batch)
+        for values in strategy.experimental_local_results(measured):
+            sums = sums + values.numpy().astype(np.float64)
+    return distribution.total(strategy, sums)
 
 
 @tf.function(autograph=False, jit_compile=False)
 def _num_hits(logits, labels, weights):
-    """Returns how many labels are met, float32 scalar."""
-    hits = tf.equal(tf.argmax(logits, -1, labels.dtype), labels)
-    return tf.reduce_sum(tf.cast(hits, weights.dtype) * weights)
+    """Returns for each network's logits how many labels they meet."""
+    hits = tf.equal(tf.argmax(tf.stack(logits), -1, labels.dtype), labels)
+    return tf.linalg.matvec(tf.cast(hits, weights.dtype), weights)

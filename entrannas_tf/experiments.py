@@ -4,7 +4,6 @@ Only this module and `retraining` unpack a configuration; all else takes plain
 arguments.
 """
 
-import dataclasses
 import os
 import time
 
@@ -15,10 +14,12 @@ from entrannas_tf import (
     architecture,
     best_search,
     callbacks,
+    distribution,
     evaluation,
-    files,
+    genotypes,
     graphs,
     optimizers,
+    runs,
     runtime,
     schedules,
     search_course,
@@ -33,15 +34,15 @@ from entrannas_tf import (
 from entrannas_tf import config as config_lib
 from entrannas_tf.data import loading, pipeline
 
-_CHECKPOINTS = "checkpoints"
 
-
-def search(config_dict, workdir):
+def search(config_dict, workdir, strategy=""):
     """Searches the cells of a network; resumes where a search has been.
 
     Args:
         config_dict: A `ConfigDict` of configs/, or a dict likewise.
-        workdir: Directory of the search, made if it is not there.
+        workdir: Directory of the search, made if it is not there. Of several
+            workers the chief alone reads and writes it.
+        strategy: Stands in for `distribution.strategy` where it is not "".
 
     Returns:
         The `genotypes.Genotype` that was found.
@@ -52,69 +53,66 @@ def search(config_dict, workdir):
         OSError: If a file cannot be read or written.
         FloatingPointError: If a loss is not a number or infinite. The last
             good checkpoint stays.
+        interruptions.WorkerLost: If another worker is gone; likewise.
+        interruptions.Preempted: If the process got SIGTERM; there is a
+            checkpoint of the last step.
     """
     start = time.monotonic()
     config = config_lib.from_config_dict(config_dict)
     workdir = os.fspath(workdir)
-    workdirs.check_workdir(workdir, config)
-    if search_results.is_finished(workdir):
-        logging.info("The search in %s is finished already.", workdir)
-    else:
-        with runtime.plain_errors("search.batch_size"):
+    with runs.spread(config, strategy, "search.batch_size") as devices:
+        is_chief = distribution.is_chief(devices)
+        if is_chief:
+            workdirs.check_workdir(workdir, config)
+        if runs.is_finished(devices, search_results.is_finished, workdir):
+            logging.info("The search in %s is finished already.", workdir)
+        else:
             run = _search if config.num_searches == 1 else _search_several
-            run(config, workdir, start)
-    if config.num_searches > 1:
-        print(best_search.read_table(workdir), flush=True)
-    print(search_results.summary(workdir), flush=True)
-    return search_results.read_genotype(workdir)
+            run(config, workdir, start, devices)
+        found = None
+        if is_chief:
+            found = genotypes.to_json(search_results.read_genotype(workdir))
+            found = found.encode()
+        found = distribution.from_chief(devices, found)
+    if is_chief:
+        if config.num_searches > 1:
+            print(best_search.read_table(workdir), flush=True)
+        print(search_results.summary(workdir), flush=True)
+    return genotypes.from_json(found.decode())
 
 
-def _search(config, workdir, start):
+def _search(config, workdir, start, devices):
     """Runs what is left of a search, and writes its files."""
     runtime.prepare(config.seed, config.deterministic)
     graphs.switch_off_grappler()
-    data = _load_data(config)
-    workdirs.make_workdir(workdir, config)
-    with workdirs.locked(workdir):
-        _search_in(workdir, config, data, start)
+    data = _load_data(config, devices)
+    names = (runs.CHECKPOINTS, *search_results.DIRECTORIES)
+    with runs.owned(workdir, config, devices, names):
+        with devices.scope():
+            trainer = _make_trainer(config, data.source_w)
+        _tell(config, data, trainer)
+        progress = _make_loop(config, workdir, data, trainer, start).run()
+        if distribution.is_chief(devices):
+            search_results.write(workdir, progress.before, config)
 
 
-def _search_several(config, workdir, start):
+def _search_several(config, workdir, start, devices):
     """Runs what is left of several searches, and keeps the best."""
-    _load_data(config)  # Where it is not as it should be, nothing is written.
-    workdirs.make_workdir(workdir, config)
-    with workdirs.locked(workdir):
-        for number in range(1, config.num_searches + 1):
-            path = best_search.directory(workdir, number)
-            seed = config.seed + number - 1
-            single = dataclasses.replace(config, seed=seed, num_searches=1)
-            logging.info(
-                "search   %d of %d, seed %d, in %s",
-                number,
-                config.num_searches,
-                seed,
-                path,
-            )
-            workdirs.check_workdir(path, single)
-            if not search_results.is_finished(path):
-                _search(single, path, start)
-            start = time.monotonic()
-        best_search.keep(workdir, config.num_searches)
+    # Where the data are not as they should be, nothing is written.
+    _load_data(config, devices)
+    with runs.owned(workdir, config, devices):
+        for single, path, since in runs.each(
+            config, workdir, "num_searches", best_search.directory, start
+        ):
+            if distribution.is_chief(devices):
+                workdirs.check_workdir(path, single)
+            if not runs.is_finished(devices, search_results.is_finished, path):
+                _search(single, path, since, devices)
+        if distribution.is_chief(devices):
+            best_search.keep(workdir, config.num_searches)
 
 
-def _search_in(workdir, config, data, start):
-    """As `_search`, in a workdir that is this process's own."""
-    for name in (".", _CHECKPOINTS, *search_results.DIRECTORIES):
-        path = os.path.join(workdir, name)
-        os.makedirs(path, exist_ok=True)
-        files.remove_leftovers(path)
-    trainer = _make_trainer(config, data.source_w)
-    _tell(config, data, trainer)
-    progress = _make_loop(config, workdir, data, trainer, start).run()
-    search_results.write(workdir, progress.before, config)
-
-
-def _load_data(config):
+def _load_data(config, devices):
     """Returns the `loading.SearchData`, checked, with nothing written."""
     train, test, indices = loading.load(
         config.data.name,
@@ -132,11 +130,12 @@ def _load_data(config):
     data = loading.halve(
         train, val, indices, config.data.weight_fraction, config.seed
     )
-    _search_batches(config, data, epoch=0, first_step=0)  # Checks its size.
+    # Checks its size.
+    _search_batches(config, data, devices, epoch=0, first_step=0)
     return data
 
 
-def _search_batches(config, data, epoch, first_step):
+def _search_batches(config, data, devices, epoch, first_step):
     return pipeline.search_batches(
         data.source_w,
         data.indices_w,
@@ -149,6 +148,7 @@ def _search_batches(config, data, epoch, first_step):
         crop_padding=config.data.crop_padding,
         flip=config.data.flip,
         cutout_length=config.data.cutout_length,
+        **distribution.shares(devices),
     )
 
 
@@ -197,7 +197,9 @@ def _tell(config, data, trainer):
         for unit in trainer.supernet.units
         for variable in unit.trainable_variables
     )
-    logging.info("device   %s", runtime.device_name())
+    logging.info(
+        "device   %s", runtime.device_name(trainer.distribute_strategy)
+    )
     logging.info(
         "data     %s, %d images for the weights and %d for the architecture, "
         "%d classes, %dx%dx%d",
@@ -223,22 +225,27 @@ def _make_loop(config, workdir, data, trainer, start):
     settings = config.search
     num_steps = len(data.indices_w) // settings.batch_size
     num_epochs = settings.epochs
-    return training_loop.TrainingLoop(
-        _make_course(settings, data, trainer, num_steps),
-        os.path.join(workdir, _CHECKPOINTS),
-        [
+    devices = trainer.distribute_strategy
+    written = []
+    if distribution.is_chief(devices):
+        written = [
             callbacks.ShowProgress(num_epochs, num_steps),
             callbacks.WarnOfSkips(num_epochs),
             callbacks.WriteMetrics(workdir),
             callbacks.WriteGenotypes(workdir),
             tensorboard_writer.WriteSearch(workdir, num_epochs),
-        ],
+        ]
+    return training_loop.TrainingLoop(
+        _make_course(settings, data, trainer, num_steps),
+        os.path.join(workdir, runs.CHECKPOINTS),
+        written,
         num_epochs=num_epochs,
         num_steps=num_steps,
         make_batches=lambda epoch, step: _search_batches(
-            config, data, epoch, step
+            config, data, devices, epoch, step
         ),
         eval_every_epochs=settings.eval_every_epochs,
+        read_every_steps=settings.read_every_steps,
         checkpoint_every_steps=settings.checkpoint_every_steps,
         checkpoints_to_keep=settings.checkpoints_to_keep,
         start=start,

@@ -20,6 +20,7 @@ from entrannas_tf import (
     retrain_course,
     retrain_results,
     retraining,
+    runs,
     workdirs,
 )
 from entrannas_tf.data import augment
@@ -165,7 +166,7 @@ def _load_classifier(workdir, config, data, weights):
     config = dataclasses.replace(config, training=training)
     cells = published.read(os.path.join(workdir, published.GENOTYPE_FILE))
     trainer = retraining.make_trainer(config, cells, data.source)
-    directory = os.path.join(workdir, retraining.CHECKPOINTS)
+    directory = os.path.join(workdir, runs.CHECKPOINTS)
     path = os.path.join(directory, retrain_course.BEST_FILE)
     if weights == "last":
         path = checkpoints.newest(directory)

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 BATCH_NORM_MOMENTUM = 0.9  # Keras's convention; PyTorch calls it 0.1
 BATCH_NORM_EPSILON = 1e-5
-_STATISTICS = ("moving_mean", "moving_variance")
+STATISTICS = ("moving_mean", "moving_variance")
 
 
 class BatchNorm(keras.layers.Layer):
@@ -84,7 +84,7 @@ class BatchNorm(keras.layers.Layer):
         The variance is the unbiased one, as in PyTorch and TensorFlow; what
         normalises the batch is not.
         """
-        for name, new in zip(_STATISTICS, (mean, variance), strict=True):
+        for name, new in zip(STATISTICS, (mean, variance), strict=True):
             old = tf.convert_to_tensor(getattr(self, name))
             step = (1 - BATCH_NORM_MOMENTUM) * (new - old)
             getattr(self, name).assign(old + step)
@@ -127,7 +127,7 @@ def normalise(norms, tensors, training=False):
     else:
         means, variances = (
             tf.stack([[tf.convert_to_tensor(getattr(n, name))] for n in norms])
-            for name in _STATISTICS
+            for name in STATISTICS
         )  # [N, 1, C]
         factor = tf.math.rsqrt(variances + BATCH_NORM_EPSILON)
         y = x * lanes.widen(factor) - lanes.widen(means * factor)

@@ -1,4 +1,8 @@
-"""Optimizers as PyTorch has them, which DARTS uses: L2 is in the gradient."""
+"""Optimizers as PyTorch has them, which DARTS uses: L2 is in the gradient.
+
+With several replicas each calls `apply` with the same gradients, those of the
+global batch.
+"""
 
 import keras
 import tensorflow as tf
@@ -106,6 +110,13 @@ class CoupledAdam(keras.optimizers.Adam):
     ):
         super().__init__(learning_rate, beta_1, beta_2, epsilon=1e-8, name=name)
         self.coupled_decay = weight_decay
+
+    def apply(self, gradients, variables):
+        """Takes one step; the gradients are the same on all replicas."""
+        count = tf.distribute.get_replica_context().num_replicas_in_sync
+        if count > 1:  # Keras adds them up.
+            gradients = [gradient / count for gradient in gradients]
+        super().apply(gradients, variables)
 
     def update_step(self, gradient, variable, learning_rate):
         gradient = gradient + self.coupled_decay * tf.convert_to_tensor(

@@ -69,6 +69,8 @@ class TrainingConfig:
             rises from 0 along a line, from epoch to epoch.
         precision: "float32", or "bfloat16": layers compute in it, while
             weights, statistics and losses stay in float32. It pays on a GPU.
+        read_every_steps: Steps between two looks at the loss, which wait for
+            the devices.
         checkpoint_every_steps: Steps between checkpoints beside the one at the
             end of each epoch; 0 for that one alone.
         checkpoints_to_keep: At least 2: one that a crash cuts short has one
@@ -88,6 +90,7 @@ class TrainingConfig:
     auxiliary_weight: float = 0.4
     drop_path_rate: float = 0.0
     precision: str = "float32"
+    read_every_steps: int = 10
     checkpoint_every_steps: int = 0
     checkpoints_to_keep: int = 2
 
@@ -106,6 +109,7 @@ class RetrainConfig:
         data: A `RetrainDataConfig`.
         network: A `TargetNetworkConfig`.
         training: A `TrainingConfig`.
+        distribution: A `config.DistributionConfig`.
     """
 
     name: str
@@ -115,3 +119,4 @@ class RetrainConfig:
     data: RetrainDataConfig
     network: TargetNetworkConfig
     training: TrainingConfig
+    distribution: config.DistributionConfig = config.ONE_DEVICE

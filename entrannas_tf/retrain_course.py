@@ -4,13 +4,13 @@ import dataclasses
 import os
 from typing import NamedTuple
 
-from entrannas_tf import checkpoints, provenance, training_loop
+from entrannas_tf import checkpoints, course, distribution, provenance
 
 BEST_FILE = "best.checkpoint"
 
 
 @dataclasses.dataclass(kw_only=True)
-class Progress(training_loop.Progress):
+class Progress(course.Progress):
     """Where a retraining stands, beside its variables.
 
     Attributes:
@@ -58,16 +58,16 @@ class EpochReport(NamedTuple):
 
     def lines(self):
         """Returns the epoch's numbers in a line."""
-        course = _course(self.record)
+        line = _course(self.record)
         if self.evaluated:
-            course += (
+            line += (
                 f", test {self.record['test_accuracy']:.1%}, among five "
                 f"{self.record['test_top5_accuracy']:.1%}"
             )
-        return (course,)
+        return (line,)
 
 
-class RetrainCourse(training_loop.Course):
+class RetrainCourse(course.Course):
     """A retraining, for `training_loop.TrainingLoop`.
 
     Args:
@@ -114,8 +114,10 @@ class RetrainCourse(training_loop.Course):
     def prepare_step(self, num_steps):
         self.trainer.sgd.learning_rate = self._learning_rate(num_steps)
 
-    def end_step(self, progress, metrics, seconds):
+    def end_step(self, progress, seconds):
         progress.end_step(seconds)
+
+    def report_step(self, progress, metrics):
         return StepReport(progress.epoch, progress.step, metrics)
 
     def report_epoch(self, progress, scores):
@@ -128,7 +130,7 @@ class RetrainCourse(training_loop.Course):
         return EpochReport(
             {
                 "epoch": progress.epoch + 1,
-                **{m.name: float(m.result()) for m in self.trainer.metrics},
+                **self.read_metrics(),
                 **scores,
                 "learning_rate": float(self.trainer.sgd.learning_rate.numpy()),
                 "drop_path_rate": self._drop_path_rate(progress.epoch),
@@ -143,11 +145,9 @@ class RetrainCourse(training_loop.Course):
         )
 
     def _save_best(self, progress):
-        checkpoints.write(
-            self._best_path,
-            checkpoints.network_variables(self.trainer),
-            progress.to_dict(),
-        )
+        arrays = checkpoints.values(checkpoints.network_variables(self.trainer))
+        if distribution.is_chief(self.trainer.distribute_strategy):
+            checkpoints.write(self._best_path, arrays, progress.to_dict())
 
 
 def _course(metrics):

@@ -3,11 +3,13 @@
 import keras
 import tensorflow as tf
 
-from entrannas_tf import objective
+from entrannas_tf import distribution, normalization, objective
 
 
 class RetrainTrainer(keras.Model):
     """Trains a target network from scratch.
+
+    It is made, and steps are taken, in the scope of a `tf.distribute.Strategy`.
 
     Args:
         network: `target_network.TargetNetwork`; its auxiliary head, if it has
@@ -29,6 +31,8 @@ class RetrainTrainer(keras.Model):
         self.epoch_metrics = {
             name: keras.metrics.Mean(name=name) for name in ("loss", "accuracy")
         }
+        self._step_graph = distribution.graph(self._step)
+        self.test_step = distribution.graph(self.test_step)
         self.built = True
 
     @property
@@ -39,33 +43,63 @@ class RetrainTrainer(keras.Model):
         """Returns the network's logits, float32 [B, num_classes]."""
         return self.network(images, training=training)
 
-    @tf.function(autograph=False, jit_compile=False)
     def train_step(self, data):
         """Takes a step on the weights.
 
+        To be called across replicas. Nothing is returned, as reading a number
+        waits for the devices: `metrics` hold the means so far, of the loss
+        without the auxiliary head's, and of the accuracy.
+
         Args:
             data: Pair of images, float32 [B, H, W, C], and labels, int32 [B].
-
-        Returns:
-            Dict of the means so far: `loss`, without the auxiliary head's, and
-            `accuracy`.
+                With several replicas each holds its share of the global batch.
         """
-        images, labels = data
+        self.distribute_strategy.run(self._step_graph, data)
+
+    def _step(self, images, labels):
         variables = self.network.trainable_variables
         with tf.GradientTape() as tape:
             logits, loss, auxiliary_loss = self._run_heads(images, labels)
             total = loss + self.auxiliary_weight * auxiliary_loss
         gradients = tape.gradient(total, [v.value for v in variables])
-        self.sgd.apply(gradients, variables)
+        self.sgd.apply(distribution.mean(gradients), variables)
+        self._average_statistics()
         hits = tf.equal(tf.argmax(logits, -1, labels.dtype), labels)
         self.epoch_metrics["loss"].update_state(loss)
         self.epoch_metrics["accuracy"].update_state(hits)
-        return {n: m.result() for n, m in self.epoch_metrics.items()}
 
-    @tf.function(autograph=False, jit_compile=False)
-    def predict_step(self, images):
-        """Returns logits, float32 [B, num_classes], in evaluation mode."""
-        return self.network(images, training=False)
+    def _average_statistics(self):
+        """Makes the batch norms' moving statistics equal on all replicas."""
+        if self.distribute_strategy.num_replicas_in_sync > 1:
+            moved = [
+                variable
+                for variable in self.network.non_trainable_variables
+                if variable.name in normalization.STATISTICS
+            ]
+            values = [tf.convert_to_tensor(variable) for variable in moved]
+            means = distribution.mean(values)
+            for variable, value in zip(moved, means, strict=True):
+                variable.assign(value)
+
+    def test_step(self, images, labels, weights):
+        """Measures the network, with its moving statistics.
+
+        Args:
+            images: float32 [B, H, W, C].
+            labels: int32 [B].
+            weights: float32 [B], what each image counts.
+
+        Returns:
+            float32 [3]: sums of cross entropy in nats, of images whose class
+            is the most likely one, and of those among the five most likely.
+        """
+        logits = self.network(images, training=False)
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+        hits = [
+            tf.cast(tf.math.in_top_k(labels, logits, k), losses.dtype)
+            for k in (1, min(5, logits.shape[-1]))
+        ]
+        return tf.linalg.matvec(tf.stack([losses, *hits]), weights)
 
     def _run_heads(self, images, labels):
         """Returns the logits, and the losses of both heads."""

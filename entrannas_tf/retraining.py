@@ -1,15 +1,17 @@
 """The retraining's workflow: from a genotype and a configuration to files."""
 
-import dataclasses
+import json
 import os
 import time
 
 import keras
+import tensorflow as tf
 from absl import logging
 
 from entrannas_tf import (
     accounting,
     callbacks,
+    distribution,
     evaluation,
     files,
     genotypes,
@@ -19,6 +21,7 @@ from entrannas_tf import (
     retrain_course,
     retrain_results,
     retrain_trainer,
+    runs,
     runtime,
     schedules,
     target_network,
@@ -29,19 +32,19 @@ from entrannas_tf import (
 from entrannas_tf import config as config_lib
 from entrannas_tf.data import loading, pipeline
 
-CHECKPOINTS = "checkpoints"
-
 _POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 
 
-def retrain(config_dict, genotype, workdir):
+def retrain(config_dict, genotype, workdir, strategy=""):
     """Trains the network of a genotype; resumes where one has been.
 
     Args:
         config_dict: A `ConfigDict` of configs/, or a dict likewise.
         genotype: What `published.load` takes: the name of a published
             genotype, a file, or the workdir of a search.
-        workdir: Directory of the retraining, made if it is not there.
+        workdir: Directory of the retraining, made if it is not there. Of
+            several workers the chief alone reads and writes it.
+        strategy: Stands in for `distribution.strategy` where it is not "".
 
     Returns:
         What `retrain_results.read` does.
@@ -52,6 +55,9 @@ def retrain(config_dict, genotype, workdir):
         OSError: If a file cannot be read or written.
         FloatingPointError: If a loss is not a number or infinite. The last
             good checkpoint stays.
+        interruptions.WorkerLost: If another worker is gone; likewise.
+        interruptions.Preempted: If the process got SIGTERM; there is a
+            checkpoint of the last step.
     """
     start = time.monotonic()
     config = config_lib.from_config_dict(
@@ -59,22 +65,28 @@ def retrain(config_dict, genotype, workdir):
     )
     workdir = os.fspath(workdir)
     cells = published.load(genotype)
-    workdirs.check_workdir(workdir, config)
-    _check_genotype(workdir, cells)
-    if retrain_results.is_finished(workdir):
-        logging.info("The retraining in %s is finished already.", workdir)
-    else:
-        with runtime.plain_errors("training.batch_size"):
-            _retrain(config, cells, workdir, start)
-    print(retrain_results.summary(workdir), flush=True)
-    return retrain_results.read(workdir)
+    with runs.spread(config, strategy, "training.batch_size") as devices:
+        is_chief = distribution.is_chief(devices)
+        if is_chief:
+            workdirs.check_workdir(workdir, config)
+            _check_genotype(workdir, cells)
+        if runs.is_finished(devices, retrain_results.is_finished, workdir):
+            logging.info("The retraining in %s is finished already.", workdir)
+        else:
+            _retrain(config, cells, workdir, start, devices)
+        found = retrain_results.read(workdir) if is_chief else None
+        found = distribution.from_chief(devices, json.dumps(found).encode())
+    if is_chief:
+        print(retrain_results.summary(workdir), flush=True)
+    return json.loads(found)
 
 
-def load_data(config):
+def load_data(config, devices=None):
     """Returns the `loading.RetrainData` of a configuration, checked.
 
     Args:
         config: A `retrain_config.RetrainConfig`.
+        devices: `tf.distribute.Strategy` that shares the batches, or None.
 
     Raises:
         ValueError: If the data are not as they should be.
@@ -94,7 +106,8 @@ def load_data(config):
     data = loading.for_retraining(
         train, test, indices, config.data.train_fraction
     )
-    _batches(config, data, epoch=0, first_step=0)  # Checks its size.
+    devices = devices or tf.distribute.get_strategy()
+    _batches(config, data, devices, epoch=0, first_step=0)  # Checks its size.
     return data
 
 
@@ -174,55 +187,48 @@ def _check_genotype(workdir, cells):
         )
 
 
-def _retrain(config, cells, workdir, start):
+def _retrain(config, cells, workdir, start, devices):
     """Runs what is left of one retraining or several."""
-    data = load_data(config)
+    data = load_data(config, devices)
     totals = count(config, cells, data.source)
-    workdirs.make_workdir(workdir, config)
-    with workdirs.locked(workdir):
-        _write_genotype(workdir, cells)
-        if config.num_runs == 1:
-            _run(config, cells, data, totals, workdir, start)
-            return
-        for number in range(1, config.num_runs + 1):
-            path = retrain_results.directory(workdir, number)
-            seed = config.seed + number - 1
-            single = dataclasses.replace(config, seed=seed, num_runs=1)
-            logging.info(
-                "run      %d of %d, seed %d, in %s",
-                number,
-                config.num_runs,
-                seed,
-                path,
-            )
-            workdirs.make_workdir(path, single)
-            with workdirs.locked(path):
-                _write_genotype(path, cells)
-                if not retrain_results.is_finished(path):
-                    _run(single, cells, data, totals, path, start)
-            start = time.monotonic()
-        retrain_results.write_several(workdir, config)
+
+    def run(config, path, start):
+        with runs.owned(path, config, devices, (runs.CHECKPOINTS,)):
+            _write_genotype(path, cells, devices)
+            if not runs.is_finished(devices, retrain_results.is_finished, path):
+                _run(config, cells, data, totals, path, start, devices)
+
+    if config.num_runs == 1:
+        run(config, workdir, start)
+        return
+    with runs.owned(workdir, config, devices):
+        _write_genotype(workdir, cells, devices)
+        for single, path, since in runs.each(
+            config, workdir, "num_runs", retrain_results.directory, start
+        ):
+            run(single, path, since)
+        if distribution.is_chief(devices):
+            retrain_results.write_several(workdir, config)
 
 
-def _write_genotype(workdir, cells):
-    path = os.path.join(workdir, published.GENOTYPE_FILE)
-    files.write_text(path, genotypes.to_json(cells))
+def _write_genotype(workdir, cells, devices):
+    if distribution.is_chief(devices):
+        path = os.path.join(workdir, published.GENOTYPE_FILE)
+        files.write_text(path, genotypes.to_json(cells))
 
 
-def _run(config, cells, data, totals, workdir, start):
+def _run(config, cells, data, totals, workdir, start, devices):
     """Runs what is left of one retraining, and writes its results."""
-    for name in (".", CHECKPOINTS):
-        path = os.path.join(workdir, name)
-        os.makedirs(path, exist_ok=True)
-        files.remove_leftovers(path)
     runtime.prepare(config.seed, config.deterministic)
-    trainer = make_trainer(config, cells, data.source)
-    _tell(config, data, totals)
+    with devices.scope():
+        trainer = make_trainer(config, cells, data.source)
+    _tell(config, data, totals, devices)
     progress = _make_loop(config, workdir, data, trainer, start).run()
-    retrain_results.write(workdir, progress, totals, config)
+    if distribution.is_chief(devices):
+        retrain_results.write(workdir, progress, totals, config)
 
 
-def _batches(config, data, epoch, first_step):
+def _batches(config, data, devices, epoch, first_step):
     return pipeline.training_batches(
         data.source,
         data.indices,
@@ -235,13 +241,14 @@ def _batches(config, data, epoch, first_step):
         cutout_length=config.data.cutout_length,
         min_crop_area=config.data.min_crop_area,
         color_jitter=config.data.color_jitter,
+        **distribution.shares(devices),
     )
 
 
-def _tell(config, data, totals):
+def _tell(config, data, totals, devices):
     """Says what is about to run."""
     height, width, channels = data.source.image_shape
-    logging.info("device   %s", runtime.device_name())
+    logging.info("device   %s", runtime.device_name(devices))
     logging.info(
         "data     %s, %d images to train and %d to test, %d classes, %dx%dx%d",
         data.source.name,
@@ -266,19 +273,26 @@ def _make_loop(config, workdir, data, trainer, start):
     """Returns the `training_loop.TrainingLoop` of a run."""
     training = config.training
     num_steps = len(data.indices) // training.batch_size
-    directory = os.path.join(workdir, CHECKPOINTS)
-    return training_loop.TrainingLoop(
-        _make_course(training, directory, data, trainer, num_steps),
-        directory,
-        [
+    directory = os.path.join(workdir, runs.CHECKPOINTS)
+    devices = trainer.distribute_strategy
+    written = []
+    if distribution.is_chief(devices):
+        written = [
             callbacks.ShowProgress(training.epochs, num_steps),
             callbacks.WriteMetrics(workdir),
             tensorboard_writer.WriteTensorBoard(workdir),
-        ],
+        ]
+    return training_loop.TrainingLoop(
+        _make_course(training, directory, data, trainer, num_steps),
+        directory,
+        written,
         num_epochs=training.epochs,
         num_steps=num_steps,
-        make_batches=lambda epoch, step: _batches(config, data, epoch, step),
+        make_batches=lambda epoch, step: _batches(
+            config, data, devices, epoch, step
+        ),
         eval_every_epochs=training.eval_every_epochs,
+        read_every_steps=training.read_every_steps,
         checkpoint_every_steps=training.checkpoint_every_steps,
         checkpoints_to_keep=training.checkpoints_to_keep,
         start=start,

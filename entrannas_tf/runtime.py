@@ -7,6 +7,8 @@ import re
 import keras
 import tensorflow as tf
 
+from entrannas_tf import distribution
+
 
 def prepare(seed, deterministic):
     """Seeds all random numbers of this process.
@@ -20,13 +22,20 @@ def prepare(seed, deterministic):
         tf.config.experimental.enable_op_determinism()
 
 
-def device_name():
+def device_name(strategy):
     """Returns what a run computes on, such as "CPU, 2 cores"."""
     gpus = tf.config.list_physical_devices("GPU")
-    if not gpus:
-        return f"CPU, {os.cpu_count()} cores"
-    details = tf.config.experimental.get_device_details(gpus[0])
-    return f"{len(gpus)} x {details.get('device_name', 'GPU')}"
+    name = f"CPU, {os.cpu_count()} cores"
+    if gpus:
+        details = tf.config.experimental.get_device_details(gpus[0])
+        name = details.get("device_name", "GPU")
+    replicas = strategy.num_replicas_in_sync
+    workers = distribution.num_workers(strategy)
+    if replicas > 1:
+        name += f", {replicas} replicas"
+    if workers > 1:
+        name += f" on {workers} workers"
+    return name
 
 
 @contextlib.contextmanager

@@ -1,9 +1,9 @@
 """The course of a search: its rates, its temperature, its reports."""
 
-from entrannas_tf import checkpoints, search_progress, training_loop
+from entrannas_tf import checkpoints, course, search_progress
 
 
-class SearchCourse(training_loop.Course):
+class SearchCourse(course.Course):
     """A search, for `training_loop.TrainingLoop`.
 
     Args:
@@ -56,20 +56,27 @@ class SearchCourse(training_loop.Course):
             self._architecture_learning_rate(num_steps)
         )
 
-    def end_step(self, progress, metrics, seconds):
-        genotype = self.trainer.genotype
-        progress.end_step(seconds, genotype)
+    def check_replicas(self):
+        self.trainer.check_replicas()
+
+    def end_step(self, progress, seconds):
+        progress.end_step(seconds, self.trainer.genotype)
+
+    def report_step(self, progress, metrics):
         return search_progress.StepReport(
             progress.epoch,
             progress.step,
             metrics,
             self._temperature(progress.epoch),
-            genotype,
+            self.trainer.genotype,
         )
 
     def report_epoch(self, progress, scores):
         return search_progress.report_epoch(
-            self.trainer, progress, scores, self._batch_size
+            self.trainer,
+            progress,
+            {**self.read_metrics(), **scores},
+            self._batch_size,
         )
 
     def end_epoch(self, progress, report):

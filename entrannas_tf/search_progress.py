@@ -4,18 +4,18 @@ import dataclasses
 from typing import NamedTuple
 
 from entrannas_tf import (
+    course,
     derivation,
     genotypes,
     progress_bar,
     provenance,
-    training_loop,
 )
 
 _GENOTYPES = "before", "genotype"  # The fields that hold one.
 
 
 @dataclasses.dataclass(kw_only=True)
-class Progress(training_loop.Progress):
+class Progress(course.Progress):
     """Where a search stands, beside its variables.
 
     Attributes:
@@ -105,24 +105,23 @@ class EpochReport(NamedTuple):
     def lines(self):
         """Returns the epoch's numbers in a line, and the normal cell."""
         record = self.record
-        course = progress_bar.course(
-            record, record["temperature"], self.genotype
-        )
+        line = progress_bar.course(record, record["temperature"], self.genotype)
         if self.evaluated:
-            course += (
+            line += (
                 f", super-net {record['supernet_accuracy']:.1%}, child "
                 f"network {record['child_accuracy']:.1%}"
             )
-        return course, f"  {genotypes.describe(self.genotype.normal)}"
+        return line, f"  {genotypes.describe(self.genotype.normal)}"
 
 
-def report_epoch(trainer, progress, accuracies, batch_size):
+def report_epoch(trainer, progress, numbers, batch_size):
     """Returns the `EpochReport` of an epoch whose last step is done.
 
     Args:
         trainer: A `search_trainer.SearchTrainer`.
         progress: `Progress`, not yet at the next epoch.
-        accuracies: What `evaluation.accuracies` gave, or an empty dict.
+        numbers: {name: float}, the epoch's metrics, and where it was due what
+            `evaluation.accuracies` gave.
         batch_size: Images of each of a step's two batches.
     """
     architecture = trainer.architecture
@@ -132,8 +131,7 @@ def report_epoch(trainer, progress, accuracies, batch_size):
     cells = {kind: getattr(genotype, kind) for kind in genotypes.KINDS}
     record = {
         "epoch": progress.epoch + 1,
-        **{m.name: float(m.result()) for m in trainer.metrics},
-        **accuracies,
+        **numbers,
         "temperature": float(architecture.temperature.numpy()),
         "learning_rate": float(trainer.weight_optimizer.learning_rate.numpy()),
         "num_connections": _map(genotypes.num_connections, cells),

@@ -1,13 +1,20 @@
 """The search step: alpha and beta on one batch, weights on another."""
 
+import zlib
+
 import keras
 import tensorflow as tf
 
-from entrannas_tf import objective
+from entrannas_tf import distribution, graphs, objective
 
 
 class SearchTrainer(keras.Model):
     """First-order bi-level search (sections 2.2 to 2.4).
+
+    It is made, and steps are taken, in the scope of a `tf.distribute.Strategy`;
+    all replicas then hold the same alpha, beta and weights at any time. Batch
+    norms use the statistics of a replica's own images, and their moving
+    statistics are the means over the replicas.
 
     Args:
         architecture: `architecture.Architecture`, alpha and beta.
@@ -48,6 +55,10 @@ class SearchTrainer(keras.Model):
             )
         }
         self.genotype = None
+        self._trail = 0
+        self._relax_graph = distribution.graph(self._relax)
+        self._architecture_graph = distribution.graph(self._step_architecture)
+        self._weights_graph = distribution.graph(self._step_weights)
         self.built = True
 
     @property
@@ -66,42 +77,58 @@ class SearchTrainer(keras.Model):
     def train_step(self, data):
         """One step for alpha and beta, then one for the weights.
 
+        To be called across replicas. Nothing is returned, as reading a number
+        waits for the devices: `metrics` hold the means so far.
+
         Args:
             data: Pair of batches (images, labels): of the validation half,
-                then of the training half.
-
-        Returns:
-            Dict of the means so far: `validation_loss` and
-            `validation_accuracy` from the step for alpha and beta, `loss` and
-            `accuracy` from the step for the weights.
+                then of the training half. With several replicas each holds
+                its share of the global batch.
         """
         validation_batch, training_batch = data
         self.update_architecture(*validation_batch)
         self.update_weights(*training_batch)
-        return {n: m.result() for n, m in self.search_metrics.items()}
 
     def update_architecture(self, images, labels):
         """Takes a step on alpha and beta; no gradient is made for weights."""
-        coefficients, split = self._relax()
-        self.genotype = self.derive(coefficients)
-        run = self.supernet.forward(
-            images, split, self.genotype, "architecture"
+        split = self._follow()
+        found = self.distribute_strategy.run(
+            self._architecture_gradients, (images, labels, split)
         )
-        logits_gradient = self._measure("validation_", labels, run.logits)
-        gradients = run.gradients(logits_gradient, tf.nest.flatten(split))
-        self._step_architecture(tf.nest.pack_sequence_as(split, gradients))
+        self.distribute_strategy.run(self._architecture_graph, found)
 
     def update_weights(self, images, labels):
         """Takes a step on the weights that the current derivation uses."""
-        coefficients, split = self._relax()
-        self.genotype = self.derive(coefficients)
-        run = self.supernet.forward(images, split, self.genotype, "weights")
-        logits_gradient = self._measure("", labels, run.logits)
-        gradients, masks = run.weight_gradients(logits_gradient, self.units)
-        self._step_weights(gradients, masks)
-        run.move_statistics(self.units)
+        split = self._follow()
+        found = self.distribute_strategy.run(
+            self._weight_gradients, (images, labels, split)
+        )
+        self.distribute_strategy.run(self._weights_graph, found)
 
-    @tf.function(autograph=False, jit_compile=False)
+    def check_replicas(self):
+        """Raises RuntimeError if replicas followed different derivations."""
+        distribution.check_equal(
+            self.distribute_strategy,
+            self.architecture.trainable_variables,
+            self._trail,
+            "alpha and beta, or the same derivations",
+        )
+
+    def _follow(self):
+        """Derives the genotype for all replicas; returns the coefficients.
+
+        One replica's coefficients are read back. On all they are the same, as
+        `check_replicas` sees by the checksum of all that were read.
+        """
+        coefficients, split = self.distribute_strategy.run(self._relax_graph)
+        values = _numpy(
+            distribution.first_local(self.distribute_strategy, coefficients)
+        )
+        for kind in sorted(values):
+            self._trail = zlib.crc32(values[kind].tobytes(), self._trail)
+        self.genotype = self.architecture.derive(values)
+        return split
+
     def _relax(self):
         """Returns the coefficients, and split as the super-net takes them."""
         coefficients = self.architecture.coefficients()
@@ -116,21 +143,37 @@ class SearchTrainer(keras.Model):
         """Returns the `Genotype` of these or the current coefficients."""
         if coefficients is None:
             coefficients = self.coefficients()
-        return self.architecture.derive(
-            {kind: c.numpy() for kind, c in coefficients.items()}
+        return self.architecture.derive(_numpy(coefficients))
+
+    def _architecture_gradients(self, images, labels, split):
+        """Runs one replica; returns what `_step_architecture` takes."""
+        run = self.supernet.forward(
+            images, split, self.genotype, "architecture"
         )
+        logits_gradient, loss, hits = self._measure(run.logits, labels)
+        gradients = run.gradients(logits_gradient, tf.nest.flatten(split))
+        return tf.nest.pack_sequence_as(split, gradients), loss, hits
 
-    @tf.function(autograph=False, jit_compile=False)
-    def _measure(self, half, labels, logits):
-        """Adds to the metrics; returns the loss's gradient to the logits."""
-        loss = objective.cross_entropy(labels, logits)
-        hits = tf.equal(tf.argmax(logits, -1, labels.dtype), labels)
-        self.search_metrics[f"{half}loss"].update_state(loss)
-        self.search_metrics[f"{half}accuracy"].update_state(hits)
-        return tf.gradients(loss, logits)[0]
+    def _weight_gradients(self, images, labels, split):
+        """Runs one replica; returns what `_step_weights` takes."""
+        run = self.supernet.forward(images, split, self.genotype, "weights")
+        logits_gradient, loss, hits = self._measure(run.logits, labels)
+        gradients, masks = run.weight_gradients(logits_gradient, self.units)
+        return gradients, masks, run.statistics(self.units), loss, hits
 
-    @tf.function(autograph=False, jit_compile=False)
-    def _step_architecture(self, coefficient_gradients):
+    def _measure(self, logits, labels):
+        """Returns the loss's gradient to the logits, the loss, and the hits.
+
+        float32 [B, num_classes], a scalar, and bool [B]. The loss is the mean
+        over a replica's images.
+        """
+        specs = [(tuple(t.shape), t.dtype) for t in (logits, labels)]
+        graph = self.supernet.cache.get(
+            ("measure", *specs), lambda: graphs.Graph(_measure, specs, ())
+        )
+        return graph.forward(logits, labels)
+
+    def _step_architecture(self, coefficient_gradients, loss, hits):
         """Goes on from the coefficients' gradients to alpha's and beta's."""
         variables = self.architecture.trainable_variables
         with tf.GradientTape() as tape:
@@ -140,12 +183,39 @@ class SearchTrainer(keras.Model):
                 tf.nest.flatten(coefficient_gradients),
                 strict=True,
             )
-            loss = tf.add_n([tf.reduce_sum(c * g) for c, g in pairs])
+            objective_value = tf.add_n([tf.reduce_sum(c * g) for c, g in pairs])
             for t in self.architecture.thresholds().values():
-                loss += self.threshold_penalty * objective.threshold_penalty(t)
-        gradients = tape.gradient(loss, [v.value for v in variables])
+                penalty = objective.threshold_penalty(t)
+                objective_value += self.threshold_penalty * penalty
+        gradients = tape.gradient(objective_value, [v.value for v in variables])
+        gradients = distribution.mean(gradients)
         self.architecture_optimizer.apply(gradients, variables)
+        self._count("validation_", loss, hits)
 
-    @tf.function(autograph=False, jit_compile=False)
-    def _step_weights(self, gradients, masks):
+    def _step_weights(self, gradients, masks, statistics, loss, hits):
+        """Steps on the weights, and moves the batch norms' statistics."""
+        gradients = distribution.mean(gradients)
         self.weight_optimizer.apply(gradients, self.vectors, masks)
+        before = [tf.convert_to_tensor(unit.statistics) for unit in self.units]
+        means = distribution.mean(statistics)
+        for unit, old, new, mean in zip(
+            self.units, before, statistics, means, strict=True
+        ):
+            # What no operation moved stays, whatever its mean is rounded to.
+            unit.statistics.assign(tf.where(tf.equal(new, old), old, mean))
+        self._count("", loss, hits)
+
+    def _count(self, half, loss, hits):
+        self.search_metrics[f"{half}loss"].update_state(loss)
+        self.search_metrics[f"{half}accuracy"].update_state(hits)
+
+
+def _numpy(tensors):
+    return {kind: tensor.numpy() for kind, tensor in tensors.items()}
+
+
+def _measure(logits, labels):
+    """Returns outputs and extras as `graphs.Graph` takes them."""
+    loss = objective.cross_entropy(labels, logits)
+    hits = tf.equal(tf.argmax(logits, -1, labels.dtype), labels)
+    return [tf.gradients(loss, logits)[0], loss, hits], []

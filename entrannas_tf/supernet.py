@@ -142,7 +142,10 @@ class Supernet(keras.layers.Layer):
         goal = "outputs" if training else None
         run = self.forward(images, coefficients, genotype, goal)
         if training:
-            run.move_statistics(self.units)
+            for unit, moved in zip(
+                self.units, run.statistics(self.units), strict=True
+            ):
+                unit.statistics.assign(moved)
         return run.logits
 
     def split(self, coefficients):
@@ -302,12 +305,9 @@ class ForwardPass:
         vectors = [use.vector for use in uses]
         return self.gradients(logits_gradient, vectors), masks
 
-    def move_statistics(self, units):
-        """Assigns the moving statistics of the batch norms that ran."""
-        for unit in units:
-            use = self._use(unit)
-            if use.parts:
-                unit.statistics.assign(use.statistics)
+    def statistics(self, units):
+        """Returns each unit's moving statistics, moved where it ran."""
+        return [self._use(unit).statistics for unit in units]
 
 
 @dataclasses.dataclass

@@ -1,121 +1,24 @@
 """Epochs and steps, from the newest checkpoint on: of a search or a training.
 
-A `Course` says what a step needs and what is reported; that a run may be killed
-at any moment is taken care of here.
+A `course.Course` says what a step needs and what is reported; that a run may be
+killed at any moment is taken care of here.
 """
 
 import contextlib
-import dataclasses
 import math
 import time
 
+import tensorflow as tf
 from absl import logging
 
-from entrannas_tf import checkpoints
-
-
-@dataclasses.dataclass(kw_only=True)
-class Progress:
-    """Where a run stands, beside its variables.
-
-    Attributes:
-        epoch: Number of epochs done.
-        step: Number of steps done of the epoch that runs.
-        epoch_seconds: Time that these took.
-        elapsed_seconds: Time that the run took, all starts together.
-    """
-
-    epoch: int = 0
-    step: int = 0
-    epoch_seconds: float = 0.0
-    elapsed_seconds: float = 0.0
-
-    def end_step(self, seconds):
-        """Counts a step that took this long."""
-        self.step += 1
-        self.epoch_seconds += seconds
-
-    def end_epoch(self):
-        """Goes to the start of the next epoch."""
-        self.epoch += 1
-        self.step = 0
-        self.epoch_seconds = 0.0
-
-    def to_dict(self):
-        """Returns it as a dict that JSON can hold."""
-        return dataclasses.asdict(self)
-
-    @classmethod
-    def from_dict(cls, values):
-        """Returns what `to_dict` described."""
-        return cls(**values)
-
-
-class Course:
-    """What a `TrainingLoop` follows: a search, or a training.
-
-    Args:
-        trainer: What takes the steps: `train_step` of a batch returns
-            {name: scalar tensor}, `metrics` are the `keras.metrics` of an
-            epoch.
-        variables: {name: variable}, all that changes while it trains.
-        evaluate: Measures the network: called without arguments, returns
-            {name: float}.
-    """
-
-    # Names of the metrics that must be finite, and what to do if one is not.
-    losses = ("loss",)
-    remedy = ""
-
-    def __init__(self, trainer, variables, evaluate):
-        self.trainer = trainer
-        self.variables = variables
-        self.evaluate = evaluate
-
-    def make_progress(self, saved):
-        """Returns the `Progress` at the start, or that of a checkpoint.
-
-        Args:
-            saved: What its `to_dict` gave; None at the start.
-        """
-        raise NotImplementedError
-
-    def prepare_epoch(self, epoch):
-        """Sets what is the same for all steps after so many epochs."""
-
-    def prepare_step(self, num_steps):
-        """Sets what changes from step to step, after so many of all steps."""
-
-    def end_step(self, progress, metrics, seconds):
-        """Counts a step; returns the report that callbacks get of it.
-
-        Args:
-            progress: The `Progress` to count it in.
-            metrics: {name: float}, the epoch's means so far.
-            seconds: Time that the step took.
-        """
-        raise NotImplementedError
-
-    def report_epoch(self, progress, scores):
-        """Returns the report of an epoch whose last step is done.
-
-        Args:
-            progress: The `Progress`, not yet at the next epoch.
-            scores: What `evaluate` gave; {} where it was not due.
-        """
-        raise NotImplementedError
-
-    def end_epoch(self, progress, report):
-        """Goes to the start of the next epoch."""
-        del report
-        progress.end_epoch()
+from entrannas_tf import checkpoints, distribution, interruptions
 
 
 class TrainingLoop:
     """Runs epochs to their end.
 
     Args:
-        course: A `Course`, at its start.
+        course: A `course.Course`, at its start.
         directory: Directory of the checkpoints, which exists.
         callbacks: Sequence of `callbacks.Callback`.
         num_epochs: Number of epochs.
@@ -124,6 +27,7 @@ class TrainingLoop:
             next, to an iterable of what the trainer's `train_step` takes.
         eval_every_epochs: Epochs between evaluations; the last epoch is always
             evaluated.
+        read_every_steps: Steps between two looks at the metrics, see `_look`.
         checkpoint_every_steps: Steps between checkpoints beside the one at
             the end of each epoch; 0 for that one alone.
         checkpoints_to_keep: Number of checkpoints that stay.
@@ -140,6 +44,7 @@ class TrainingLoop:
         num_steps,
         make_batches,
         eval_every_epochs,
+        read_every_steps,
         checkpoint_every_steps,
         checkpoints_to_keep,
         start,
@@ -151,23 +56,32 @@ class TrainingLoop:
         self._num_steps = num_steps
         self._make_batches = make_batches
         self._eval_every_epochs = eval_every_epochs
+        self._read_every_steps = read_every_steps
         self._checkpoint_every_steps = checkpoint_every_steps
         self._checkpoints_to_keep = checkpoints_to_keep
         self._start = start
+        self._strategy = course.trainer.distribute_strategy
+        self._is_chief = distribution.is_chief(self._strategy)
         self._progress = None
+        self._metrics = None
 
     def run(self):
         """Runs what is left.
 
         Returns:
-            The `Progress` at the end.
+            The `course.Progress` at the end.
 
         Raises:
             FloatingPointError: If a loss or a variable is not finite.
             OSError: If a file cannot be written.
+            interruptions.Preempted: If the process was told to end; a
+                checkpoint of this moment is written before.
+            RuntimeError: If replicas have come apart.
         """
         course = self._course
-        saved = checkpoints.restore(self._directory, course.variables)
+        saved = checkpoints.restore(
+            self._directory, course.variables, self._strategy
+        )
         self._progress = progress = course.make_progress(saved)
         if saved is not None:
             logging.info(
@@ -188,6 +102,8 @@ class TrainingLoop:
                 callback.on_epoch_end(report)
             course.end_epoch(progress, report)
             self._save()
+            if progress.epoch < self._num_epochs and self._is_to_stop():
+                raise interruptions.Preempted
         return progress
 
     def _run_steps(self):
@@ -198,40 +114,67 @@ class TrainingLoop:
             for metric in course.trainer.metrics:
                 metric.reset_state()
         before = time.monotonic()
-        for batch in self._make_batches(progress.epoch, progress.step):
+        batches = self._make_batches(progress.epoch, progress.step)
+        for batch in distribution.batches(self._strategy, batches):
             course.prepare_step(self._num_steps_done())
-            metrics = self._take_step(batch)
-            seconds = time.monotonic() - before
-            report = course.end_step(progress, metrics, seconds)
+            self._take_step(batch)
+            looks = self._metrics is None or self._is_nth(
+                self._read_every_steps, self._progress.step + 1
+            )
+            if looks:
+                self._look()
+            course.end_step(progress, time.monotonic() - before)
+            report = course.report_step(progress, self._metrics)
             for callback in self._callbacks:
                 callback.on_step_end(report)
-            every = self._checkpoint_every_steps
-            if every and self._num_steps_done() % every == 0:
-                self._save()
+            self._save_or_stop(looks)
             before = time.monotonic()
 
+    def _is_nth(self, every, step):
+        """Whether a step of the epoch is the last, or a multiple."""
+        return step == self._num_steps or step % every == 0
+
+    def _save_or_stop(self, looked):
+        """Writes a checkpoint where it is due, or the process is to end."""
+        alone = distribution.num_workers(self._strategy) == 1
+        stops = (looked or alone) and self._is_to_stop()
+        every = self._checkpoint_every_steps
+        if stops or (every and self._num_steps_done() % every == 0):
+            self._save()
+        if stops:
+            raise interruptions.Preempted
+
+    def _is_to_stop(self):
+        """Whether a worker was told to end; all ask at the same step."""
+        return distribution.any_worker(self._strategy, interruptions.is_due())
+
     def _take_step(self, batch):
-        """Takes a step; returns {name: float}, the epoch's means so far."""
-        trainer = self._course.trainer
         try:
-            metrics = trainer.train_step(batch)
+            self._course.trainer.train_step(batch)
+        except tf.errors.OpError:
+            raise
         except Exception:
             # A NaN may break a step before it is over.
-            self._check({m.name: m.result() for m in trainer.metrics})
+            self._look()
             raise
-        return self._check(metrics)
 
-    def _check(self, metrics):
-        """Returns metrics as floats; raises if a loss is not finite."""
-        metrics = {name: float(value) for name, value in metrics.items()}
-        for name in self._course.losses:
-            if not math.isfinite(metrics[name]):
+    def _look(self):
+        """Reads the metrics, and checks that all is well.
+
+        It is not done at every step, as it waits for the devices. The workers
+        do it at the same step.
+        """
+        course = self._course
+        self._metrics = course.read_metrics()
+        for name in course.losses:
+            if not math.isfinite(self._metrics[name]):
                 raise FloatingPointError(
-                    f"The {name} is {metrics[name]} in epoch "
+                    f"The {name} is {self._metrics[name]} in epoch "
                     f"{self._progress.epoch + 1}, step "
-                    f"{self._progress.step + 1}. {self._advice()}"
+                    f"{self._progress.step + 1} or shortly before. "
+                    f"{self._advice()}"
                 )
-        return metrics
+        course.check_replicas()
 
     def _evaluate(self):
         """Returns the scores of the epoch that ends, {} if none are due."""
@@ -255,13 +198,15 @@ class TrainingLoop:
     def _save(self):
         self._stop_clock()
         with self._advised():
-            checkpoints.save(
-                self._directory,
-                self._num_steps_done(),
-                self._course.variables,
-                self._progress.to_dict(),
-                self._checkpoints_to_keep,
-            )
+            arrays = checkpoints.values(self._course.variables)
+            if self._is_chief:
+                checkpoints.save(
+                    self._directory,
+                    self._num_steps_done(),
+                    arrays,
+                    self._progress.to_dict(),
+                    self._checkpoints_to_keep,
+                )
 
     @contextlib.contextmanager
     def _advised(self):

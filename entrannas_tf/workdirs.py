@@ -16,6 +16,8 @@ from entrannas_tf import files
 CONFIG_FILE = "config.json"
 METRICS_FILE = "metrics.jsonl"
 
+_FREE = "distribution."  # Fields that a run may resume without.
+
 
 def check_workdir(workdir, config):
     """Checks that a run may use a directory, and writes nothing.
@@ -172,7 +174,8 @@ def _differences(there, config):
     return [
         f"{path} is {_shown(there, path)} there and {_shown(here, path)} here"
         for path in {**here, **there}
-        if _shown(there, path) != _shown(here, path)
+        if not path.startswith(_FREE)
+        and _shown(there, path) != _shown(here, path)
     ]
 
 

@@ -25,13 +25,21 @@ _CONFIG = config_flags.DEFINE_config_file(
 _GENOTYPE = flags.DEFINE_string(
     "genotype", None, "A file, a workdir, or the name of a published genotype."
 )
+_STRATEGY = flags.DEFINE_enum(
+    "strategy",
+    "",
+    ["", "one_device", "mirrored", "multi_worker"],
+    "What to spread it over; else --config.distribution.strategy says it.",
+)
 _WORKDIR = flags.DEFINE_string(
     "workdir", None, "Directory of the run, made if it is not there."
 )
 
 
 def main():
-    retraining.retrain(_CONFIG.value, _GENOTYPE.value, _WORKDIR.value)
+    retraining.retrain(
+        _CONFIG.value, _GENOTYPE.value, _WORKDIR.value, _STRATEGY.value
+    )
 
 
 if __name__ == "__main__":

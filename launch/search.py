@@ -19,13 +19,19 @@ _CONFIG = config_flags.DEFINE_config_file(
     None,
     "Path of the configuration, a file such as those of configs.",
 )
+_STRATEGY = flags.DEFINE_enum(
+    "strategy",
+    "",
+    ["", "one_device", "mirrored", "multi_worker"],
+    "What to spread it over; else --config.distribution.strategy says it.",
+)
 _WORKDIR = flags.DEFINE_string(
     "workdir", None, "Directory of the run, made if it is not there."
 )
 
 
 def main():
-    experiments.search(_CONFIG.value, _WORKDIR.value)
+    experiments.search(_CONFIG.value, _WORKDIR.value, _STRATEGY.value)
 
 
 if __name__ == "__main__":

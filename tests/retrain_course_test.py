@@ -3,6 +3,7 @@ import types
 
 import keras
 import pytest
+import tensorflow as tf
 
 from entrannas_tf import checkpoints, retrain_course
 
@@ -17,7 +18,12 @@ def make_trainer():
     for metric in metrics:
         metric.update_state(0.5)
     sgd = keras.optimizers.SGD()
-    return types.SimpleNamespace(network=network, sgd=sgd, metrics=metrics)
+    return types.SimpleNamespace(
+        network=network,
+        sgd=sgd,
+        metrics=metrics,
+        distribute_strategy=tf.distribute.get_strategy(),
+    )
 
 
 def make_scores(accuracy):
@@ -56,7 +62,7 @@ def test_the_first_best_network_is_kept(tmp_path):
     kept = []
     for epoch in range(5):
         course.prepare_epoch(epoch)
-        course.end_step(progress, {"loss": 1.0, "accuracy": 0.5}, 2.0)
+        course.end_step(progress, 2.0)
         scores = {}
         if epoch + 1 in accuracies:
             scores = make_scores(accuracies[epoch + 1])
@@ -79,7 +85,8 @@ def test_what_is_reported(tmp_path):
     progress = course.make_progress(None)
     course.prepare_epoch(0)
     course.prepare_step(0)
-    step = course.end_step(progress, {"loss": 1.25, "accuracy": 0.5}, 2.0)
+    course.end_step(progress, 2.0)
+    step = course.report_step(progress, {"loss": 1.25, "accuracy": 0.5})
     assert (step.epoch, step.step) == (0, 1)
     assert step.course() == "loss 1.250 acc 50.0%"
     report = course.report_epoch(progress, make_scores(0.5))

@@ -29,6 +29,12 @@ def make_trainer(auxiliary=True, smoothing=0.1):
     return retrain_trainer.RetrainTrainer(network, sgd, smoothing, 0.4)
 
 
+def train(trainer):
+    """Takes a step; returns the epoch's means."""
+    trainer.train_step(BATCH)
+    return {m.name: float(m.result()) for m in trainer.metrics}
+
+
 @pytest.mark.parametrize("auxiliary", [True, False])
 def test_a_step_is_pytorchs(auxiliary):
     """The gradient by itself, then clipping, L2 and SGD in NumPy."""
@@ -50,10 +56,10 @@ def test_a_step_is_pytorchs(auxiliary):
         trainer.network.non_trainable_variables, statistics, strict=True
     ):
         variable.assign(value)
-    logs = trainer.train_step(BATCH)
-    assert float(logs["loss"]) == pytest.approx(float(losses[0]), rel=1e-5)
+    logs = train(trainer)
+    assert logs["loss"] == pytest.approx(float(losses[0]), rel=1e-5)
     hits = np.argmax(heads[0], axis=1) == labels.numpy()
-    assert float(logs["accuracy"]) == pytest.approx(hits.mean())
+    assert logs["accuracy"] == pytest.approx(hits.mean())
     for variable, w, g in zip(variables, before, gradients, strict=True):
         expected = w - 0.1 * (g * (0.5 / norm) + 0.01 * w)
         np.testing.assert_allclose(variable.numpy(), expected, atol=1e-5)
@@ -61,18 +67,16 @@ def test_a_step_is_pytorchs(auxiliary):
 
 def test_metrics_are_means_over_steps():
     trainer = make_trainer()
-    first = float(trainer.train_step(BATCH)["loss"])
-    both = float(trainer.train_step(BATCH)["loss"])
+    first = train(trainer)["loss"]
+    both = train(trainer)["loss"]
     trainer.metrics[0].reset_state()
-    third = float(trainer.train_step(BATCH)["loss"])
+    third = train(trainer)["loss"]
     assert third < 2 * both - first < first  # Each step alone; it learns.
 
 
 def test_prediction_uses_moving_statistics():
     trainer = make_trainer()
-    trainer.train_step(BATCH)
+    train(trainer)
     images, _ = BATCH
-    whole = trainer.predict_step(images).numpy()
-    alone = trainer.predict_step(images[:1]).numpy()
+    whole, alone = trainer(images).numpy(), trainer(images[:1]).numpy()
     np.testing.assert_allclose(whole[:1], alone, atol=1e-5)
-    np.testing.assert_allclose(trainer(images), whole, atol=1e-5)

@@ -22,11 +22,10 @@ def die():
     os.kill(os.getpid(), signal.SIGKILL)
 
 def train_step(self, data):
-    logs = step(self, data)
+    step(self, data)
     seen.append("step")
     if moment == f"step {len(seen)}":
         die()
-    return logs
 
 def replace_file(source, target):
     if moment == os.path.basename(target):

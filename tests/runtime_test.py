@@ -22,7 +22,7 @@ def test_prepare_seeds_all_random_numbers():
 def test_device_name_without_a_gpu(monkeypatch):
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
     monkeypatch.setattr(runtime.os, "cpu_count", lambda: 3)
-    assert runtime.device_name() == "CPU, 3 cores"
+    assert runtime.device_name(tf.distribute.get_strategy()) == "CPU, 3 cores"
 
 
 def test_an_image_that_breaks_in_mid_run_is_named(tmp_path):

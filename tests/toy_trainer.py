@@ -8,6 +8,7 @@ import types
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from entrannas_tf import architecture, optimizers
 
@@ -34,6 +35,7 @@ class ToyTrainer:
             for name in ("loss", "accuracy")
         ]
         self.genotype = None
+        self.distribute_strategy = tf.distribute.get_strategy()
 
     def train_step(self, data):
         rng = np.random.default_rng(data)
@@ -47,7 +49,9 @@ class ToyTrainer:
         for metric in self.metrics:
             metric.update_state(rng.uniform())
         self.genotype = self.derive()
-        return {m.name: m.result() for m in self.metrics}
+
+    def check_replicas(self):
+        pass
 
     def coefficients(self):
         return self.architecture.coefficients()

@@ -1,0 +1,38 @@
+"""What ends a run before its time: a machine is taken away, or breaks.
+
+Clusters send SIGTERM before they reclaim a machine. The run then goes on to the
+end of the step, writes a checkpoint and raises `Preempted`.
+"""
+
+import contextlib
+import signal
+import threading
+
+_told = threading.Event()
+
+
+class Preempted(Exception):
+    """The run was told to end, and wrote a checkpoint first."""
+
+
+class WorkerLost(Exception):
+    """Another worker of the run is gone."""
+
+
+def is_due():
+    """Whether this process was told to end."""
+    return _told.is_set()
+
+
+@contextlib.contextmanager
+def watch():
+    """Takes note of SIGTERM, which else ends the process at once."""
+    _told.clear()
+    if threading.current_thread() is not threading.main_thread():
+        yield  # Signals reach the main thread only.
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: _told.set())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,180 @@
+"""Steps on several logical devices against one; prints JSON.
+
+python -m tests.replicas NUM_DEVICES
+
+TensorFlow splits its devices when a process begins, so this is a program.
+"""
+
+import json
+import sys
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from entrannas_tf import (
+    architecture,
+    distribution,
+    graphs,
+    normalization,
+    optimizers,
+    retrain_trainer,
+    search_trainer,
+    supernet,
+    target_network,
+)
+from tests import toy_genotype
+
+BATCH_SIZE = 16
+
+
+class KeepGradients:
+    """An optimizer that writes the gradients into the variables."""
+
+    def build(self, variables):
+        pass
+
+    def apply(self, gradients, variables, masks=None):
+        for variable, gradient in zip(variables, gradients, strict=True):
+            variable.assign(gradient)
+
+
+def freeze_batch_norms():
+    """Makes batch norms the same whatever images stand in a batch."""
+
+    def standardise(x, lanes):
+        mean = 0.0 * lanes.means(x)
+        return x * 1.0, mean, mean + 1.0
+
+    def call(norm, x, training=False):
+        return x * norm.scale + norm.offset
+
+    normalization._standardise = standardise
+    normalization.BatchNorm._fused = call
+
+
+def batch(seed, size):
+    rng = np.random.default_rng(seed)
+    images = rng.normal(size=(BATCH_SIZE, size, size, 3)).astype(np.float32)
+    return images, rng.integers(10, size=BATCH_SIZE).astype(np.int32)
+
+
+def share(strategy, arrays):
+    """Gives each replica its part of a batch."""
+    count = strategy.num_replicas_in_sync
+    parts = zip(*(np.split(a, count) for a in arrays), strict=True)
+    parts = [tuple(map(tf.constant, part)) for part in parts]
+    return parts[0] if count == 1 else distribution.deal(strategy, parts)
+
+
+def make_search(strategy, keeps_gradients=False):
+    with strategy.scope():
+        keras.utils.set_random_seed(0)
+        parameters = architecture.Architecture(sparse=True)
+        weights = supernet.Supernet(
+            parameters.primitives, 3, 10, num_cells=3, init_channels=4
+        )
+        keep = KeepGradients() if keeps_gradients else None
+        return search_trainer.SearchTrainer(
+            parameters,
+            weights,
+            keep or optimizers.CoupledAdam(0.01),
+            keep or optimizers.CoupledSGD(0.05),
+            threshold_penalty=0.2,
+        )
+
+
+def make_training(strategy, make_optimizer):
+    with strategy.scope():
+        keras.utils.set_random_seed(0)
+        network = target_network.TargetNetwork(
+            toy_genotype.GENOTYPE,
+            10,
+            num_cells=3,
+            init_channels=4,
+            auxiliary=True,
+            drop_path=True,
+        )
+        network.drop_path.rate.assign(0.3)
+        return retrain_trainer.RetrainTrainer(network, make_optimizer())
+
+
+def flat(variables):
+    return np.concatenate([v.numpy().ravel() for v in variables])
+
+
+def gradients(strategy):
+    """Returns those of alpha and beta, of weights, and of a training."""
+    trainer = make_search(strategy, keeps_gradients=True)
+    before = flat(trainer.vectors)
+    trainer.update_architecture(*share(strategy, batch(0, 8)))
+    found = [flat(trainer.architecture.trainable_variables)]
+    assert np.array_equal(before, flat(trainer.vectors))
+    trainer = make_search(strategy, keeps_gradients=True)
+    trainer.update_weights(*share(strategy, batch(1, 8)))
+    found.append(flat(trainer.vectors))
+    trainer = make_training(strategy, KeepGradients)
+    trainer.train_step(share(strategy, batch(2, 32)))
+    found.append(flat(trainer.network.trainable_variables))
+    return found
+
+
+def spread(strategy, variables):
+    """Returns the largest difference of a variable between replicas."""
+    differences = []
+    for variable in variables:
+        first, *others = (
+            v.numpy().astype(np.float64)
+            for v in strategy.experimental_local_results(variable.value)
+        )
+        differences += [np.abs(first - o).max() for o in others if o.size]
+    return max(differences)
+
+
+def main(num_devices):
+    graphs.switch_off_grappler()
+    mirrored = distribution.make_strategy("mirrored", num_devices)
+    alone = tf.distribute.get_strategy()
+    numbers = {"replicas": mirrored.num_replicas_in_sync}
+    trainers = {s: make_search(s) for s in (alone, mirrored)}
+    for strategy, trainer in trainers.items():
+        for step in range(3):
+            parts = [share(strategy, batch(step + k, 8)) for k in (0, 10)]
+            trainer.train_step(parts)
+        trainer.check_replicas()
+    numbers["num_graphs"] = [
+        t.supernet.cache.num_built for t in trainers.values()
+    ]
+    trainer = trainers[mirrored]
+    held = [
+        *trainer.architecture.variables,
+        *(v for unit in trainer.units for v in unit.variables),
+        *trainer.architecture_optimizer.variables,
+        *trainer.weight_optimizer.variables,
+    ]
+    numbers["search_spread"] = spread(mirrored, held)
+    training = make_training(mirrored, optimizers.CoupledSGD)
+    training.train_step(share(mirrored, batch(2, 32)))
+    held = [*training.network.variables, *training.sgd.variables]
+    numbers["training_spread"] = spread(mirrored, held)
+    alpha = trainer.architecture.trainable_variables[0]
+    mirrored.experimental_local_results(alpha.value)[1].assign_add(
+        tf.fill(alpha.shape, 1e-6)
+    )
+    try:
+        trainer.check_replicas()
+    except RuntimeError as error:
+        numbers["came_apart"] = str(error)
+    freeze_batch_norms()
+    numbers["gradients"] = [
+        {
+            "difference": float(np.abs(a - b).max()),
+            "largest": float(np.abs(a).max()),
+        }
+        for a, b in zip(gradients(alone), gradients(mirrored), strict=True)
+    ]
+    print(json.dumps(numbers))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))
