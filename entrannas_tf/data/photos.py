@@ -75,19 +75,22 @@ def jitter_colors(images, seed, strength, share=draws.WHOLE):
     drawn = drawn[..., None, None, None]  # [4, B, 1, 1, 1]
     brightness, contrast, saturation, turn = tf.unstack(drawn)
     images = _clip(images * (1.0 + brightness))
-    mean = tf.reduce_mean(_grey(images), axis=[1, 2], keepdims=True)
+    luma = tf.constant(_LUMA)[:, None]  # [3, 1]
+    mean = tf.reduce_mean(images, axis=[1, 2]) @ luma  # [B, 1]
+    mean = mean[:, None, None]  # [B, 1, 1, 1]
     images = _clip(mean + (images - mean) * (1.0 + contrast))
-    grey = _grey(images)
-    images = _clip(grey + (images - grey) * (1.0 + saturation))
+    # grey + (images - grey) * (1 + saturation) as one product: a sum over an
+    # innermost axis of 3 is slow.
+    saturation = saturation[:, 0]  # [B, 1, 1]
+    mix = (1.0 + saturation) * tf.eye(3) - saturation * luma  # [B, 3, 3]
+    batch, height, width, _ = images.shape
+    pixels = tf.reshape(images, [batch, height * width, 3])
+    images = tf.reshape(_clip(pixels @ mix), images.shape)
     hue, *others = tf.unstack(tf.image.rgb_to_hsv(images / 255.0), axis=-1)
-    hue = tf.math.floormod(hue + turn[..., 0] / 2.0, 1.0)
+    hue += turn[..., 0] / 2.0
+    hue -= tf.floor(hue)  # 20 times as fast as tf.math.floormod.
     return tf.image.hsv_to_rgb(tf.stack([hue, *others], axis=-1)) * 255.0
 
 
 def _clip(images):
     return tf.clip_by_value(images, 0.0, 255.0)
-
-
-def _grey(images):
-    """Returns [B, H, W, 1]."""
-    return tf.reduce_sum(images * tf.constant(_LUMA), axis=-1, keepdims=True)
