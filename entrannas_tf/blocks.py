@@ -212,14 +212,19 @@ class ImageNetStem(keras.layers.Layer):
     Args:
         channels_in: Channels of the images.
         channels: C of both outputs, even.
+        max_fold: As in `CifarStem`.
+        rectify: Likewise, of both outputs.
 
     Call:
         images: float [B, H, W, C_in].
-        Returns two features for the first cell: float [B, H/4, W/4, C] and
-        [B, H/8, W/8, C]. No gradient flows back to the images.
+        Returns two features for the first cell: float
+        [B / F, H/4, W/4, F * C] and [B / F, H/8, W/8, F * C]. No gradient
+        flows back to the images.
     """
 
-    def __init__(self, channels_in, channels, **kwargs):
+    def __init__(
+        self, channels_in, channels, max_fold=1, rectify=False, **kwargs
+    ):
         super().__init__(**kwargs)
         if channels % 2:
             raise ValueError(
@@ -228,6 +233,8 @@ class ImageNetStem(keras.layers.Layer):
             )
         self.channels_in = channels_in
         self.channels = channels
+        self.max_fold = max_fold
+        self.rectify = rectify
         widths = (channels_in, channels // 2, channels, channels)
         self.kernels = [
             add_uniform_weight(
@@ -243,8 +250,12 @@ class ImageNetStem(keras.layers.Layer):
     def call(self, images, training=False):
         x = self._convolve(0, tf.stop_gradient(images), training)
         first = self._convolve(1, tf.nn.relu(x), training)
-        second = self._convolve(2, tf.nn.relu(first), training)
-        return first, second
+        rectified = tf.nn.relu(first)
+        second = self._convolve(2, rectified, training)
+        if self.rectify:
+            first, second = rectified, tf.nn.relu(second)
+        size = layout.fold_size(images.shape[0], self.max_fold)
+        return layout.fold(first, size), layout.fold(second, size)
 
     def _convolve(self, number, x, training):
         kernel = tf.convert_to_tensor(self.kernels[number])
@@ -256,6 +267,8 @@ class ImageNetStem(keras.layers.Layer):
             **super().get_config(),
             "channels_in": self.channels_in,
             "channels": self.channels,
+            "max_fold": self.max_fold,
+            "rectify": self.rectify,
         }
 
 

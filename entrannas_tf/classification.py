@@ -11,6 +11,7 @@ from entrannas_tf import retrain_config, retraining
 from entrannas_tf.data import decoding
 
 _BATCH_SIZE = 100
+_CHUNK = 1000  # images fetched at a time: bounds the memory
 _NUM_NAMED = 3  # Classes named for an image.
 _NUM_SHOWN = 5  # Test images shown one by one.
 
@@ -116,8 +117,13 @@ def classify_test_images(directory, config_dict):
             f"those of {directory} {list(model.image_shape)}; expected the "
             "configuration that its network was trained by."
         )
-    images = source.fetch(tf.constant(indices, tf.int64)).numpy()
-    rows, labels = model.probabilities(images), source.labels[indices]
+    rows, labels = [], []
+    for start in range(0, len(indices), _CHUNK):
+        chosen = tf.constant(indices[start : start + _CHUNK], tf.int64)
+        images, found = source.fetch(chosen)
+        rows.append(model.probabilities(images.numpy()))
+        labels.append(found.numpy())
+    rows, labels = np.concatenate(rows), np.concatenate(labels)
     lines = [
         f"test image {index}, {source.label_names[label]}: "
         f"{_named(row, model.label_names)}"

@@ -11,51 +11,24 @@ import difflib
 
 import ml_collections
 
-from entrannas_tf import config_rules
+from entrannas_tf import config_rules, images_config
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ImagesConfig:
-    """The images, and what is done to them.
-
-    Attributes:
-        name: "digits" (scikit-learn's handwritten digits), "cifar10" (through
-            tensorflow-datasets) or "folder" (a user's own images).
-        data_dir: Directory of tensorflow-datasets, which holds cifar10/; only
-            acts on "cifar10". A leading ~ stands for the home directory.
-        dir: Folder that holds train/<class>/ and perhaps val/<class>/; only
-            acts on "folder", which needs it. A leading ~ likewise.
-        num_examples: Number of training images to use, 0 for all: evenly
-            chosen ones of a folder, the first ones otherwise.
-        image_size: Side in pixels that the images are resized to; 0 for the
-            size that they all have.
-        crop_padding: Pixels of padding on each side before a random crop; 0
-            for no crop.
-        flip: Whether half of the images, at random, are mirrored.
-        cutout_length: Side in pixels of the square that is cut out; 0 for
-            none.
-    """
-
-    name: str
-    data_dir: str = "~/tensorflow_datasets"
-    dir: str = ""
-    num_examples: int = 0
-    image_size: int = 0
-    crop_padding: int = 0
-    flip: bool = False
-    cutout_length: int = 0
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class DataConfig(ImagesConfig):
-    """The images of a search.
+class DataConfig(images_config.ImagesConfig):
+    """The images of a search, beside what `images_config` says.
 
     Attributes:
         weight_fraction: Share of the training images that trains the weights,
-            between 0 and 1, both excluded; the rest trains alpha and beta.
+            between 0 and 1, both excluded.
+        architecture_fraction: Share of them that trains alpha and beta, from 0
+            to below 1; 0 for all the rest. Both shares are of every class
+            alike, but random ones of "imagenet2012". Neither acts where a
+            folder's val/ trains alpha and beta.
     """
 
     weight_fraction: float = 0.5
+    architecture_fraction: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -70,6 +43,9 @@ class NetworkConfig:
         num_cells: Number of cells, at least 3; those at 1/3 and 2/3 of the
             depth are reduction cells.
         init_channels: Channels of the first cells, a multiple of bottleneck.
+        stem: "cifar", which keeps the size of the images, or "imagenet", whose
+            three convolutions of stride 2 divide it by 8; it needs an even
+            number of channels.
         engine_cells: Which cells are Engine-cells: "first" (the first normal
             and the first reduction cell), "last", "half" or "all".
         feature_sharing: Whether an operation on a node is computed once for
@@ -84,6 +60,7 @@ class NetworkConfig:
     sparse: bool = False
     num_cells: int = 8
     init_channels: int = 16
+    stem: str = "cifar"
     engine_cells: str = "first"
     feature_sharing: bool = True
     bottleneck: int = 4

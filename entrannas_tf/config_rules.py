@@ -19,6 +19,9 @@ _FACTOR = "more than 0 and at most 1", lambda value: 0 < value <= 1
 _BELOW_1 = "from 0 to below 1", lambda value: 0 <= value < 1
 _UP_TO_1 = "from 0 to 1", lambda value: 0 <= value <= 1
 
+# 0.7 + 0.3 may be more than 1 by so much.
+_ROUNDING = 1e-9
+
 # What each field of either kind of configuration must be, in words and as a
 # test. Booleans need no rule.
 RULES = {
@@ -26,12 +29,13 @@ RULES = {
     "seed": ("from 0 to 2**31 - 1", lambda value: 0 <= value < 2**31),
     "num_searches": _FROM_1,
     "num_runs": _FROM_1,
-    "data.name": _one_of("digits", "cifar10", "folder"),
+    "data.name": _one_of("digits", "cifar10", "imagenet2012", "folder"),
     "data.data_dir": _ANY_TEXT,
     "data.dir": _ANY_TEXT,
     "data.num_examples": _FROM_0,
     "data.image_size": _FROM_0,
     "data.weight_fraction": _SHARE,
+    "data.architecture_fraction": _BELOW_1,
     "data.crop_padding": _FROM_0,
     "data.cutout_length": _FROM_0,
     "data.train_fraction": _SHARE,
@@ -105,6 +109,7 @@ def check(values):
     _check_multiple(values)
     _check_warmup(values)
     _check_directories(values)
+    _check_shares(values)
 
 
 def _check_multiple(values):
@@ -143,9 +148,22 @@ def _check_directories(values):
             "data.dir is empty; expected the folder of your images, which "
             "holds train/<class>/<image>: --config.data.dir=PATH."
         )
-    if values["data.name"] == "cifar10" and not values["data.data_dir"]:
+    prepared = {"cifar10": "CIFAR-10", "imagenet2012": "ImageNet"}
+    if values["data.name"] in prepared and not values["data.data_dir"]:
         raise ValueError(
             "data.data_dir is empty; expected the directory in which "
-            "tensorflow-datasets prepared CIFAR-10: "
+            f"tensorflow-datasets prepared {prepared[values['data.name']]}: "
             "--config.data.data_dir=PATH."
+        )
+
+
+def _check_shares(values):
+    """Checks that no image trains both the weights and the architecture."""
+    weights = values.get("data.weight_fraction", 0.0)
+    rest = 1.0 - weights
+    if values.get("data.architecture_fraction", 0.0) > rest + _ROUNDING:
+        raise ValueError(
+            "data.architecture_fraction is "
+            f"{values['data.architecture_fraction']}; expected at most "
+            f"{rest:g}, what data.weight_fraction leaves, or 0 for all of it."
         )

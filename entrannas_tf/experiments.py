@@ -121,14 +121,21 @@ def _load_data(config, devices):
         num_examples=config.data.num_examples,
         image_size=config.data.image_size,
     )
+    loading.check_colors(train.image_shape, config.data.color_jitter)
     loading.check_size(
         train.image_shape,
-        len(search_space.reduction_places(config.network.num_cells)),
+        search_space.STEM_REDUCTIONS[config.network.stem]
+        + len(search_space.reduction_places(config.network.num_cells)),
     )
     # Only a folder's val/ may train the architecture.
     val = test if config.data.name == "folder" else None
     data = loading.halve(
-        train, val, indices, config.data.weight_fraction, config.seed
+        train,
+        val,
+        indices,
+        config.data.weight_fraction,
+        config.seed,
+        config.data.architecture_fraction,
     )
     # Checks its size.
     _search_batches(config, data, devices, epoch=0, first_step=0)
@@ -148,6 +155,8 @@ def _search_batches(config, data, devices, epoch, first_step):
         crop_padding=config.data.crop_padding,
         flip=config.data.flip,
         cutout_length=config.data.cutout_length,
+        min_crop_area=config.data.min_crop_area,
+        color_jitter=config.data.color_jitter,
         **distribution.shares(devices),
     )
 
@@ -164,6 +173,7 @@ def _make_trainer(config, source):
         num_classes=source.num_classes,
         num_cells=network.num_cells,
         init_channels=network.init_channels,
+        stem=network.stem,
         engine_cells=network.engine_cells,
         feature_sharing=network.feature_sharing,
         bottleneck=network.bottleneck,

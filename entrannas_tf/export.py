@@ -254,9 +254,9 @@ def _compare(classifier, run, data):
         RuntimeError: If it is too large, or not a number.
     """
     chosen = data.test_indices[:_NUM_COMPARED]
-    images = data.test_source.fetch(tf.constant(chosen, tf.int64)).numpy()
-    expected = classifier(tf.constant(images)).numpy()
-    difference = float(np.abs(run(images) - expected).max())
+    images, _ = data.test_source.fetch(tf.constant(chosen, tf.int64))
+    expected = classifier(images).numpy()
+    difference = float(np.abs(run(images.numpy()) - expected).max())
     if not difference < _TOLERANCE:
         raise RuntimeError(
             f"The export gives probabilities that differ by {difference:.1e} "

@@ -2,28 +2,20 @@
 
 import dataclasses
 
-from entrannas_tf import config
+from entrannas_tf import images_config
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class RetrainDataConfig(config.ImagesConfig):
-    """The images of a retraining.
+class RetrainDataConfig(images_config.ImagesConfig):
+    """The images of a retraining, beside what `images_config` says.
 
     Attributes:
         train_fraction: Share of a folder's training images that trains where
             there is no val/ to test on, between 0 and 1, both excluded; the
             rest tests.
-        min_crop_area: Least share of an image's area that a random crop takes
-            before it is resized to the image's size, from 0 to 1; 0 for no
-            such crop. The aspect ratio is between 3/4 and 4/3.
-        color_jitter: Largest relative change of brightness, contrast and
-            saturation, and twice the largest of the hue, from 0 to 1; 0 for
-            none.
     """
 
     train_fraction: float = 0.9
-    min_crop_area: float = 0.0
-    color_jitter: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -98,11 +98,7 @@ def load_data(config, devices=None):
         num_examples=config.data.num_examples,
         image_size=config.data.image_size,
     )
-    if config.data.color_jitter and train.image_shape[-1] != 3:
-        raise ValueError(
-            f"data.color_jitter is {config.data.color_jitter}, and the images "
-            "are grey; expected 0."
-        )
+    loading.check_colors(train.image_shape, config.data.color_jitter)
     data = loading.for_retraining(
         train, test, indices, config.data.train_fraction
     )

@@ -40,6 +40,9 @@ SPACES = {"standard": STANDARD, "extended": EXTENDED, "nasnet": NASNET}
 MIN_CELLS = 3  # Of a network: the least whose two reduction cells differ.
 STEM_MULTIPLIER = 3  # DARTS: CIFAR's stem has three times the first cells' C.
 
+STEM_REDUCTIONS = {"cifar": 0, "imagenet": 3}  # How often a stem halves.
+ENGINE_CELLS = ("first", "last", "half", "all")
+
 # (source, target) of every edge, by number.
 EDGES = tuple(
     (source, target)
@@ -71,6 +74,46 @@ def primitives(space, with_none):
 def reduction_places(num_cells):
     """Returns the numbers of a network's reduction cells: at 1/3 and 2/3."""
     return (num_cells // 3, 2 * num_cells // 3)
+
+
+def engine_places(num_cells, which):
+    """Returns the numbers of the Engine-cells, a set.
+
+    Args:
+        num_cells: Number of cells, 3 or more.
+        which: "first", "last", "half" or "all" of the normal and of the
+            reduction cells (Table 1). Half of them are the earlier half,
+            at least one of each kind.
+
+    Raises:
+        ValueError: If `which` is another word.
+    """
+    if which not in ENGINE_CELLS:
+        raise ValueError(
+            f"Unknown placement of Engine-cells {which!r}; expected one of "
+            f"{', '.join(ENGINE_CELLS)}."
+        )
+    reductions = reduction_places(num_cells)
+    kinds = (
+        [k for k in range(num_cells) if k not in reductions],
+        list(reductions),
+    )
+    chosen = {
+        "first": lambda places: places[:1],
+        "last": lambda places: places[-1:],
+        "half": lambda places: places[: max(1, len(places) // 2)],
+        "all": lambda places: places,
+    }[which]
+    return {place for kind in kinds for place in chosen(kind)}
+
+
+def check_stem(stem):
+    """Raises ValueError if a stem is not known."""
+    if stem not in STEM_REDUCTIONS:
+        raise ValueError(
+            f"Unknown stem {stem!r}; expected one of "
+            f"{', '.join(STEM_REDUCTIONS)}."
+        )
 
 
 def edges_into(target):

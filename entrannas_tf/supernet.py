@@ -16,39 +16,6 @@ from entrannas_tf import (
     tapes,
 )
 
-ENGINE_CELLS = ("first", "last", "half", "all")
-
-
-def engine_places(num_cells, which):
-    """Returns the numbers of the Engine-cells, a set.
-
-    Args:
-        num_cells: Number of cells, 3 or more.
-        which: "first", "last", "half" or "all" of the normal and of the
-            reduction cells (Table 1). Half of them are the earlier half,
-            at least one of each kind.
-
-    Raises:
-        ValueError: If `which` is another word.
-    """
-    if which not in ENGINE_CELLS:
-        raise ValueError(
-            f"Unknown placement of Engine-cells {which!r}; expected one of "
-            f"{', '.join(ENGINE_CELLS)}."
-        )
-    reductions = search_space.reduction_places(num_cells)
-    kinds = (
-        [k for k in range(num_cells) if k not in reductions],
-        list(reductions),
-    )
-    chosen = {
-        "first": lambda places: places[:1],
-        "last": lambda places: places[-1:],
-        "half": lambda places: places[: max(1, len(places) // 2)],
-        "all": lambda places: places,
-    }[which]
-    return {place for kind in kinds for place in chosen(kind)}
-
 
 class Supernet(keras.layers.Layer):
     """The network that is searched in.
@@ -59,7 +26,9 @@ class Supernet(keras.layers.Layer):
         num_classes: Number of logits.
         num_cells: Number of cells, 3 or more.
         init_channels: C of the first cells; doubled by each reduction.
-        engine_cells: Which cells are Engine-cells, see `engine_places`.
+        stem: "cifar" keeps the images' size, "imagenet" divides it by 8.
+        engine_cells: Which cells are Engine-cells, see
+            `search_space.engine_places`.
         feature_sharing: As in `cells.SearchCell`.
         bottleneck: As in `cells.SearchCell`.
         max_fold: Images folded into the channels at most, see `layout`.
@@ -83,6 +52,7 @@ class Supernet(keras.layers.Layer):
         num_classes,
         num_cells=8,
         init_channels=16,
+        stem="cifar",
         engine_cells="first",
         feature_sharing=True,
         bottleneck=4,
@@ -94,20 +64,14 @@ class Supernet(keras.layers.Layer):
         self.cache = graphs.GraphCache(max_graphs)
         self.primitives = tuple(primitives)
         self.feature_sharing = feature_sharing
-        engines = engine_places(num_cells, engine_cells)
+        engines = search_space.engine_places(num_cells, engine_cells)
         reductions = search_space.reduction_places(num_cells)
         channels = init_channels
-        stem_channels = search_space.STEM_MULTIPLIER * channels
-        self.stem = packing.PackedLayer(
-            blocks.CifarStem(
-                image_channels, stem_channels, max_fold, rectify=True
-            ),
-            self.cache,
-            name="stem",
-        )
+        template = _make_stem(stem, image_channels, channels, max_fold)
+        self.stem = packing.PackedLayer(template, self.cache, name="stem")
         self.cells = []
         make_node = _Templates()
-        before, last = stem_channels, stem_channels
+        before = last = template.channels
         for place in range(num_cells):
             reduction = place in reductions
             channels = channels * 2 if reduction else channels
@@ -116,7 +80,8 @@ class Supernet(keras.layers.Layer):
                 (before, last),
                 channels,
                 reduction,
-                halve_first=place - 1 in reductions,
+                halve_first=place - 1 in reductions
+                or (place == 0 and stem == "imagenet"),
                 primitives=primitives,
                 feature_sharing=feature_sharing,
                 bottleneck=bottleneck,
@@ -173,8 +138,8 @@ class Supernet(keras.layers.Layer):
             A `ForwardPass`.
         """
         run = ForwardPass(goal)
-        x = run.call(self.stem, (images,))[0]
-        before = x
+        outputs = run.call(self.stem, (images,))  # One, or two for ImageNet.
+        before, x = outputs[0], outputs[-1]
         for cell in self.cells:
             kind = "reduction" if cell.layer.reduction else "normal"
 
@@ -192,6 +157,17 @@ class Supernet(keras.layers.Layer):
             before, x = x, y
         run.logits = run.call(self.head, (x,))[0]
         return run
+
+
+def _make_stem(kind, image_channels, init_channels, max_fold):
+    """Returns the layer that a search begins with; `channels` is its C_out."""
+    search_space.check_stem(kind)
+    if kind == "imagenet":
+        return blocks.ImageNetStem(
+            image_channels, init_channels, max_fold, rectify=True
+        )
+    channels = search_space.STEM_MULTIPLIER * init_channels
+    return blocks.CifarStem(image_channels, channels, max_fold, rectify=True)
 
 
 class _Templates:

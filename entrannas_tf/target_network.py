@@ -4,8 +4,6 @@ import keras
 
 from entrannas_tf import blocks, genotypes, heads, search_space, target_cell
 
-STEMS = ("cifar", "imagenet")
-
 
 class TargetNetwork(keras.Model):
     """The network that a genotype stands for, as DARTS builds it.
@@ -56,10 +54,7 @@ class TargetNetwork(keras.Model):
                 f"{search_space.MIN_CELLS} or more, two of which are reduction "
                 "cells."
             )
-        if stem not in STEMS:
-            raise ValueError(
-                f"Unknown stem {stem!r}; expected one of {', '.join(STEMS)}."
-            )
+        search_space.check_stem(stem)
         self.genotype = genotype
         self.num_classes = num_classes
         self.image_channels = image_channels

@@ -199,6 +199,23 @@ def test_imagenet_stem_against_numpy():
     np.testing.assert_allclose(second, x, atol=1e-5)
 
 
+@pytest.mark.parametrize("training", [False, True])
+def test_imagenet_stem_of_a_search_folds_and_rectifies(training):
+    images = tf.constant(random(4, 16, 24, 3), tf.float32)
+    plain = blocks.ImageNetStem(3, 4)
+    stem = blocks.ImageNetStem(3, 4, max_fold=2, rectify=True)
+    for old, new in zip(plain.weights, stem.weights, strict=True):
+        new.assign(old)
+    outputs = stem(images, training=training)
+    assert [y.shape for y in outputs] == [(2, 4, 6, 8), (2, 2, 3, 8)]
+    for y, expected in zip(
+        outputs, plain(images, training=training), strict=True
+    ):
+        np.testing.assert_allclose(
+            layout.unfold(y, 4), tf.nn.relu(expected), atol=1e-5
+        )
+
+
 def test_imagenet_stem_wants_an_even_number_of_channels():
     with pytest.raises(ValueError, match=r"channels=5; expected an even"):
         blocks.ImageNetStem(3, 5)

@@ -127,7 +127,9 @@ def test_program_runs():
             [DIGITS, WORKDIR, "--config.data={'name': 'digits', 'flop': 1}"],
             "Unknown field data.flop; did you mean data.flip? The fields of "
             "data are name, data_dir, dir, num_examples, image_size, "
-            "crop_padding, flip, cutout_length, weight_fraction.",
+            "crop_padding, flip, cutout_length, "
+            "min_crop_area, color_jitter, weight_fraction, "
+            "architecture_fraction.",
         ),
         (
             ["--config.search.epochs=3", DIGITS, WORKDIR],

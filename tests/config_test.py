@@ -98,7 +98,8 @@ def test_integer_becomes_number():
         ),
         (
             {"data__name": "mnist"},
-            "data.name is 'mnist'; expected one of digits, cifar10, folder.",
+            "data.name is 'mnist'; expected one of digits, cifar10, "
+            "imagenet2012, folder.",
         ),
         ({"name": " "}, "name is ' '; expected a text that is not empty."),
         ({"seed": 2**31}, "seed is 2147483648; expected from 0 to 2**31 - 1."),
@@ -132,6 +133,20 @@ def test_integer_becomes_number():
             {"data__name": "cifar10", "data__data_dir": ""},
             "data.data_dir is empty; expected the directory",
         ),
+        (
+            {"data__name": "imagenet2012", "data__data_dir": ""},
+            "data.data_dir is empty; expected the directory in which "
+            "tensorflow-datasets prepared ImageNet: ",
+        ),
+        (
+            {"data__weight_fraction": 0.7, "data__architecture_fraction": 0.4},
+            "data.architecture_fraction is 0.4; expected at most 0.3, what "
+            "data.weight_fraction leaves, or 0 for all of it.",
+        ),
+        (
+            {"network__stem": "vgg"},
+            "network.stem is 'vgg'; expected one of cifar, imagenet.",
+        ),
     ],
 )
 def test_bad_values_are_named(changes, message):
@@ -146,6 +161,7 @@ def test_bad_values_are_named(changes, message):
     [
         ("data.num_examples", (0, 5), (-1,)),
         ("data.weight_fraction", (0.1, 0.9), (0.0, 1.0)),
+        ("data.architecture_fraction", (0.0, 0.5), (-0.1, 0.6, 1.0)),
         ("data.cutout_length", (0, 16), (-1,)),
         ("network.num_cells", (3, 20), (2, 0, -1)),
         ("network.max_fold", (1, 64), (0,)),

@@ -10,6 +10,10 @@ from configs import (
     cifar10_small,
     digits,
     folder,
+    imagenet_entrannas,
+    imagenet_entrannas_dst,
+    imagenet_entrannas_dst_lambda_0_05,
+    imagenet_entrannas_dst_lambda_0_1,
     retrain_cifar10,
     retrain_digits,
     retrain_imagenet,
@@ -25,6 +29,10 @@ EXPERIMENTS = {
     "cifar10_small": cifar10_small,
     "digits": digits,
     "folder": folder,
+    "imagenet_entrannas": imagenet_entrannas,
+    "imagenet_entrannas_dst": imagenet_entrannas_dst,
+    "imagenet_entrannas_dst_lambda_0_1": imagenet_entrannas_dst_lambda_0_1,
+    "imagenet_entrannas_dst_lambda_0_05": imagenet_entrannas_dst_lambda_0_05,
 }
 RETRAININGS = {
     "retrain_cifar10": retrain_cifar10,
@@ -67,7 +75,8 @@ def test_configuration_is_good(name):
 def test_record_says_how_to_run_it(name):
     text = ALL[name].__doc__
     program = "retrain" if name in RETRAININGS else "search"
-    assert f"python -m launch.{program} --config=configs/{name}.py" in text
+    command = f"python -m launch.{program} --config=configs/{name}.py"
+    assert command in " ".join(text.split())
     for word in ("Reproduces", "\nCommand:", "\nCost: ", "\nExpect: "):
         assert word in text
 
@@ -145,9 +154,60 @@ def test_papers_retraining_on_cifar10():
     assert {path: values[path] for path in paper} == paper
 
 
+def test_paper_on_imagenet():
+    """Section 4.3, number by number."""
+    paper = {
+        "data.name": "imagenet2012",
+        "data.num_examples": 0,
+        "data.image_size": 224,
+        "data.weight_fraction": 0.1,
+        "data.architecture_fraction": 0.1,
+        "network.space": "standard",
+        "network.sparse": False,
+        "network.num_cells": 8,
+        "network.init_channels": 16,
+        "network.stem": "imagenet",
+        "search.epochs": 50,
+        "search.batch_size": 1024,
+        "search.weight_learning_rate": 0.5,
+        "search.weight_momentum": 0.9,
+        "search.weight_decay": 3e-4,
+        "search.architecture_learning_rate": 6e-3,
+        "search.architecture_schedule": "constant",
+        "search.architecture_beta_1": 0.5,
+        "search.architecture_beta_2": 0.999,
+        "search.architecture_weight_decay": 1e-3,
+        "search.initial_temperature": 5.0,
+        "search.temperature_decay": 0.923,
+    }
+    values = values_of(imagenet_entrannas)
+    assert {path: values[path] for path in paper} == paper
+
+
+def test_dst_on_imagenet_differs_by_what_the_paper_says():
+    assert changes(imagenet_entrannas_dst, imagenet_entrannas) == {
+        "name": "imagenet_entrannas_dst",
+        "network.sparse": True,
+        "search.initial_temperature": 1.0,
+        "search.temperature_decay": 0.9,
+        "search.threshold_penalty": 0.2,
+    }
+    for module, penalty in (
+        (imagenet_entrannas_dst_lambda_0_1, 0.1),
+        (imagenet_entrannas_dst_lambda_0_05, 0.05),
+    ):
+        assert set(changes(module, imagenet_entrannas_dst)) == {
+            "name",
+            "search.threshold_penalty",
+        }
+        assert values_of(module)["search.threshold_penalty"] == penalty
+
+
 def test_papers_retraining_on_imagenet():
     """Section 4.3, number by number."""
     paper = {
+        "data.name": "imagenet2012",
+        "data.num_examples": 0,
         "network.num_cells": 14,
         "network.init_channels": 48,
         "network.stem": "imagenet",

@@ -6,6 +6,8 @@ import pathlib
 import pytest
 import tensorflow as tf
 
+from tests import tfds_imagenet
+
 # Two CPU devices for MirroredStrategy; only possible before TensorFlow starts.
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0],
@@ -24,3 +26,11 @@ def shared_data():
             f"no data sets in {folder}; ENTRANNAS_DATA names another folder"
         )
     return folder
+
+
+@pytest.fixture(scope="session")
+def imagenet_dir(tmp_path_factory):
+    """Directory of tensorflow-datasets that holds a small ImageNet."""
+    directory = tmp_path_factory.mktemp("tfds")
+    tfds_imagenet.write(directory)
+    return directory

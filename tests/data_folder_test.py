@@ -25,7 +25,8 @@ def root(tmp_path):
 
 
 def _all(source):
-    return source.fetch(tf.range(source.num_examples, dtype=tf.int64)).numpy()
+    images, _ = source.fetch(tf.range(source.num_examples, dtype=tf.int64))
+    return images.numpy()
 
 
 @pytest.mark.parametrize("cache_mib", [512, 0])
@@ -114,9 +115,10 @@ def test_photographs_are_the_same_cached_or_not(shared_data, tmp_path):
     np.testing.assert_array_equal(cached.mean, lazy.mean)
     chosen = tf.range(0, 80, 7, dtype=tf.int64)
     for one, other in ((cached, lazy), (cached_val, lazy_val)):
-        fetched = tf.function(other.fetch)(chosen)
+        fetched, found = tf.function(other.fetch)(chosen)
         assert fetched.shape == (12, 48, 48, 3)
-        np.testing.assert_array_equal(one.fetch(chosen), fetched)
+        np.testing.assert_array_equal(one.fetch(chosen)[0], fetched)
+        np.testing.assert_array_equal(found, other.labels[chosen])
 
 
 def _refused(path, *parts, **settings):

@@ -184,11 +184,11 @@ def test_a_process_feeds_its_own_replicas(train, halves):
 
 
 def test_only_the_images_of_the_replicas_fed_are_fetched():
-    numbered, fetched = _numbered(64), []
+    numbered, noted = _numbered(64), []
 
     def fetch(indices):
         def note(indices):
-            fetched.extend(indices.tolist())
+            noted.extend(indices.tolist())
             return indices
 
         return numbered.fetch(tf.numpy_function(note, [indices], tf.int64))
@@ -204,8 +204,8 @@ def test_only_the_images_of_the_replicas_fed_are_fetched():
         replicas=[2],
     )
     seen = [np.rint(images[:, 0, 0, 0]) for images, _ in dataset]
-    assert sorted(fetched) == sorted(np.concatenate(seen))
-    assert len(fetched) == 16
+    assert sorted(noted) == sorted(np.concatenate(seen))
+    assert len(noted) == 16
 
 
 @pytest.mark.parametrize("make", [_search, _training, _evaluation])

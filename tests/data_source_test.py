@@ -14,10 +14,14 @@ def images():
 
 
 def test_fetch_returns_the_images_asked_for_in_graphs_too(images):
-    made = source.from_arrays("x", images, np.zeros(2500, int), ("a", "b"))
+    labels = np.arange(2500) % 2
+    made = source.from_arrays("x", images, labels, ("a", "b"))
     indices = tf.constant([7, 0, 7, 2499], tf.int64)
     for fetch in (made.fetch, tf.function(made.fetch)):
-        np.testing.assert_array_equal(fetch(indices), images[[7, 0, 7, -1]])
+        fetched, found = fetch(indices)
+        np.testing.assert_array_equal(fetched, images[[7, 0, 7, -1]])
+        np.testing.assert_array_equal(found, [1, 0, 1, 1])
+        assert found.dtype == tf.int32
     assert made.image_shape == (4, 5, 3)
     assert (made.num_classes, made.num_examples) == (2, 2500)
     assert made.labels.dtype == np.int32
@@ -64,13 +68,13 @@ def test_digits_are_split_evenly_and_always_alike():
     assert train.image_shape == test.image_shape == (16, 16, 1)
     assert np.ptp(np.bincount(test.labels)) <= 3
     assert train.label_names == tuple("0123456789")
-    images = train.fetch(tf.range(1437, dtype=tf.int64)).numpy()
+    images = train.fetch(tf.range(1437, dtype=tf.int64))[0].numpy()
     assert (images.min(), images.max()) == (0, 255)
     np.testing.assert_array_equal(images[:, ::2, ::2], images[:, 1::2, 1::2])
     np.testing.assert_allclose(train.mean, images.mean() / 255, rtol=1e-5)
     np.testing.assert_array_equal(digits.load()[1].labels, test.labels)
     held = {image.tobytes() for image in images}
-    others = test.fetch(tf.range(360, dtype=tf.int64)).numpy()
+    others = test.fetch(tf.range(360, dtype=tf.int64))[0].numpy()
     assert not any(image.tobytes() in held for image in others)
 
 
@@ -80,14 +84,14 @@ def test_cifar10_has_the_official_images(shared_data):
     assert train.image_shape == (32, 32, 3)
     assert train.label_names[0] == "airplane"
     assert train.num_classes == 10
-    images = train.fetch(tf.range(2000, dtype=tf.int64)).numpy()
+    images = train.fetch(tf.range(2000, dtype=tf.int64))[0].numpy()
     mean, std = source.statistics(images)
     np.testing.assert_allclose(mean, train.mean, atol=0.01)
     np.testing.assert_allclose(std, train.std, atol=0.01)
     fewer, _ = cifar10.load(shared_data / "tfds", num_examples=3)
     np.testing.assert_array_equal(fewer.labels, train.labels[:3])
     np.testing.assert_array_equal(
-        fewer.fetch(tf.range(3, dtype=tf.int64)), images[:3]
+        fewer.fetch(tf.range(3, dtype=tf.int64))[0], images[:3]
     )
 
 
@@ -109,7 +113,7 @@ def test_resized_averages():
     original = source.from_arrays("s", images, [1, 0], ("a", "b"), [0.5] * 3)
     small = source.resized(original, 2)
     assert small.image_shape == (2, 2, 3)
-    fetched = small.fetch(tf.constant([0, 1], tf.int64)).numpy()
+    fetched = small.fetch(tf.constant([0, 1], tf.int64))[0].numpy()
     means = images.reshape(2, 2, 2, 2, 3, 3).mean((2, 4))
     np.testing.assert_array_equal(fetched, np.rint(means))
     mean, std = source.statistics(fetched)
@@ -117,5 +121,5 @@ def test_resized_averages():
     assert small.labels.tolist() == [1, 0]
     large = source.resized(original, 12)
     np.testing.assert_array_equal(
-        large.fetch(tf.constant([1], tf.int64))[0, ::3, ::2], images[1]
+        large.fetch(tf.constant([1], tf.int64))[0][0, ::3, ::2], images[1]
     )

@@ -77,6 +77,35 @@ def test_imagenette(tmp_path, shared_data):
     assert (record["child_accuracy"] * 32) % 1 == pytest.approx(0)
 
 
+def imagenet_config(data_dir):
+    config = make_config()
+    config.data.name = "imagenet2012"
+    config.data.data_dir = str(data_dir)
+    config.data.num_examples = 0
+    config.data.image_size = 32
+    config.data.weight_fraction = 0.3
+    config.data.architecture_fraction = 0.2
+    config.data.min_crop_area = 0.08
+    config.data.color_jitter = 0.4
+    config.network.stem = "imagenet"
+    config.search.batch_size = 8
+    return config
+
+
+def test_imagenet(tmp_path, imagenet_dir):
+    genotype, record = search(imagenet_config(imagenet_dir), tmp_path)
+    assert genotypes.num_connections(genotype.normal) == 8
+    assert 0 < record["loss"] < 20  # Of 1,000 classes.
+    assert (record["child_accuracy"] * 12) % 1 == pytest.approx(0)
+
+
+def test_imagenet_too_small_for_the_stem(tmp_path, imagenet_dir):
+    config = imagenet_config(imagenet_dir)
+    config.data.image_size = 31
+    with pytest.raises(ValueError, match=r"31x31 pixels, .* 5 reductions"):
+        experiments.search(config, tmp_path)
+
+
 def test_a_nan_stops_the_search(tmp_path):
     config = make_config()
     config.search.weight_learning_rate = 1e30
@@ -138,6 +167,12 @@ def small_images(root):
     return folder_config(root)
 
 
+def grey_images(root):
+    config = make_config()
+    config.data.color_jitter = 0.4
+    return config
+
+
 def large_batch(root):
     config = make_config()
     config.search.batch_size = 1000
@@ -159,6 +194,7 @@ def odd_channels(root):
         (broken_image, "1 image.* cannot be decoded: .*dog/2.png"),
         (lonely_image, r"Class dog has 1 example\(s\)"),
         (small_images, "3x8 pixels, too small for 2 reductions"),
+        (grey_images, r"color_jitter is 0\.4, and the images are grey"),
         (large_batch, "A batch of 1000 is larger than a half: "),
         (odd_channels, "init_channels is 6; expected a multiple of"),
     ],

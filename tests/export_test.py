@@ -67,7 +67,7 @@ def test_files(exported):
 
 def test_it_runs_without_the_package(exported, trained, tmp_path):
     _, test = digits.load()
-    images = test.fetch(tf.range(7, dtype=tf.int64)).numpy()
+    images = test.fetch(tf.range(7, dtype=tf.int64))[0].numpy()
     np.save(tmp_path / "images.npy", images)
     done = programs.run(
         "-c",
@@ -116,7 +116,7 @@ def test_classification(exported, tmp_path, capsys):
     model = classification.load(str(exported))
     assert model.image_shape == (16, 16, 1)
     _, test = digits.load()
-    images = test.fetch(tf.range(3, dtype=tf.int64)).numpy()
+    images = test.fetch(tf.range(3, dtype=tf.int64))[0].numpy()
     paths = []
     for number, image in enumerate(images):
         paths.append(str(tmp_path / f"{number}.png"))

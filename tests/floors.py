@@ -8,6 +8,7 @@ FLOORS = {
     "search_space": (0, 0),
     "config": (0, 0),
     "config_rules": (0, 0),
+    "images_config": (0, 0),
     "retrain_config": (0, 0),
     "relaxation": (1, 0),
     "derivation": (1, 0),

@@ -91,6 +91,21 @@ def test_without_val_a_share_of_the_folder_tests(tmp_path):
     assert not set(data.indices) & set(data.test_indices)
 
 
+def test_imagenet(tmp_path, imagenet_dir):
+    config = make_config()
+    config.data.name = "imagenet2012"
+    config.data.data_dir = str(imagenet_dir)
+    config.data.num_examples = 40
+    config.data.image_size = 40
+    config.data.min_crop_area = 0.08
+    config.data.color_jitter = 0.4
+    config.network.stem = "imagenet"
+    config.training.batch_size = 8
+    record = retrain(config, tmp_path)
+    assert 0 < record["loss"] < 20  # Of 1,000 classes.
+    assert (record["test_accuracy"] * 16) % 1 == pytest.approx(0)
+
+
 def test_cifar10(tmp_path, shared_data):
     config = make_config()
     config.data.name = "cifar10"

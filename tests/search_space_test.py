@@ -74,3 +74,26 @@ def test_edges_of_a_node():
 def test_every_edge_belongs_to_one_node(edges_of):
     found = [e for node in range(6) for e in edges_of(node)]
     assert sorted(found) == list(range(14))
+
+
+@pytest.mark.parametrize(
+    ("which", "expected"),
+    [
+        ("first", {0, 2}),
+        ("last", {7, 5}),
+        ("half", {0, 1, 3, 2}),
+        ("all", set(range(8))),
+    ],
+)
+def test_engine_places(which, expected):
+    assert search_space.engine_places(8, which) == expected
+
+
+def test_unknown_placement_lists_the_known_ones():
+    with pytest.raises(ValueError, match="first, last, half, all"):
+        search_space.engine_places(8, "middle")
+
+
+def test_unknown_stem_lists_the_known_ones():
+    with pytest.raises(ValueError, match=r"Unknown stem 'vgg'; .* imagenet"):
+        search_space.check_stem("vgg")

@@ -150,24 +150,6 @@ def test_darts_supernet_has_its_number_of_weights():
     assert sum(int(np.prod(u.vector.shape)) for u in net.units) == 1_930_618
 
 
-@pytest.mark.parametrize(
-    ("which", "expected"),
-    [
-        ("first", {0, 2}),
-        ("last", {7, 5}),
-        ("half", {0, 1, 3, 2}),
-        ("all", set(range(8))),
-    ],
-)
-def test_engine_places(which, expected):
-    assert supernet.engine_places(8, which) == expected
-
-
-def test_unknown_placement_lists_the_known_ones():
-    with pytest.raises(ValueError, match="first, last, half, all"):
-        supernet.engine_places(8, "middle")
-
-
 @pytest.mark.parametrize("sharing", [True, False])
 @pytest.mark.parametrize("bottleneck", [4, 1])
 def test_child_network_equals_engine_with_indicator(sharing, bottleneck):
@@ -227,17 +209,24 @@ def test_mask_marks_exactly_the_weights_with_a_gradient():
     assert not all(np.all(mask) for mask in masks)
 
 
-def test_gradient_equals_that_of_the_plain_layers():
+def test_unknown_stem_is_named():
+    with pytest.raises(ValueError, match=r"stem 'vgg'; .* cifar, imagenet"):
+        make(stem="vgg")
+
+
+@pytest.mark.parametrize(("stem", "side"), [("cifar", 16), ("imagenet", 64)])
+def test_gradient_equals_that_of_the_plain_layers(stem, side):
     """The chain of cut graphs against TensorFlow's own tape."""
-    net = make(num_cells=3)
+    net = make(num_cells=3, stem=stem)
     split = net.split(uniform_coefficients())
     genotype = random_genotype(5)
-    images = batch()
+    images = batch(side=side)
     run = net.forward(images, split, genotype, "weights")
     cotangent = tf.random.stateless_normal(run.logits.shape, (0, 1))
     chained, _ = run.weight_gradients(cotangent, net.units)
     with tf.GradientTape(persistent=True) as tape:
-        before = x = net.stem.layer(images, training=True)
+        outputs = tf.nest.flatten(net.stem.layer(images, training=True))
+        before, x = outputs[0], outputs[-1]
         for cell in net.cells:
             kind = "reduction" if cell.layer.reduction else "normal"
             if cell.is_engine:

@@ -7,7 +7,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from entrannas_tf import genotypes, published, target_network
+from entrannas_tf import (
+    genotypes,
+    published,
+    search_space,
+    target_network,
+)
 
 GENOTYPE = genotypes.Genotype(
     genotypes.make_cell(
@@ -73,7 +78,7 @@ def test_shapes():
 
 
 @pytest.mark.parametrize("name", published.names())
-@pytest.mark.parametrize("stem", target_network.STEMS)
+@pytest.mark.parametrize("stem", search_space.STEM_REDUCTIONS)
 def test_every_published_genotype_runs(name, stem):
     network = make(published.load(name), stem=stem)
     side = {"cifar": 8, "imagenet": 64}[stem]

@@ -51,7 +51,7 @@ def augment(
             images, crop_seed, flip_seed, crop_padding, flip, share
         )
     if min_crop_area or color_jitter:
-        area_seed, color_seed = tf.unstack(tf.random.split(crop_seed, 2))
+        area_seed, color_seed = _photo_seeds(crop_seed)
         images = tf.cast(images, tf.float32)
         if min_crop_area:
             images = photos.resized_crop(
@@ -65,6 +65,26 @@ def augment(
     if cutout_length:
         images = cutout(images, cutout_seed, cutout_length, share)
     return images
+
+
+def crop_numbers(batch, seed, share):
+    """Draws what `augment` chooses its crops of random size by.
+
+    Args:
+        batch: Number of images B.
+        seed: As for `augment`.
+        share: Likewise.
+
+    Returns:
+        float32 [4, B], for `photos.crop_boxes`.
+    """
+    crop_seed, _, _ = tf.unstack(tf.random.split(seed, 3))
+    return draws.uniform(4, batch, _photo_seeds(crop_seed)[0], share)
+
+
+def _photo_seeds(crop_seed):
+    """Returns the seeds of the crops of random size and of the colours."""
+    return tf.unstack(tf.random.split(crop_seed, 2))
 
 
 def normalise(images, mean, std):

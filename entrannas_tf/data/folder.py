@@ -94,14 +94,19 @@ def _make_source(name, paths, labels, names, shape, mean, std, pool, cached):
     def decode(indices):
         return decoding.decode([paths[index] for index in indices], shape, pool)
 
+    with tf.device("CPU:0"):  # Graphs capture it by reference.
+        all_labels = tf.constant(labels)
+
     def fetch(indices):
         images = tf.numpy_function(decode, [indices], tf.uint8)
-        return tf.ensure_shape(images, [None, *shape])  # [B, H, W, C]
+        images = tf.ensure_shape(images, [None, *shape])  # [B, H, W, C]
+        return images, tf.gather(all_labels, indices)
 
     return source.ImageSource(
         name=name,
         image_shape=shape,
         label_names=names,
+        num_examples=len(paths),
         labels=labels,
         fetch=fetch,
         mean=mean,

@@ -5,7 +5,14 @@ import os
 
 import numpy as np
 
-from entrannas_tf.data import cifar10, digits, folder, source, split
+from entrannas_tf.data import (
+    cifar10,
+    digits,
+    folder,
+    imagenet,
+    source,
+    split,
+)
 
 _TEST_SEED = 0
 
@@ -48,13 +55,14 @@ def load(name, *, data_dir="", directory="", num_examples=0, image_size=0):
     """Loads a data set.
 
     Args:
-        name: "digits", "cifar10" or "folder".
-        data_dir: Directory of tensorflow-datasets; for "cifar10".
+        name: "digits", "cifar10", "imagenet2012" or "folder".
+        data_dir: Directory of tensorflow-datasets; for "cifar10" and
+            "imagenet2012".
         directory: Folder that holds train/ and perhaps val/; for "folder".
         num_examples: Number of training images to use, 0 for all: evenly
             chosen ones of a folder, the first ones otherwise.
         image_size: Side in pixels that the images are resized to; 0 for the
-            size that they have.
+            size that they have, and for 224 of "imagenet2012".
 
     Returns:
         (train, test, indices): `ImageSource` of the training images, and of
@@ -63,11 +71,15 @@ def load(name, *, data_dir="", directory="", num_examples=0, image_size=0):
 
     Raises:
         ValueError: If the data set is not there, or is not as it should be.
+        OSError: If a file cannot be read.
     """
     train, test = {
         "digits": digits.load,
         "cifar10": lambda: cifar10.load(
             os.path.expanduser(data_dir), num_examples
+        ),
+        "imagenet2012": lambda: imagenet.load(
+            os.path.expanduser(data_dir), image_size
         ),
         "folder": lambda: folder.load(
             os.path.expanduser(directory), image_size
@@ -77,13 +89,17 @@ def load(name, *, data_dir="", directory="", num_examples=0, image_size=0):
     if name == "folder":  # Its images stand class by class.
         indices = np.linspace(0, train.num_examples - 1, count).round()
         return train, test, indices.astype(np.int64)
+    if name == "imagenet2012":  # Of that size already, and held nowhere.
+        return train, test, np.arange(count)
     if image_size and train.image_shape[:2] != (image_size, image_size):
         train = source.resized(train, image_size)
         test = source.resized(test, image_size, train.mean, train.std)
     return train, test, np.arange(count)
 
 
-def halve(train, val, indices, weight_fraction, seed):
+def halve(
+    train, val, indices, weight_fraction, seed, architecture_fraction=0.0
+):
     """Returns the `SearchData` of a search.
 
     Args:
@@ -94,15 +110,18 @@ def halve(train, val, indices, weight_fraction, seed):
         weight_fraction: Share of them that trains the weights, in (0, 1); has
             no effect where there is `val`.
         seed: Non-negative integer.
+        architecture_fraction: Share of them that trains the architecture; 0
+            for all the rest; likewise.
 
     Raises:
         ValueError: If a class would have no image in one of the halves.
     """
-    labels = train.labels[indices]
-    _check_classes(train, labels)
+    labels, names = _strata(train, indices)
     if val is not None:
         return SearchData(train, indices, val, np.arange(val.num_examples))
-    halves = split.halves(labels, weight_fraction, seed, train.label_names)
+    halves = split.halves(
+        labels, weight_fraction, seed, names, architecture_fraction
+    )
     return SearchData(train, indices[halves[0]], train, indices[halves[1]])
 
 
@@ -120,18 +139,24 @@ def for_retraining(train, test, indices, train_fraction):
     Raises:
         ValueError: If a class has no image to train or to test on.
     """
-    labels = train.labels[indices]
-    _check_classes(train, labels)
+    labels, names = _strata(train, indices)
     if test is not None:
         return RetrainData(train, indices, test, np.arange(test.num_examples))
-    kept, held_out = split.halves(
-        labels, train_fraction, _TEST_SEED, train.label_names
-    )
+    kept, held_out = split.halves(labels, train_fraction, _TEST_SEED, names)
     return RetrainData(train, indices[kept], train, indices[held_out])
 
 
-def _check_classes(train, labels):
-    """Raises ValueError if a class has none of these labels."""
+def _strata(train, indices):
+    """Returns the class of each of these images, and the classes' names.
+
+    Where classes are not known beforehand, all images are of a single one.
+
+    Raises:
+        ValueError: If a class has no image.
+    """
+    if train.labels is None:
+        return np.zeros(len(indices), np.int32), (train.name,)
+    labels = train.labels[indices]
     missing = sorted(set(range(train.num_classes)) - set(labels.tolist()))
     if missing:
         names = ", ".join(train.label_names[label] for label in missing[:5])
@@ -139,6 +164,21 @@ def _check_classes(train, labels):
             f"{train.name}: {len(missing)} of {train.num_classes} classes "
             f"have none of the {len(labels)} images used: {names}"
             f"{', ...' if len(missing) > 5 else ''}. Use more images."
+        )
+    return labels, train.label_names
+
+
+def check_colors(image_shape, color_jitter):
+    """Raises ValueError if colours are to change where there are none.
+
+    Args:
+        image_shape: (H, W, C).
+        color_jitter: As for `augment.augment`.
+    """
+    if color_jitter and image_shape[-1] != 3:
+        raise ValueError(
+            f"data.color_jitter is {color_jitter}, and the images are grey; "
+            "expected 0."
         )
 
 

@@ -208,10 +208,10 @@ def evaluation_batches(
     chosen = np.resize(np.asarray(indices, np.int64), shape)
     weights = np.arange(chosen.size) < len(indices)
     weights = weights.reshape(shape).astype(np.float32)
-    fetch = _fetcher(source)
 
     def prepare(chosen, weights):
-        images, labels = fetch(chosen)
+        fetched = source.fetch(chosen)
+        images, labels = _with_shape(source, chosen, fetched)
         images = augment.normalise(images, source.mean, source.std)
         return images, labels, weights
 
@@ -251,16 +251,25 @@ def _preparer(source, num_replicas, settings):
         num_replicas: Number of replicas that share a step.
         settings: Dict of those of `augment.augment`.
     """
-    fetch = _fetcher(source)
+    min_area = 0.0
+    if source.fetch_crops is not None:  # It crops before all of it is decoded.
+        min_area = settings["min_crop_area"]
+        settings = {**settings, "min_crop_area": 0.0}
 
     def prepare(chosen, seed, replica):
-        images, labels = fetch(chosen)
+        share = draws.Share(replica, num_replicas)
+        if min_area:
+            numbers = augment.crop_numbers(chosen.shape[0], seed, share)
+            fetched = source.fetch_crops(chosen, numbers, min_area)
+        else:
+            fetched = source.fetch(chosen)
+        images, labels = _with_shape(source, chosen, fetched)
         images = _augmented(
             images,
             seed,
             tf.constant(source.mean),
             tf.constant(source.std),
-            share=draws.Share(replica, num_replicas),
+            share=share,
             **settings,
         )
         return images, labels
@@ -268,17 +277,11 @@ def _preparer(source, num_replicas, settings):
     return prepare
 
 
-def _fetcher(source):
-    """Returns the function that fetches examples by their indices."""
-    with tf.device("CPU:0"):  # Graphs capture it by reference.
-        all_labels = tf.constant(source.labels)
-
-    def fetch(chosen):
-        images = source.fetch(chosen)  # uint8 [B, H, W, C]
-        images = tf.ensure_shape(images, [*chosen.shape, *source.image_shape])
-        return images, tf.gather(all_labels, chosen)
-
-    return fetch
+def _with_shape(source, chosen, fetched):
+    """Returns what was fetched with static shapes."""
+    images, labels = fetched  # [B, H, W, C], [B]
+    images = tf.ensure_shape(images, [*chosen.shape, *source.image_shape])
+    return images, tf.ensure_shape(labels, chosen.shape)
 
 
 # Traced once for a shape and settings, not again for each epoch's dataset.

@@ -21,9 +21,15 @@ class ImageSource:
         name: What the set is called in messages and records.
         image_shape: (H, W, C) of every image.
         label_names: Name of each class, in the order of the labels.
-        labels: int32 [N], the class of each image.
+        num_examples: Number of images N.
+        labels: int32 [N], the class of each image; None where they come with
+            the images only.
         fetch: Maps indices, an int64 tensor [B] with values from 0 to N - 1,
-            to images, uint8 [B, H, W, C]. It works eagerly and in graphs.
+            to images, uint8 [B, H, W, C], and labels, int32 [B]. It works
+            eagerly and in graphs.
+        fetch_crops: Maps (indices, numbers, min_area) likewise to images that
+            are cut out as `photos.crop_boxes` says, numbers being float32
+            [4, B]; None where images are cut out once they are fetched.
         mean: float32 [C], mean of the images scaled to [0, 1].
         std: float32 [C], standard deviation of the same, never 0.
     """
@@ -31,20 +37,17 @@ class ImageSource:
     name: str
     image_shape: tuple[int, int, int]
     label_names: tuple[str, ...]
-    labels: np.ndarray
-    fetch: Callable[[tf.Tensor], tf.Tensor]
+    num_examples: int
+    labels: np.ndarray | None
+    fetch: Callable
     mean: np.ndarray
     std: np.ndarray
+    fetch_crops: Callable | None = None
 
     @property
     def num_classes(self):
         """Number of classes."""
         return len(self.label_names)
-
-    @property
-    def num_examples(self):
-        """Number of images."""
-        return len(self.labels)
 
 
 def from_arrays(name, images, labels, label_names, mean=None, std=None):
@@ -92,15 +95,17 @@ def from_arrays(name, images, labels, label_names, mean=None, std=None):
     # stays with the host, where input pipelines run.
     with tf.device("CPU:0"):
         held = tf.constant(images)
+        held_labels = tf.constant(labels, tf.int32)
 
     def fetch(indices):
         with tf.device("CPU:0"):
-            return tf.gather(held, indices)  # [B, H, W, C]
+            return tf.gather(held, indices), tf.gather(held_labels, indices)
 
     return ImageSource(
         name=name,
         image_shape=tuple(images.shape[1:]),
         label_names=tuple(label_names),
+        num_examples=len(labels),
         labels=labels.astype(np.int32),
         fetch=fetch,
         mean=np.asarray(mean, np.float32),
@@ -122,7 +127,7 @@ def resized(source, size, mean=None, std=None):
     chunks = []
     for start in range(0, source.num_examples, _CHUNK):
         end = min(start + _CHUNK, source.num_examples)
-        images = source.fetch(tf.range(start, end, dtype=tf.int64))
+        images, _ = source.fetch(tf.range(start, end, dtype=tf.int64))
         images = tf.image.resize(images, (size, size), "area")
         chunks.append(tf.cast(tf.round(images), tf.uint8).numpy())
     return from_arrays(

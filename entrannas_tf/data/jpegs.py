@@ -1,0 +1,130 @@
+"""Crops of JPEG files, decoding no more of a file than its crop needs."""
+
+import os
+
+import tensorflow as tf
+
+from entrannas_tf.data import photos
+
+# Side of the centre crop relative to the shorter side, as for ImageNet ever
+# since Krizhevsky et al. (2012).
+_CENTER = 224 / 256
+
+# By how much libjpeg reduces a file while it decodes it.
+_RATIOS = (1, 2, 4, 8)
+
+
+def random_crops(encoded, numbers, size, min_area):
+    """Cuts out rectangles as `photos.resized_crop` does.
+
+    Args:
+        encoded: string [B], JPEG files.
+        numbers: float32 [4, B], as for `photos.crop_boxes`.
+        size: Side S of the result in pixels.
+        min_area: As for `photos.crop_boxes`.
+
+    Returns:
+        uint8 [B, S, S, 3].
+    """
+
+    def crop(arguments):
+        contents, numbers = arguments
+        height, width = _read_size(contents)
+        box = photos.crop_boxes(numbers, height, width, min_area)
+        return _decode(contents, box, height, width, size)
+
+    return _map(crop, (encoded, tf.transpose(numbers)), size)
+
+
+def center_crops(encoded, size):
+    """Cuts out the middle of images.
+
+    It is the middle S x S pixels once the shorter side has S * 256 / 224.
+
+    Args:
+        encoded: string [B], JPEG files.
+        size: Side S of the result in pixels.
+
+    Returns:
+        uint8 [B, S, S, 3].
+    """
+
+    def crop(contents):
+        height, width = _read_size(contents)
+        half = 0.5 * _CENTER * tf.minimum(height, width)
+        half = tf.stack([half / height, half / width])  # Relative.
+        box = tf.concat([0.5 - half, 0.5 + half], 0)
+        return _decode(contents, box, height, width, size)
+
+    return _map(crop, encoded, size)
+
+
+def _map(crop, tensors, size):
+    """Crops the files of a batch beside each other: uint8 [B, S, S, 3]."""
+    return tf.map_fn(
+        crop,
+        tensors,
+        fn_output_signature=tf.TensorSpec([size, size, 3], tf.uint8),
+        parallel_iterations=os.cpu_count() or 1,
+    )
+
+
+def _read_size(contents):
+    """Returns (height, width) from a JPEG file's header, float32 scalars."""
+    shape = tf.image.extract_jpeg_shape(contents)  # [H, W, C]
+    height, width, _ = tf.unstack(tf.cast(shape, tf.float32))
+    return height, width
+
+
+def _decode(contents, box, height, width, size):
+    """Decodes a box of a JPEG file and resizes it.
+
+    libjpeg reduces the image as far as the box still has S pixels each way:
+    that is faster, and leaves less than a factor of 2, on one axis at least,
+    to an interpolation that does not average.
+
+    Args:
+        contents: string scalar, the file.
+        box: float32 [4]: top, left, bottom, right, relative to the image.
+        height: float32 scalar, of the image in pixels.
+        width: float32 scalar, likewise.
+        size: Side S in pixels.
+
+    Returns:
+        uint8 [S, S, 3].
+    """
+    top, left, bottom, right = tf.unstack(box)
+    excess = tf.minimum((bottom - top) * height, (right - left) * width) / size
+
+    def decode_at(ratio):
+        start_y, num_rows = _span(top, bottom, tf.math.ceil(height / ratio))
+        start_x, num_columns = _span(left, right, tf.math.ceil(width / ratio))
+        return tf.image.decode_and_crop_jpeg(
+            contents,
+            tf.stack([start_y, start_x, num_rows, num_columns]),
+            channels=3,
+            ratio=ratio,
+        )
+
+    chosen = tf.reduce_sum(tf.cast(excess >= _RATIOS[1:], tf.int32))
+    image = tf.switch_case(
+        chosen, [lambda r=ratio: decode_at(r) for ratio in _RATIOS]
+    )
+    image = tf.image.resize(image, (size, size))
+    return tf.cast(tf.round(image), tf.uint8)
+
+
+def _span(start, end, length):
+    """Returns (first, number) of the pixels of an axis in a relative span.
+
+    Args:
+        start: float32 scalar from 0 to 1.
+        end: float32 scalar from `start` to 1.
+        length: float32 scalar, of the axis in pixels, a whole number.
+
+    Returns:
+        Two int32 scalars; the number is at least 1.
+    """
+    first = tf.minimum(tf.round(start * length), length - 1.0)
+    number = tf.maximum(tf.round(end * length) - first, 1.0)
+    return tf.cast(first, tf.int32), tf.cast(number, tf.int32)
