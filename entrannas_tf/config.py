@@ -11,12 +11,12 @@ import difflib
 
 import ml_collections
 
-from entrannas_tf import config_rules, images_config
+from entrannas_tf import common_config, config_rules
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class DataConfig(images_config.ImagesConfig):
-    """The images of a search, beside what `images_config` says.
+class DataConfig(common_config.ImagesConfig):
+    """The images of a search, beside what `common_config` says.
 
     Attributes:
         weight_fraction: Share of the training images that trains the weights,
@@ -128,27 +128,6 @@ class SearchConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class DistributionConfig:
-    """What a run is spread over; a run may go on under another one.
-
-    Attributes:
-        strategy: "one_device"; "mirrored", the devices of one machine; or
-            "multi_worker", those of the machines that TF_CONFIG lists.
-        num_devices: Number of this machine's devices; 0 for all GPUs. Where
-            there is no GPU the CPU is split into so many.
-        timeout_seconds: Time after which a worker that is waited for is taken
-            for lost, at least 10.
-    """
-
-    strategy: str = "one_device"
-    num_devices: int = 0
-    timeout_seconds: int = 60
-
-
-ONE_DEVICE = DistributionConfig()
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class Config:
     """A search, or several.
 
@@ -163,7 +142,7 @@ class Config:
         data: A `DataConfig`.
         network: A `NetworkConfig`.
         search: A `SearchConfig`.
-        distribution: A `DistributionConfig`.
+        distribution: A `common_config.DistributionConfig`.
     """
 
     name: str
@@ -173,7 +152,7 @@ class Config:
     data: DataConfig
     network: NetworkConfig
     search: SearchConfig
-    distribution: DistributionConfig = ONE_DEVICE
+    distribution: common_config.DistributionConfig = common_config.ONE_DEVICE
 
 
 # By the section that tells a configuration from the other kind.

@@ -2,12 +2,12 @@
 
 import dataclasses
 
-from entrannas_tf import images_config
+from entrannas_tf import common_config
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class RetrainDataConfig(images_config.ImagesConfig):
-    """The images of a retraining, beside what `images_config` says.
+class RetrainDataConfig(common_config.ImagesConfig):
+    """The images of a retraining, beside what `common_config` says.
 
     Attributes:
         train_fraction: Share of a folder's training images that trains where
@@ -101,7 +101,7 @@ class RetrainConfig:
         data: A `RetrainDataConfig`.
         network: A `TargetNetworkConfig`.
         training: A `TrainingConfig`.
-        distribution: A `config.DistributionConfig`.
+        distribution: A `common_config.DistributionConfig`.
     """
 
     name: str
@@ -111,4 +111,4 @@ class RetrainConfig:
     data: RetrainDataConfig
     network: TargetNetworkConfig
     training: TrainingConfig
-    distribution: config.DistributionConfig = config.ONE_DEVICE
+    distribution: common_config.DistributionConfig = common_config.ONE_DEVICE

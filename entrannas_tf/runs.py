@@ -12,6 +12,7 @@ from entrannas_tf import (
     files,
     interruptions,
     runtime,
+    strategies,
     workdirs,
 )
 
@@ -32,12 +33,12 @@ def spread(config, strategy, batch_size_field):
         The `tf.distribute.Strategy`.
 
     Raises:
-        ValueError: As `distribution.make_strategy` and `runtime.plain_errors`.
+        ValueError: As `strategies.make_strategy` and `runtime.plain_errors`.
         interruptions.WorkerLost: If another worker is gone.
         interruptions.Preempted: If the run was told to end.
     """
     settings = config.distribution
-    made = distribution.make_strategy(
+    made = strategies.make_strategy(
         strategy or settings.strategy,
         settings.num_devices,
         settings.timeout_seconds,
@@ -49,7 +50,7 @@ def spread(config, strategy, batch_size_field):
         )
         logging.set_verbosity(logging.WARNING)
     with (
-        distribution.plain_errors(made),
+        strategies.plain_errors(made),
         runtime.plain_errors(batch_size_field),
         interruptions.watch(),
     ):

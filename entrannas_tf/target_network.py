@@ -2,7 +2,14 @@
 
 import keras
 
-from entrannas_tf import blocks, genotypes, heads, search_space, target_cell
+from entrannas_tf import (
+    blocks,
+    dropping,
+    genotypes,
+    heads,
+    search_space,
+    target_cell,
+)
 
 
 class TargetNetwork(keras.Model):
@@ -62,7 +69,7 @@ class TargetNetwork(keras.Model):
         self.init_channels = init_channels
         self.stem_kind = stem
         self.seed = seed
-        self.drop_path = blocks.DropPath(seed) if drop_path else None
+        self.drop_path = dropping.DropPath(seed) if drop_path else None
         self._add_stem()
         self._add_cells()
         self.head = heads.Head(self._widths[-1], num_classes)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from entrannas_tf import blocks, layout, normalization
+from entrannas_tf import blocks, dropping, layout, normalization
 from tests import slow_layout
 
 FOLDS = pytest.mark.parametrize("fold", [1, 2, 4])
@@ -222,7 +222,7 @@ def test_imagenet_stem_wants_an_even_number_of_channels():
 
 
 def test_drop_path_drops_images_and_keeps_the_mean():
-    layer = blocks.DropPath(seed=1)
+    layer = dropping.DropPath(seed=1)
     images = tf.ones([2000, 1, 2, 3])
     np.testing.assert_array_equal(layer(images, training=True), images)
     layer.rate.assign(0.3)

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from entrannas_tf import (
     blocks,
+    dropping,
     genotypes,
     heads,
     layout,
@@ -339,7 +340,7 @@ def test_every_layer_has_a_row():
         operations.Convolution,
     }
     # It draws random numbers: see blocks_test.
-    bases.add(blocks.DropPath)
+    bases.add(dropping.DropPath)
     tested = blocks, heads, normalization, operations, target_cell
     layers = {
         value

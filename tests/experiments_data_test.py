@@ -5,6 +5,7 @@ import os
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from entrannas_tf import checkpoints, experiments, files, genotypes
@@ -230,7 +231,7 @@ def test_a_full_disk_leaves_no_workdir(tmp_path, monkeypatch):
 def test_a_search_has_no_other_variables(tmp_path):
     """Whatever the trainer tracks is in a checkpoint."""
     config = experiments.config_lib.from_config_dict(make_config())
-    data = experiments._load_data(config)
+    data = experiments._load_data(config, tf.distribute.get_strategy())
     trainer = experiments._make_trainer(config, data.source_w)
     saved = checkpoints.search_variables(trainer).values()
     missing = {v.path for v in trainer.variables} - {v.path for v in saved}

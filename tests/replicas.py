@@ -20,6 +20,7 @@ from entrannas_tf import (
     optimizers,
     retrain_trainer,
     search_trainer,
+    strategies,
     supernet,
     target_network,
 )
@@ -133,7 +134,7 @@ def spread(strategy, variables):
 
 def main(num_devices):
     graphs.switch_off_grappler()
-    mirrored = distribution.make_strategy("mirrored", num_devices)
+    mirrored = strategies.make_strategy("mirrored", num_devices)
     alone = tf.distribute.get_strategy()
     numbers = {"replicas": mirrored.num_replicas_in_sync}
     trainers = {s: make_search(s) for s in (alone, mirrored)}

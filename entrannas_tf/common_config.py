@@ -1,4 +1,4 @@
-"""The part of a configuration that searches and retrainings share."""
+"""The parts of a configuration that searches and retrainings share."""
 
 import dataclasses
 
@@ -43,3 +43,24 @@ class ImagesConfig:
     cutout_length: int = 0
     min_crop_area: float = 0.0
     color_jitter: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DistributionConfig:
+    """What a run is spread over; a run may go on under another one.
+
+    Attributes:
+        strategy: "one_device"; "mirrored", the devices of one machine; or
+            "multi_worker", those of the machines that TF_CONFIG lists.
+        num_devices: Number of this machine's devices; 0 for all GPUs. Where
+            there is no GPU the CPU is split into so many.
+        timeout_seconds: Time after which a worker that is waited for is taken
+            for lost, at least 10.
+    """
+
+    strategy: str = "one_device"
+    num_devices: int = 0
+    timeout_seconds: int = 60
+
+
+ONE_DEVICE = DistributionConfig()
