@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from entrannas_tf import objective
+from entrannas_tf import loss_scaling, objective
 
 
 class RetrainTrainer(keras.Model):
@@ -15,16 +15,39 @@ class RetrainTrainer(keras.Model):
         sgd: `optimizers.CoupledSGD`.
         label_smoothing: Of the losses, from 0 to below 1.
         auxiliary_weight: Weight of the auxiliary head's loss.
+        scale_losses: Whether to scale the losses, which a network in float16
+            needs. A step whose gradients are not finite is then skipped.
+        jit_compile: Whether XLA compiles the network's run, there and back;
+            what replicas do together, it cannot. It pays on GPUs alone.
+
+    Attributes:
+        loss_scales: Dict of the `loss_scaling.LossScale`, "weights"; empty
+            unless `scale_losses`.
     """
 
     def __init__(
-        self, network, sgd, label_smoothing=0.0, auxiliary_weight=0.4, **kwargs
+        self,
+        network,
+        sgd,
+        label_smoothing=0.0,
+        auxiliary_weight=0.4,
+        scale_losses=False,
+        jit_compile=False,
+        **kwargs,
     ):
         super().__init__(**kwargs)
         self.network = network
         self.sgd = sgd
         self.label_smoothing = label_smoothing
         self.auxiliary_weight = auxiliary_weight
+        self.loss_scales = {}
+        if scale_losses:
+            self.loss_scales = {"weights": loss_scaling.LossScale()}
+        self._run = self._differentiate
+        if jit_compile:
+            self._run = tf.function(
+                self._differentiate, autograph=False, jit_compile=True
+            )
         sgd.build(network.trainable_variables)
         self.epoch_metrics = {
             name: keras.metrics.Mean(name=name) for name in ("loss", "accuracy")
@@ -51,12 +74,11 @@ class RetrainTrainer(keras.Model):
             `accuracy`.
         """
         images, labels = data
-        variables = self.network.trainable_variables
-        with tf.GradientTape() as tape:
-            logits, loss, auxiliary_loss = self._run_heads(images, labels)
-            total = loss + self.auxiliary_weight * auxiliary_loss
-        gradients = tape.gradient(total, [v.value for v in variables])
-        self.sgd.apply(gradients, variables)
+        logits, loss, gradients = self._run(images, labels)
+        if self.loss_scales:
+            self.loss_scales["weights"].step(gradients, self._apply)
+        else:
+            self._apply(gradients)
         hits = tf.equal(tf.argmax(logits, -1, labels.dtype), labels)
         self.epoch_metrics["loss"].update_state(loss)
         self.epoch_metrics["accuracy"].update_state(hits)
@@ -66,6 +88,19 @@ class RetrainTrainer(keras.Model):
     def predict_step(self, images):
         """Returns logits, float32 [B, num_classes], in evaluation mode."""
         return self.network(images, training=False)
+
+    def _differentiate(self, images, labels):
+        """Returns the logits, the loss, and the weights' scaled gradients."""
+        variables = self.network.trainable_variables
+        with tf.GradientTape() as tape:
+            logits, loss, auxiliary_loss = self._run_heads(images, labels)
+            total = loss + self.auxiliary_weight * auxiliary_loss
+            if self.loss_scales:
+                total = self.loss_scales["weights"].scaled(total)
+        return logits, loss, tape.gradient(total, [v.value for v in variables])
+
+    def _apply(self, gradients):
+        self.sgd.apply(gradients, self.network.trainable_variables)
 
     def _run_heads(self, images, labels):
         """Returns the logits, and the losses of both heads."""

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from entrannas_tf import objective
+from entrannas_tf import loss_scaling, objective
 
 
 class SearchTrainer(keras.Model):
@@ -15,9 +15,13 @@ class SearchTrainer(keras.Model):
         architecture_optimizer: `optimizers.CoupledAdam` for alpha and beta.
         weight_optimizer: `optimizers.CoupledSGD` for the weights.
         threshold_penalty: lambda of Eq. 11; acts on EnTranNAS-DST only.
+        scale_losses: Whether to scale the losses, which a super-net in float16
+            needs. A step whose gradients are not finite is then skipped.
 
     Attributes:
         genotype: The current derivation, a `genotypes.Genotype`.
+        loss_scales: Dict of a `loss_scaling.LossScale` for each of the two
+            steps, "architecture" and "weights"; empty unless `scale_losses`.
     """
 
     def __init__(
@@ -27,6 +31,7 @@ class SearchTrainer(keras.Model):
         architecture_optimizer,
         weight_optimizer,
         threshold_penalty=0.0,
+        scale_losses=False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -35,6 +40,10 @@ class SearchTrainer(keras.Model):
         self.architecture_optimizer = architecture_optimizer
         self.weight_optimizer = weight_optimizer
         self.threshold_penalty = threshold_penalty
+        self.loss_scales = {
+            target: loss_scaling.LossScale()
+            for target in (("architecture", "weights") if scale_losses else ())
+        }
         self.units = supernet.units
         self.vectors = [unit.vector for unit in self.units]
         architecture_optimizer.build(architecture.trainable_variables)
@@ -87,7 +96,7 @@ class SearchTrainer(keras.Model):
         run = self.supernet.forward(
             images, split, self.genotype, "architecture"
         )
-        logits_gradient = self._measure("validation_", labels, run.logits)
+        logits_gradient = self._measure("architecture", labels, run.logits)
         gradients = run.gradients(logits_gradient, tf.nest.flatten(split))
         self._step_architecture(tf.nest.pack_sequence_as(split, gradients))
 
@@ -96,7 +105,7 @@ class SearchTrainer(keras.Model):
         coefficients, split = self._relax()
         self.genotype = self.derive(coefficients)
         run = self.supernet.forward(images, split, self.genotype, "weights")
-        logits_gradient = self._measure("", labels, run.logits)
+        logits_gradient = self._measure("weights", labels, run.logits)
         gradients, masks = run.weight_gradients(logits_gradient, self.units)
         self._step_weights(gradients, masks)
         run.move_statistics(self.units)
@@ -121,23 +130,35 @@ class SearchTrainer(keras.Model):
         )
 
     @tf.function(autograph=False, jit_compile=False)
-    def _measure(self, half, labels, logits):
+    def _measure(self, target, labels, logits):
         """Adds to the metrics; returns the loss's gradient to the logits."""
+        half = "validation_" if target == "architecture" else ""
         loss = objective.cross_entropy(labels, logits)
         hits = tf.equal(tf.argmax(logits, -1, labels.dtype), labels)
         self.search_metrics[f"{half}loss"].update_state(loss)
         self.search_metrics[f"{half}accuracy"].update_state(hits)
-        return tf.gradients(loss, logits)[0]
+        (gradient,) = tf.gradients(loss, logits)
+        if self.loss_scales:
+            gradient = self.loss_scales[target].scaled(gradient)
+        return gradient
 
     @tf.function(autograph=False, jit_compile=False)
     def _step_architecture(self, coefficient_gradients):
+        gradients = tf.nest.flatten(coefficient_gradients)
+        if self.loss_scales:
+            scale = self.loss_scales["architecture"]
+            scale.step(gradients, self._apply_to_architecture)
+        else:
+            self._apply_to_architecture(gradients)
+
+    def _apply_to_architecture(self, coefficient_gradients):
         """Goes on from the coefficients' gradients to alpha's and beta's."""
         variables = self.architecture.trainable_variables
         with tf.GradientTape() as tape:
             coefficients = self.supernet.split(self.architecture.coefficients())
             pairs = zip(
                 tf.nest.flatten(coefficients),
-                tf.nest.flatten(coefficient_gradients),
+                coefficient_gradients,
                 strict=True,
             )
             loss = tf.add_n([tf.reduce_sum(c * g) for c, g in pairs])
@@ -148,4 +169,10 @@ class SearchTrainer(keras.Model):
 
     @tf.function(autograph=False, jit_compile=False)
     def _step_weights(self, gradients, masks):
-        self.weight_optimizer.apply(gradients, self.vectors, masks)
+        def apply(gradients):
+            self.weight_optimizer.apply(gradients, self.vectors, masks)
+
+        if self.loss_scales:
+            self.loss_scales["weights"].step(gradients, apply)
+        else:
+            apply(gradients)

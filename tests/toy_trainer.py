@@ -33,6 +33,7 @@ class ToyTrainer:
             for half in ("validation_", "")
             for name in ("loss", "accuracy")
         ]
+        self.loss_scales = {}
         self.genotype = None
 
     def train_step(self, data):
