@@ -32,6 +32,7 @@ class Head(keras.layers.Layer):
 
     def call(self, x, training=False):
         del training  # the same either way
+        x = tf.cast(x, self.compute_dtype)
         means = tf.reduce_mean(x, axis=[1, 2])  # [B/F, F * C]
         features = tf.reshape(means, [-1, self.channels])  # [B, C]
         logits = tf.matmul(features, self.kernel) + self.bias

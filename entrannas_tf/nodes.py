@@ -74,7 +74,7 @@ class CellNode(keras.layers.Layer):
         rectify=False,
         **kwargs,
     ):
-        super().__init__(autocast=False, **kwargs)  # Coefficients stay float32.
+        super().__init__(**kwargs)
         self.rectify = rectify
         self.channels_in = channels_in
         self.channels = channels

@@ -67,8 +67,11 @@ class TrainingConfig:
             auxiliary head.
         drop_path_rate: Share of paths dropped at the end, from 0 to below 1;
             rises from 0 along a line, from epoch to epoch.
-        precision: "float32", or "bfloat16": layers compute in it, while
-            weights, statistics and losses stay in float32. It pays on a GPU.
+        precision: "float32", or "bfloat16" or "float16": layers compute in it,
+            while weights, statistics, logits and losses stay in float32. It
+            pays on a GPU. In float16 losses are scaled, see `loss_scaling`.
+        xla: Whether XLA compiles a step's run there and back, on GPUs; a CPU
+            is slower with it, and goes without.
         checkpoint_every_steps: Steps between checkpoints beside the one at the
             end of each epoch; 0 for that one alone.
         checkpoints_to_keep: At least 2: one that a crash cuts short has one
@@ -88,6 +91,7 @@ class TrainingConfig:
     auxiliary_weight: float = 0.4
     drop_path_rate: float = 0.0
     precision: str = "float32"
+    xla: bool = False
     checkpoint_every_steps: int = 0
     checkpoints_to_keep: int = 2
 

@@ -4,12 +4,12 @@ import dataclasses
 import os
 import time
 
-import keras
 from absl import logging
 
 from entrannas_tf import (
     accounting,
     callbacks,
+    dtypes,
     evaluation,
     files,
     genotypes,
@@ -31,7 +31,11 @@ from entrannas_tf.data import loading, pipeline
 
 CHECKPOINTS = "checkpoints"
 
-_POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
+_POLICIES = {
+    "float32": "float32",
+    "bfloat16": "mixed_bfloat16",
+    "float16": "mixed_float16",
+}
 
 
 def retrain(config_dict, genotype, workdir):
@@ -107,8 +111,7 @@ def make_trainer(config, cells, source):
         source: `ImageSource` of the images.
     """
     network, training = config.network, config.training
-    keras.config.set_dtype_policy(_POLICIES[training.precision])
-    try:
+    with dtypes.policy(_POLICIES[training.precision]):
         target = target_network.TargetNetwork(
             cells,
             source.num_classes,
@@ -120,8 +123,6 @@ def make_trainer(config, cells, source):
             drop_path=training.drop_path_rate > 0,
             seed=config.seed,
         )
-    finally:
-        keras.config.set_dtype_policy("float32")
     return retrain_trainer.RetrainTrainer(
         target,
         optimizers.CoupledSGD(
@@ -132,6 +133,8 @@ def make_trainer(config, cells, source):
         ),
         training.label_smoothing,
         training.auxiliary_weight,
+        scale_losses=training.precision == "float16",
+        jit_compile=runtime.use_xla(training.xla),
     )
 
 

@@ -2,6 +2,7 @@
 
 import os
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -74,7 +75,7 @@ def test_imagenets_network_and_augmentation(tmp_path):
     assert config_lib.from_config_dict(
         make_config(), retrain_config.RetrainConfig
     )
-    assert retraining.keras.config.dtype_policy().name == "float32"
+    assert keras.config.dtype_policy().name == "float32"
 
 
 def test_without_val_a_share_of_the_folder_tests(tmp_path):
