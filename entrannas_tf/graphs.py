@@ -25,10 +25,6 @@ _PLAIN = tf.compat.v1.ConfigProto()
 _PLAIN.graph_options.rewrite_options.disable_meta_optimizer = True
 _PLAIN = _PLAIN.SerializeToString()
 
-# What a backward function makes anew, not to keep what it is made of twice:
-# constants, and a tensor in another type.
-_MADE_ANEW = ("Const", "Cast")
-
 # Number of nodes from which on a graph is worth running on several threads.
 _WIDE = 200
 
@@ -135,14 +131,14 @@ class Graph:
 
         Returns:
             The tensors that these gradients need of the forward pass, and the
-            names of their own nodes, with those of `_MADE_ANEW`.
+            names of their own nodes, with those of what `_is_made_anew`.
         """
         residuals, nodes = {}, set()
         waiting = [self._gradients[i] for i in numbers]
         while waiting:
             tensor = waiting.pop()
             is_forward = tensor.op not in self._behind
-            if is_forward and tensor.op.type not in _MADE_ANEW:
+            if is_forward and not _is_made_anew(tensor):
                 residuals[tensor.name] = tensor
             elif tensor.op not in nodes:
                 nodes.add(tensor.op)
@@ -189,6 +185,16 @@ class GraphCache:
 
 def _placeholder(shape, dtype):
     return tf.compat.v1.placeholder(dtype, shape)
+
+
+def _is_made_anew(tensor):
+    """Whether a gradient makes a tensor again, not to have it kept for it.
+
+    So are constants, and what is a smaller tensor in a wider type.
+    """
+    if tensor.op.type == "Cast":
+        return tensor.op.inputs[0].dtype.size < tensor.dtype.size
+    return tensor.op.type == "Const"
 
 
 def _reached_from(tensors):

@@ -117,11 +117,12 @@ def test_a_nan_stops_the_run(tmp_path):
 
 def test_a_retraining_has_no_other_variables():
     """Whatever the trainer tracks is in a checkpoint."""
-    made = config_lib.from_config_dict(
-        make_config(), retrain_config.RetrainConfig
-    )
+    config = make_config()
+    config.training.precision = "float16"
+    made = config_lib.from_config_dict(config, retrain_config.RetrainConfig)
     data = retraining.load_data(made)
     trainer = retraining.make_trainer(made, toy_genotype.GENOTYPE, data.source)
+    assert trainer.network.cells[0].compute_dtype == "float16"
     saved = checkpoints.retrain_variables(trainer).values()
     missing = {v.path for v in trainer.variables} - {v.path for v in saved}
     assert not missing
