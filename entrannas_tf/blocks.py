@@ -190,9 +190,8 @@ class CifarStem(keras.layers.Layer):
 
     def call(self, images, training=False):
         size = layout.fold_size(images.shape[0], self.max_fold)
-        x = layout.convolution(
-            tf.stop_gradient(images), tf.convert_to_tensor(self.kernel)
-        )
+        x = tf.cast(tf.stop_gradient(images), self.compute_dtype)
+        x = layout.convolution(x, tf.convert_to_tensor(self.kernel))
         x = self.norm(layout.fold(x, size), training=training)
         return tf.nn.relu(x) if self.rectify else x
 

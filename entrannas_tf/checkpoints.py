@@ -41,6 +41,7 @@ def search_variables(trainer):
         },
         architecture_optimizer=trainer.architecture_optimizer.variables,
         weight_optimizer=trainer.weight_optimizer.variables,
+        **_scale_variables(trainer),
         **_metric_variables(trainer),
     )
 
@@ -54,6 +55,7 @@ def retrain_variables(trainer):
     return _named(
         network=trainer.network.variables,
         optimizer=trainer.sgd.variables,
+        **_scale_variables(trainer),
         **_metric_variables(trainer),
     )
 
@@ -61,6 +63,13 @@ def retrain_variables(trainer):
 def network_variables(trainer):
     """Returns those of `retrain_variables` that are the network's."""
     return _named(network=trainer.network.variables)
+
+
+def _scale_variables(trainer):
+    return {
+        f"{target}_loss_scale": scale.variables
+        for target, scale in trainer.loss_scales.items()
+    }
 
 
 def _metric_variables(trainer):

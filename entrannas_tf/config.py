@@ -103,6 +103,9 @@ class SearchConfig:
             before it.
         max_graphs: Number of graphs held, at most; the least recently used is
             dropped. A search of one space and batch size has about 150.
+        precision: "float32", or on a GPU "bfloat16" or "float16", for features
+            and convolutions; all that adds up stays in float32, see `dtypes`.
+        xla: Whether XLA compiles the graphs. On a CPU it is always off.
     """
 
     epochs: int
@@ -125,6 +128,8 @@ class SearchConfig:
     checkpoint_every_steps: int = 0
     checkpoints_to_keep: int = 2
     max_graphs: int = 256
+    precision: str = "float32"
+    xla: bool = False
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ def _one_of(*choices):
     return f"one of {', '.join(choices)}", lambda value: value in choices
 
 
+_PRECISION = _one_of("float32", "bfloat16", "float16")
 _NOT_EMPTY = "a text that is not empty", lambda value: bool(value.strip())
 _ANY_TEXT = "a text", lambda value: True
 _FROM_0 = "0 or more", lambda value: value >= 0
@@ -68,6 +69,7 @@ RULES = {
     "search.checkpoint_every_steps": _FROM_0,
     "search.checkpoints_to_keep": _FROM_2,
     "search.max_graphs": _FROM_1,
+    "search.precision": _PRECISION,
     "training.epochs": _FROM_1,
     "training.batch_size": _FROM_1,
     "training.eval_every_epochs": _FROM_1,
@@ -80,7 +82,7 @@ RULES = {
     "training.label_smoothing": _BELOW_1,
     "training.auxiliary_weight": _FROM_0,
     "training.drop_path_rate": _BELOW_1,
-    "training.precision": _one_of("float32", "bfloat16"),
+    "training.precision": _PRECISION,
     "training.read_every_steps": _FROM_1,
     "training.checkpoint_every_steps": _FROM_0,
     "training.checkpoints_to_keep": _FROM_2,

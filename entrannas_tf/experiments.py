@@ -179,6 +179,8 @@ def _make_trainer(config, source):
         bottleneck=network.bottleneck,
         max_fold=network.max_fold,
         max_graphs=search.max_graphs,
+        precision=search.precision,
+        jit_compile=runtime.use_xla(search.xla),
     )
     return search_trainer.SearchTrainer(
         parameters,
@@ -196,6 +198,7 @@ def _make_trainer(config, source):
             search.gradient_clip_norm,
         ),
         search.threshold_penalty,
+        scale_losses=search.precision == "float16",
     )
 
 

@@ -162,7 +162,9 @@ def _read_run(workdir):
 
 def _load_classifier(workdir, config, data, weights):
     """Returns the `Classifier` with the weights of a run, in float32."""
-    training = dataclasses.replace(config.training, precision="float32")
+    training = dataclasses.replace(
+        config.training, precision="float32", xla=False
+    )
     config = dataclasses.replace(config, training=training)
     cells = published.read(os.path.join(workdir, published.GENOTYPE_FILE))
     trainer = retraining.make_trainer(config, cells, data.source)

@@ -68,6 +68,7 @@ class Graph:
             of extras that are not differentiated.
         specs: A (shape, dtype) for each input.
         wrt: Numbers of the inputs that may get a gradient.
+        jit_compile: Whether XLA compiles both functions.
 
     Attributes:
         forward: Callable of the inputs; returns a list: the outputs, the
@@ -76,7 +77,8 @@ class Graph:
         num_extras: Number of extras.
     """
 
-    def __init__(self, function, specs, wrt):
+    def __init__(self, function, specs, wrt, jit_compile=False):
+        self._jit_compile = jit_compile
         with tf.Graph().as_default() as graph:
             inputs = [_placeholder(*spec) for spec in specs]
             outputs, extras = function(*inputs)
@@ -95,7 +97,10 @@ class Graph:
         self._backwards = {}
         self.num_outputs, self.num_extras = len(outputs), len(extras)
         self.forward = _callable(
-            self._definition, inputs, [*outputs, *extras, *self._residuals]
+            self._definition,
+            inputs,
+            [*outputs, *extras, *self._residuals],
+            jit_compile=jit_compile,
         )
 
     def backward(self, wrt):
@@ -117,6 +122,7 @@ class Graph:
             [*residuals, *self._cotangents],
             [self._gradients[i] for i in numbers],
             names,
+            self._jit_compile,
         )
         return Backward([places[t.name] for t in residuals], function, numbers)
 
@@ -125,13 +131,14 @@ class Graph:
 
         Returns:
             The tensors that these gradients need of the forward pass, and the
-            names of their own nodes; constants are copied, not handed over.
+            names of their own nodes, with those of what `_is_made_anew`.
         """
         residuals, nodes = {}, set()
         waiting = [self._gradients[i] for i in numbers]
         while waiting:
             tensor = waiting.pop()
-            if tensor.op not in self._behind and tensor.op.type != "Const":
+            is_forward = tensor.op not in self._behind
+            if is_forward and not _is_made_anew(tensor):
                 residuals[tensor.name] = tensor
             elif tensor.op not in nodes:
                 nodes.add(tensor.op)
@@ -144,14 +151,17 @@ class GraphCache:
 
     Args:
         max_graphs: Number of graphs to keep.
+        jit_compile: Whether XLA compiles what is built for this cache.
 
     Attributes:
+        jit_compile: As given.
         num_built: Number of graphs traced so far.
         build_seconds: Time spent tracing them. The runtime's share comes at
             a graph's first call and is not in it.
     """
 
-    def __init__(self, max_graphs=512):
+    def __init__(self, max_graphs=512, jit_compile=False):
+        self.jit_compile = jit_compile
         self.num_built = 0
         self.build_seconds = 0.0
         self._graphs = collections.OrderedDict()
@@ -177,6 +187,16 @@ def _placeholder(shape, dtype):
     return tf.compat.v1.placeholder(dtype, shape)
 
 
+def _is_made_anew(tensor):
+    """Whether a gradient makes a tensor again, not to have it kept for it.
+
+    So are constants, and what is a smaller tensor in a wider type.
+    """
+    if tensor.op.type == "Cast":
+        return tensor.op.inputs[0].dtype.size < tensor.dtype.size
+    return tensor.op.type == "Const"
+
+
 def _reached_from(tensors):
     """Returns the set of operations that depend on any of the tensors."""
     reached, waiting = set(), [t.op for t in tensors]
@@ -188,7 +208,7 @@ def _reached_from(tensors):
     return reached
 
 
-def _callable(definition, inputs, outputs, names=None):
+def _callable(definition, inputs, outputs, names=None, jit_compile=False):
     """Makes a callable of a part of a graph.
 
     The operation that calls a function costs a fraction of the overhead of a
@@ -200,6 +220,8 @@ def _callable(definition, inputs, outputs, names=None):
         inputs: Tensors of the graph that become arguments.
         outputs: Tensors of the graph to return.
         names: Nodes of the part; found from the outputs if not given.
+        jit_compile: Whether XLA compiles it. That a function must be compiled
+            is heeded by a ConcreteFunction's own `__call__` alone.
     """
     if names is None:
         names, waiting = set(), [t.op for t in outputs]
@@ -231,11 +253,11 @@ def _callable(definition, inputs, outputs, names=None):
         results = {**mapped, **dict(zip(wanted, found, strict=True))}
         return [results[t.name] for t in outputs]
 
-    traced = tf.function(function, autograph=False, jit_compile=False)
+    traced = tf.function(function, autograph=False, jit_compile=jit_compile)
     concrete = traced.get_concrete_function(
         *(tf.TensorSpec(t.shape, t.dtype) for t in inputs)
     )
-    if len(part.node) > _WIDE:
+    if jit_compile or len(part.node) > _WIDE:
         return concrete
     types = [t.dtype for t in outputs]
     return lambda *arguments: tf.raw_ops.PartitionedCall(

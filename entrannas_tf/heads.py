@@ -14,11 +14,12 @@ class Head(keras.layers.Layer):
         num_classes: Number of logits.
 
     Call:
-        x: float [B / F, H, W, F * C] -> float32 [B, num_classes], logits.
+        x: float [B / F, H, W, F * C] -> float32 [B, num_classes], logits. They
+        are made in float32 whatever x is, unless `dtype` says otherwise.
     """
 
-    def __init__(self, channels, num_classes, **kwargs):
-        super().__init__(**kwargs)
+    def __init__(self, channels, num_classes, dtype="float32", **kwargs):
+        super().__init__(dtype=dtype, **kwargs)
         self.channels = channels
         self.num_classes = num_classes
         self.kernel = blocks.add_uniform_weight(
@@ -31,6 +32,7 @@ class Head(keras.layers.Layer):
 
     def call(self, x, training=False):
         del training  # the same either way
+        x = tf.cast(x, self.compute_dtype)
         means = tf.reduce_mean(x, axis=[1, 2])  # [B/F, F * C]
         features = tf.reshape(means, [-1, self.channels])  # [B, C]
         logits = tf.matmul(features, self.kernel) + self.bias

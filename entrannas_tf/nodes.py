@@ -188,7 +188,7 @@ def _mix(features, coefficients):
         coefficients: float32 [T, K].
 
     Returns:
-        T tensors of that shape.
+        T tensors of that shape, of the features' type.
     """
     shape = normalization.dynamic_shape(features[0])
     stacked = tf.stack([tf.reshape(f, [-1]) for f in features])  # [K, P]
@@ -198,17 +198,22 @@ def _mix(features, coefficients):
 
 @tf.custom_gradient
 def _product(coefficients, features):
-    """Matrix product: [T, K] times [K, P] is [T, P], P by far the largest."""
+    """Matrix product: [T, K] times [K, P] is [T, P], P by far the largest.
+
+    The sums over P, of the gradient to the coefficients, are made in their own
+    type: in float16 they may be infinite, or lost beside a larger one.
+    """
+    factors = tf.cast(coefficients, features.dtype)
 
     def gradient(dy):
+        exact = tf.cast(features, coefficients.dtype)
         # With one row at a time the processor's product works in parallel.
         rows = [
-            tf.matmul(row[None, :], features, transpose_b=True)
+            tf.matmul(
+                tf.cast(row[None, :], exact.dtype), exact, transpose_b=True
+            )
             for row in tf.unstack(dy)
         ]
-        return (
-            tf.concat(rows, 0),
-            tf.matmul(coefficients, dy, transpose_a=True),
-        )
+        return tf.concat(rows, 0), tf.matmul(factors, dy, transpose_a=True)
 
-    return tf.matmul(coefficients, features), gradient
+    return tf.matmul(factors, features), gradient

@@ -3,6 +3,8 @@
 import keras
 import tensorflow as tf
 
+from entrannas_tf import dtypes
+
 BATCH_NORM_MOMENTUM = 0.9  # Keras's convention; PyTorch calls it 0.1
 BATCH_NORM_EPSILON = 1e-5
 STATISTICS = ("moving_mean", "moving_variance")
@@ -16,6 +18,9 @@ class BatchNorm(keras.layers.Layer):
         affine: Whether scale and offset are learned (DARTS: in the target
             network only).
 
+    All its variables are in float32 where x is in half precision, and so is
+    the computation inside.
+
     Call:
         x: float [B / F, H, W, F * C]; the same shape comes out. With
         `training=True` the batch's statistics are used, and the moving ones
@@ -26,29 +31,24 @@ class BatchNorm(keras.layers.Layer):
         super().__init__(**kwargs)
         self.channels = channels
         self.affine = affine
-        shape = (channels,)
-        self.moving_mean = self.add_weight(
-            name="moving_mean",
-            shape=shape,
-            initializer="zeros",
-            trainable=False,
-            autocast=False,
-        )
-        self.moving_variance = self.add_weight(
-            name="moving_variance",
-            shape=shape,
-            initializer="ones",
-            trainable=False,
-            autocast=False,
+        self.moving_mean = self._add_vector("moving_mean", "zeros", False)
+        self.moving_variance = self._add_vector(
+            "moving_variance", "ones", False
         )
         if affine:
-            self.scale = self.add_weight(
-                name="scale", shape=shape, initializer="ones", autocast=False
-            )
-            self.offset = self.add_weight(
-                name="offset", shape=shape, initializer="zeros", autocast=False
-            )
+            self.scale = self._add_vector("scale", "ones")
+            self.offset = self._add_vector("offset", "zeros")
         self.built = True
+
+    def _add_vector(self, name, initializer, trainable=True):
+        return self.add_weight(
+            name=name,
+            shape=(self.channels,),
+            initializer=initializer,
+            dtype=dtypes.exact(self.variable_dtype),
+            trainable=trainable,
+            autocast=False,
+        )
 
     def call(self, x, training=False):
         size = x.shape[-1] // self.channels
@@ -56,7 +56,9 @@ class BatchNorm(keras.layers.Layer):
             return self._fused(x, training)
         (y,) = normalise([self], [x], training)
         if self.affine:
-            y = y * _repeat(self.scale, size) + _repeat(self.offset, size)
+            wide = tf.cast(y, self.scale.dtype)
+            wide = wide * _repeat(self.scale, size) + _repeat(self.offset, size)
+            y = tf.cast(wide, y.dtype)
         return y
 
     def _fused(self, x, training):
@@ -130,8 +132,13 @@ def normalise(norms, tensors, training=False):
             for name in STATISTICS
         )  # [N, 1, C]
         factor = tf.math.rsqrt(variances + BATCH_NORM_EPSILON)
-        y = x * lanes.widen(factor) - lanes.widen(means * factor)
+        y = _exact(x) * lanes.widen(factor) - lanes.widen(means * factor)
+        y = tf.cast(y, x.dtype)
     return _unstack(y, dynamic_shape(tensors[0]))
+
+
+def _exact(x):
+    return tf.cast(x, dtypes.exact(x.dtype.name))
 
 
 def dynamic_shape(x):
@@ -180,7 +187,7 @@ class _Lanes:
     def bessel(self, x):
         """Returns what makes a variance of [N, R, F * C] unbiased."""
         rows = tf.shape(x)[1] if x.shape[1] is None else x.shape[1]
-        count = tf.cast(rows * self._size, x.dtype)
+        count = tf.cast(rows * self._size, dtypes.exact(x.dtype.name))
         return count / tf.maximum(count - 1, 1)
 
     def widen(self, x):
@@ -200,20 +207,22 @@ def _standardise(x, lanes):
 
     Returns:
         The standardised tensor, and the batch's mean and variance, [N, 1, C],
-        which have no gradient.
+        which have no gradient and are float32 where x is in half precision.
     """
-    mean = lanes.means(x)
-    centred = x - lanes.widen(mean)
+    mean = lanes.means(_exact(x))
+    centred = _exact(x) - lanes.widen(mean)
     variance = lanes.means(tf.square(centred))
     factor = lanes.widen(tf.math.rsqrt(variance + BATCH_NORM_EPSILON))
 
     @tf.custom_gradient
     def standardise(_):
-        y = centred * factor
+        y = tf.cast(centred * factor, x.dtype)
 
         def gradient(dy):
-            along = y * lanes.widen(lanes.means(dy * y))
-            return factor * (dy - along - lanes.widen(lanes.means(dy)))
+            along, dy = _exact(y), _exact(dy)
+            along = along * lanes.widen(lanes.means(dy * along))
+            dx = factor * (dy - along - lanes.widen(lanes.means(dy)))
+            return tf.cast(dx, x.dtype)
 
         return y, gradient
 

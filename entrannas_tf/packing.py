@@ -15,7 +15,8 @@ class PackedLayer(keras.layers.Layer):
     Args:
         template: A layer, built; it may serve many packed layers. Its
             configuration, without the name, must say all about its
-            computation. It is not changed.
+            computation. It is not changed. One of half precision computes in
+            it, with weights rounded to it.
         cache: `GraphCache` to take graphs from and put them in.
 
     Attributes:
@@ -25,7 +26,7 @@ class PackedLayer(keras.layers.Layer):
     """
 
     def __init__(self, template, cache, **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(dtype="float32", **kwargs)
         # Not tracked: their weights are no weights of ours.
         self._hidden = {"template": lambda: template, "layer": None}
         self._cache = cache
@@ -46,9 +47,10 @@ class PackedLayer(keras.layers.Layer):
 
     @property
     def layer(self):
-        """An ordinary layer of its own; see `pack` and `unpack`."""
+        """An ordinary layer of its own, float32; see `pack` and `unpack`."""
         if self._hidden["layer"] is None:
-            layer = type(self.template).from_config(self.template.get_config())
+            config = {**self.template.get_config(), "dtype": "float32"}
+            layer = type(self.template).from_config(config)
             self._hidden["layer"] = lambda: layer
             self.unpack()
         return self._hidden["layer"]()
@@ -112,7 +114,7 @@ class PackedLayer(keras.layers.Layer):
         def function(vector, statistics_vector, *tensors):
             pieces = _split(statistics_vector, statistics, used)
             outputs, moved = self.template.stateless_call(
-                _values(_split(vector, weights, used), weights),
+                _values(_split_by_type(vector, weights, used), weights),
                 _values(pieces, statistics),
                 *tensors,
                 **arguments,
@@ -129,7 +131,9 @@ class PackedLayer(keras.layers.Layer):
         ]
         wrt = (0, *range(2, 2 + len(specs))) if training else ()
         with tf.init_scope():
-            return graphs.Graph(function, [*vectors, *specs], wrt)
+            return graphs.Graph(
+                function, [*vectors, *specs], wrt, self._cache.jit_compile
+            )
 
     def _used(self, part):
         """Returns the variables that a part uses."""
@@ -168,7 +172,22 @@ def _total(variables):
 
 def _flat(variables):
     arrays = [keras.ops.convert_to_numpy(v).ravel() for v in variables]
-    return np.concatenate([np.zeros(0, np.float32), *arrays])
+    empty = np.zeros(0, np.float32)
+    return np.concatenate([empty, *arrays], dtype=np.float32, casting="unsafe")
+
+
+def _split_by_type(vector, variables, used):
+    """Splits off values, each of its variable's type, as `_split` does.
+
+    The whole vector is cast, once, and not each piece: a piece is small, and
+    most of its cast would be overhead.
+    """
+    pieces = []
+    for dtype in dict.fromkeys(v.dtype for v in variables):
+        ids = used & {id(v) for v in variables if v.dtype == dtype}
+        if ids:
+            pieces += _split(tf.cast(vector, dtype), variables, ids)
+    return pieces
 
 
 def _split(vector, variables, used):

@@ -59,8 +59,11 @@ class TrainingConfig:
             auxiliary head.
         drop_path_rate: Share of paths dropped at the end, from 0 to below 1;
             rises from 0 along a line, from epoch to epoch.
-        precision: "float32", or "bfloat16": layers compute in it, while
-            weights, statistics and losses stay in float32. It pays on a GPU.
+        precision: "float32", or "bfloat16" or "float16": layers compute in it,
+            while weights, statistics, logits and losses stay in float32. It
+            pays on a GPU. In float16 losses are scaled, see `loss_scaling`.
+        xla: Whether XLA compiles a step's run there and back, on GPUs; a CPU
+            is slower with it, and goes without.
         read_every_steps: Steps between two looks at the loss, which wait for
             the devices.
         checkpoint_every_steps: Steps between checkpoints beside the one at the
@@ -82,6 +85,7 @@ class TrainingConfig:
     auxiliary_weight: float = 0.4
     drop_path_rate: float = 0.0
     precision: str = "float32"
+    xla: bool = False
     read_every_steps: int = 10
     checkpoint_every_steps: int = 0
     checkpoints_to_keep: int = 2

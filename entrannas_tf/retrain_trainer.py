@@ -3,7 +3,12 @@
 import keras
 import tensorflow as tf
 
-from entrannas_tf import distribution, normalization, objective
+from entrannas_tf import (
+    distribution,
+    loss_scaling,
+    normalization,
+    objective,
+)
 
 
 class RetrainTrainer(keras.Model):
@@ -17,16 +22,39 @@ class RetrainTrainer(keras.Model):
         sgd: `optimizers.CoupledSGD`.
         label_smoothing: Of the losses, from 0 to below 1.
         auxiliary_weight: Weight of the auxiliary head's loss.
+        scale_losses: Whether to scale the losses, which a network in float16
+            needs. A step whose gradients are not finite is then skipped.
+        jit_compile: Whether XLA compiles the network's run, there and back;
+            what replicas do together, it cannot. It pays on GPUs alone.
+
+    Attributes:
+        loss_scales: Dict of the `loss_scaling.LossScale`, "weights"; empty
+            unless `scale_losses`.
     """
 
     def __init__(
-        self, network, sgd, label_smoothing=0.0, auxiliary_weight=0.4, **kwargs
+        self,
+        network,
+        sgd,
+        label_smoothing=0.0,
+        auxiliary_weight=0.4,
+        scale_losses=False,
+        jit_compile=False,
+        **kwargs,
     ):
         super().__init__(**kwargs)
         self.network = network
         self.sgd = sgd
         self.label_smoothing = label_smoothing
         self.auxiliary_weight = auxiliary_weight
+        self.loss_scales = {}
+        if scale_losses:
+            self.loss_scales = {"weights": loss_scaling.LossScale()}
+        self._run = self._differentiate
+        if jit_compile:
+            self._run = tf.function(
+                self._differentiate, autograph=False, jit_compile=True
+            )
         sgd.build(network.trainable_variables)
         self.epoch_metrics = {
             name: keras.metrics.Mean(name=name) for name in ("loss", "accuracy")
@@ -57,12 +85,17 @@ class RetrainTrainer(keras.Model):
         self.distribute_strategy.run(self._step_graph, data)
 
     def _step(self, images, labels):
+        logits, loss, gradients = self._run(images, labels)
         variables = self.network.trainable_variables
-        with tf.GradientTape() as tape:
-            logits, loss, auxiliary_loss = self._run_heads(images, labels)
-            total = loss + self.auxiliary_weight * auxiliary_loss
-        gradients = tape.gradient(total, [v.value for v in variables])
-        self.sgd.apply(distribution.mean(gradients), variables)
+        gradients = distribution.mean(gradients)
+        if self.loss_scales:
+            self.loss_scales["weights"].step(
+                gradients,
+                lambda g: self.sgd.apply(g, variables),
+                [*variables, *self.sgd.variables],
+            )
+        else:
+            self.sgd.apply(gradients, variables)
         self._average_statistics()
         hits = tf.equal(tf.argmax(logits, -1, labels.dtype), labels)
         self.epoch_metrics["loss"].update_state(loss)
@@ -100,6 +133,16 @@ class RetrainTrainer(keras.Model):
             for k in (1, min(5, logits.shape[-1]))
         ]
         return tf.linalg.matvec(tf.stack([losses, *hits]), weights)
+
+    def _differentiate(self, images, labels):
+        """Returns the logits, the loss, and the weights' scaled gradients."""
+        variables = self.network.trainable_variables
+        with tf.GradientTape() as tape:
+            logits, loss, auxiliary_loss = self._run_heads(images, labels)
+            total = loss + self.auxiliary_weight * auxiliary_loss
+            if self.loss_scales:
+                total = self.loss_scales["weights"].scaled(total)
+        return logits, loss, tape.gradient(total, [v.value for v in variables])
 
     def _run_heads(self, images, labels):
         """Returns the logits, and the losses of both heads."""

@@ -4,7 +4,6 @@ import json
 import os
 import time
 
-import keras
 import tensorflow as tf
 from absl import logging
 
@@ -12,6 +11,7 @@ from entrannas_tf import (
     accounting,
     callbacks,
     distribution,
+    dtypes,
     evaluation,
     files,
     genotypes,
@@ -32,7 +32,11 @@ from entrannas_tf import (
 from entrannas_tf import config as config_lib
 from entrannas_tf.data import loading, pipeline
 
-_POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
+_POLICIES = {
+    "float32": "float32",
+    "bfloat16": "mixed_bfloat16",
+    "float16": "mixed_float16",
+}
 
 
 def retrain(config_dict, genotype, workdir, strategy=""):
@@ -116,8 +120,7 @@ def make_trainer(config, cells, source):
         source: `ImageSource` of the images.
     """
     network, training = config.network, config.training
-    keras.config.set_dtype_policy(_POLICIES[training.precision])
-    try:
+    with dtypes.policy(_POLICIES[training.precision]):
         target = target_network.TargetNetwork(
             cells,
             source.num_classes,
@@ -129,8 +132,6 @@ def make_trainer(config, cells, source):
             drop_path=training.drop_path_rate > 0,
             seed=config.seed,
         )
-    finally:
-        keras.config.set_dtype_policy("float32")
     return retrain_trainer.RetrainTrainer(
         target,
         optimizers.CoupledSGD(
@@ -141,6 +142,8 @@ def make_trainer(config, cells, source):
         ),
         training.label_smoothing,
         training.auxiliary_weight,
+        scale_losses=training.precision == "float16",
+        jit_compile=runtime.use_xla(training.xla),
     )
 
 

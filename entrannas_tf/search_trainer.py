@@ -5,7 +5,7 @@ import zlib
 import keras
 import tensorflow as tf
 
-from entrannas_tf import distribution, graphs, objective
+from entrannas_tf import distribution, graphs, loss_scaling, objective
 
 
 class SearchTrainer(keras.Model):
@@ -22,9 +22,13 @@ class SearchTrainer(keras.Model):
         architecture_optimizer: `optimizers.CoupledAdam` for alpha and beta.
         weight_optimizer: `optimizers.CoupledSGD` for the weights.
         threshold_penalty: lambda of Eq. 11; acts on EnTranNAS-DST only.
+        scale_losses: Whether to scale the losses, which a super-net in float16
+            needs. A step whose gradients are not finite is then skipped.
 
     Attributes:
         genotype: The current derivation, a `genotypes.Genotype`.
+        loss_scales: Dict of a `loss_scaling.LossScale` for each of the two
+            steps, "architecture" and "weights"; empty unless `scale_losses`.
     """
 
     def __init__(
@@ -34,6 +38,7 @@ class SearchTrainer(keras.Model):
         architecture_optimizer,
         weight_optimizer,
         threshold_penalty=0.0,
+        scale_losses=False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -42,6 +47,10 @@ class SearchTrainer(keras.Model):
         self.architecture_optimizer = architecture_optimizer
         self.weight_optimizer = weight_optimizer
         self.threshold_penalty = threshold_penalty
+        self.loss_scales = {
+            target: loss_scaling.LossScale()
+            for target in (("architecture", "weights") if scale_losses else ())
+        }
         self.units = supernet.units
         self.vectors = [unit.vector for unit in self.units]
         architecture_optimizer.build(architecture.trainable_variables)
@@ -150,52 +159,73 @@ class SearchTrainer(keras.Model):
         run = self.supernet.forward(
             images, split, self.genotype, "architecture"
         )
-        logits_gradient, loss, hits = self._measure(run.logits, labels)
+        logits_gradient, loss, hits = self._measure(
+            "architecture", run.logits, labels
+        )
         gradients = run.gradients(logits_gradient, tf.nest.flatten(split))
-        return tf.nest.pack_sequence_as(split, gradients), loss, hits
+        return gradients, loss, hits
 
     def _weight_gradients(self, images, labels, split):
         """Runs one replica; returns what `_step_weights` takes."""
         run = self.supernet.forward(images, split, self.genotype, "weights")
-        logits_gradient, loss, hits = self._measure(run.logits, labels)
+        logits_gradient, loss, hits = self._measure(
+            "weights", run.logits, labels
+        )
         gradients, masks = run.weight_gradients(logits_gradient, self.units)
         return gradients, masks, run.statistics(self.units), loss, hits
 
-    def _measure(self, logits, labels):
+    def _measure(self, target, logits, labels):
         """Returns the loss's gradient to the logits, the loss, and the hits.
 
         float32 [B, num_classes], a scalar, and bool [B]. The loss is the mean
-        over a replica's images.
+        over a replica's images; the gradient is scaled.
         """
         specs = [(tuple(t.shape), t.dtype) for t in (logits, labels)]
         graph = self.supernet.cache.get(
             ("measure", *specs), lambda: graphs.Graph(_measure, specs, ())
         )
-        return graph.forward(logits, labels)
+        gradient, loss, hits = graph.forward(logits, labels)
+        if self.loss_scales:
+            gradient = self.loss_scales[target].scaled(gradient)
+        return gradient, loss, hits
 
-    def _step_architecture(self, coefficient_gradients, loss, hits):
+    def _step_architecture(self, gradients, loss, hits):
+        """Steps on alpha and beta; the gradients are the coefficients'."""
+        self._apply(
+            "architecture",
+            distribution.mean(gradients),
+            self._apply_to_architecture,
+            [
+                *self.architecture.trainable_variables,
+                *self.architecture_optimizer.variables,
+            ],
+        )
+        self._count("validation_", loss, hits)
+
+    def _apply_to_architecture(self, coefficient_gradients):
         """Goes on from the coefficients' gradients to alpha's and beta's."""
         variables = self.architecture.trainable_variables
         with tf.GradientTape() as tape:
             coefficients = self.supernet.split(self.architecture.coefficients())
             pairs = zip(
                 tf.nest.flatten(coefficients),
-                tf.nest.flatten(coefficient_gradients),
+                coefficient_gradients,
                 strict=True,
             )
-            objective_value = tf.add_n([tf.reduce_sum(c * g) for c, g in pairs])
+            loss = tf.add_n([tf.reduce_sum(c * g) for c, g in pairs])
             for t in self.architecture.thresholds().values():
-                penalty = objective.threshold_penalty(t)
-                objective_value += self.threshold_penalty * penalty
-        gradients = tape.gradient(objective_value, [v.value for v in variables])
-        gradients = distribution.mean(gradients)
+                loss += self.threshold_penalty * objective.threshold_penalty(t)
+        gradients = tape.gradient(loss, [v.value for v in variables])
         self.architecture_optimizer.apply(gradients, variables)
-        self._count("validation_", loss, hits)
 
     def _step_weights(self, gradients, masks, statistics, loss, hits):
         """Steps on the weights, and moves the batch norms' statistics."""
-        gradients = distribution.mean(gradients)
-        self.weight_optimizer.apply(gradients, self.vectors, masks)
+        self._apply(
+            "weights",
+            distribution.mean(gradients),
+            lambda g: self.weight_optimizer.apply(g, self.vectors, masks),
+            [*self.vectors, *self.weight_optimizer.variables],
+        )
         before = [tf.convert_to_tensor(unit.statistics) for unit in self.units]
         means = distribution.mean(statistics)
         for unit, old, new, mean in zip(
@@ -204,6 +234,13 @@ class SearchTrainer(keras.Model):
             # What no operation moved stays, whatever its mean is rounded to.
             unit.statistics.assign(tf.where(tf.equal(new, old), old, mean))
         self._count("", loss, hits)
+
+    def _apply(self, target, gradients, apply, variables):
+        """Calls `apply` of gradients, which moves variables."""
+        if self.loss_scales:
+            self.loss_scales[target].step(gradients, apply, variables)
+        else:
+            apply(gradients)
 
     def _count(self, half, loss, hits):
         self.search_metrics[f"{half}loss"].update_state(loss)

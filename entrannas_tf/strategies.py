@@ -134,7 +134,7 @@ def plain_errors(strategy):
             raise
         raise interruptions.WorkerLost(
             f"Worker {distribution.worker_number(strategy)} has lost another "
-            "worker, which has ended or does not answer. See what that one said, then start "
-            "all workers again by the same commands: they go on from the last "
-            "checkpoint."
+            "worker, which has ended or does not answer. See what that one "
+            "said, then start all workers again by the same commands: they go "
+            "on from the last checkpoint."
         ) from error

@@ -1,19 +1,17 @@
 """The super-net: a stem, Engine- and Transit-cells, a head (Figure 4)."""
 
-import dataclasses
-
 import keras
-import tensorflow as tf
 
 from entrannas_tf import (
     blocks,
     cells,
+    dtypes,
+    forward_pass,
     graphs,
     heads,
     nodes,
     packing,
     search_space,
-    tapes,
 )
 
 
@@ -33,6 +31,9 @@ class Supernet(keras.layers.Layer):
         bottleneck: As in `cells.SearchCell`.
         max_fold: Images folded into the channels at most, see `layout`.
         max_graphs: Number of graphs to keep.
+        precision: "float32", "bfloat16" or "float16": the type of the features
+            and of the convolutions, see `dtypes`.
+        jit_compile: Whether XLA compiles the graphs. It pays on GPUs alone.
 
     With `engine_cells="all"`, no feature sharing and no bottleneck it is the
     super-net of DARTS, weight for weight.
@@ -58,20 +59,47 @@ class Supernet(keras.layers.Layer):
         bottleneck=4,
         max_fold=64,
         max_graphs=512,
+        precision="float32",
+        jit_compile=False,
         **kwargs,
     ):
-        super().__init__(**kwargs)
-        self.cache = graphs.GraphCache(max_graphs)
+        super().__init__(dtype="float32", **kwargs)
+        self.cache = graphs.GraphCache(max_graphs, jit_compile)
         self.primitives = tuple(primitives)
         self.feature_sharing = feature_sharing
+        with dtypes.policy(precision):
+            template = _make_stem(stem, image_channels, init_channels, max_fold)
+            self.stem = packing.PackedLayer(template, self.cache, name="stem")
+            last = self._add_cells(
+                num_cells,
+                init_channels,
+                engine_cells,
+                bottleneck,
+                template.channels,
+                two_sizes=stem == "imagenet",
+            )
+            head = heads.Head(last, num_classes)
+            self.head = packing.PackedLayer(head, self.cache, name="head")
+        self.built = True
+
+    def _add_cells(
+        self, num_cells, channels, engine_cells, bottleneck, last, two_sizes
+    ):
+        """Makes the cells; returns the last one's number of channels.
+
+        Args:
+            num_cells: Number of cells.
+            channels: C of the first cells.
+            engine_cells: As for the super-net.
+            bottleneck: Likewise.
+            last: Channels of the stem's outputs.
+            two_sizes: Whether the first of these is twice as large.
+        """
         engines = search_space.engine_places(num_cells, engine_cells)
         reductions = search_space.reduction_places(num_cells)
-        channels = init_channels
-        template = _make_stem(stem, image_channels, channels, max_fold)
-        self.stem = packing.PackedLayer(template, self.cache, name="stem")
         self.cells = []
         make_node = _Templates()
-        before = last = template.channels
+        before = last
         for place in range(num_cells):
             reduction = place in reductions
             channels = channels * 2 if reduction else channels
@@ -81,19 +109,16 @@ class Supernet(keras.layers.Layer):
                 channels,
                 reduction,
                 halve_first=place - 1 in reductions
-                or (place == 0 and stem == "imagenet"),
-                primitives=primitives,
-                feature_sharing=feature_sharing,
+                or (place == 0 and two_sizes),
+                primitives=self.primitives,
+                feature_sharing=self.feature_sharing,
                 bottleneck=bottleneck,
                 rectify=place < num_cells - 1,
                 make_node=make_node,
             )
             self.cells.append(PackedCell(cell, self.cache, f"cell_{place}"))
             before, last = last, search_space.NUM_INTERMEDIATE_NODES * channels
-        self.head = packing.PackedLayer(
-            heads.Head(last, num_classes), self.cache, name="head"
-        )
-        self.built = True
+        return last
 
     @property
     def units(self):
@@ -135,9 +160,9 @@ class Supernet(keras.layers.Layer):
                 with None the moving ones.
 
         Returns:
-            A `ForwardPass`.
+            A `forward_pass.ForwardPass`.
         """
-        run = ForwardPass(goal)
+        run = forward_pass.ForwardPass(goal)
         outputs = run.call(self.stem, (images,))  # One, or two for ImageNet.
         before, x = outputs[0], outputs[-1]
         for cell in self.cells:
@@ -206,90 +231,3 @@ class PackedCell(keras.layers.Layer):
     @property
     def layer(self):
         return self._hidden[0]()
-
-
-class ForwardPass:
-    """One run of the super-net, and what it takes to run it backwards.
-
-    Args:
-        goal: As in `Supernet.forward`.
-
-    Attributes:
-        logits: float32 [B, num_classes].
-    """
-
-    def __init__(self, goal):
-        self.logits = None
-        self._goal = goal
-        self._tape = tapes.Tape()
-        self._uses = {}  # by id of the unit
-
-    def add(self, tensors):
-        """Adds up tensors that calls returned."""
-        return self._tape.add(tensors)
-
-    def call(self, unit, tensors, part=None):
-        """Calls a unit through its graph; returns the list of its outputs."""
-        graph = unit.graph(tensors, part, self._goal is not None)
-        use = self._use(unit)
-        inputs = (use.vector, use.statistics, *tensors)
-        outputs, extras = self._tape.call(
-            graph, inputs, self._wanted(inputs, part)
-        )
-        use.parts.append(part)
-        for new_statistics in extras:
-            use.statistics = new_statistics
-        return outputs
-
-    def _use(self, unit):
-        if id(unit) not in self._uses:
-            self._uses[id(unit)] = _Use(
-                tf.convert_to_tensor(unit.vector),
-                tf.convert_to_tensor(unit.statistics),
-            )
-        return self._uses[id(unit)]
-
-    def _wanted(self, inputs, part):
-        """Returns the numbers of the inputs that need a gradient."""
-        wanted = [i for i, t in enumerate(inputs) if self._tape.knows(t)]
-        if self._goal == "weights":
-            return (0, *wanted)
-        if self._goal == "architecture" and part == nodes.WEIGHTED:
-            return (*wanted, len(inputs) - 1)
-        return tuple(wanted)
-
-    def gradients(self, logits_gradient, sources):
-        """Returns the gradients with respect to coefficients, see `split`."""
-        return self._tape.gradient(self.logits, logits_gradient, sources)
-
-    def weight_gradients(self, logits_gradient, units):
-        """Returns each unit's gradient and mask.
-
-        Args:
-            logits_gradient: float32 [B, num_classes].
-            units: Sequence of `packing.PackedLayer`.
-
-        Returns:
-            Two lists, one entry a unit: float32 [n], and bool [n], which
-            weights were used. Both are all zeros for a unit that did not run.
-        """
-        uses = [self._use(unit) for unit in units]
-        masks = [
-            unit.mask(tuple(use.parts))
-            for unit, use in zip(units, uses, strict=True)
-        ]
-        vectors = [use.vector for use in uses]
-        return self.gradients(logits_gradient, vectors), masks
-
-    def statistics(self, units):
-        """Returns each unit's moving statistics, moved where it ran."""
-        return [self._use(unit).statistics for unit in units]
-
-
-@dataclasses.dataclass
-class _Use:
-    """What one run makes of a unit."""
-
-    vector: tf.Tensor
-    statistics: tf.Tensor
-    parts: list = dataclasses.field(default_factory=list)

@@ -101,8 +101,9 @@ def test_program_runs():
             "architecture_warmup_epochs, architecture_schedule, "
             "architecture_beta_1, architecture_beta_2, "
             "architecture_weight_decay, threshold_penalty, "
-            "initial_temperature, temperature_decay, checkpoint_every_steps, "
-            "checkpoints_to_keep, max_graphs.",
+            "initial_temperature, temperature_decay, read_every_steps, "
+            "checkpoint_every_steps, checkpoints_to_keep, max_graphs, "
+            "precision, xla.",
         ),
         (
             [DIGITS, WORKDIR, "--config.network.space.x=2"],

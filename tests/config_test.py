@@ -101,6 +101,11 @@ def test_integer_becomes_number():
             "data.name is 'mnist'; expected one of digits, cifar10, "
             "imagenet2012, folder.",
         ),
+        (
+            {"search__precision": "half"},
+            "search.precision is 'half'; expected one of float32, bfloat16, "
+            "float16.",
+        ),
         ({"name": " "}, "name is ' '; expected a text that is not empty."),
         ({"seed": 2**31}, "seed is 2147483648; expected from 0 to 2**31 - 1."),
         (

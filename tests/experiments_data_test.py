@@ -230,9 +230,12 @@ def test_a_full_disk_leaves_no_workdir(tmp_path, monkeypatch):
 
 def test_a_search_has_no_other_variables(tmp_path):
     """Whatever the trainer tracks is in a checkpoint."""
-    config = experiments.config_lib.from_config_dict(make_config())
+    values = make_config()
+    values.search.precision = "float16"
+    config = experiments.config_lib.from_config_dict(values)
     data = experiments._load_data(config, tf.distribute.get_strategy())
     trainer = experiments._make_trainer(config, data.source_w)
+    assert trainer.units[1].template.compute_dtype == "float16"
     saved = checkpoints.search_variables(trainer).values()
     missing = {v.path for v in trainer.variables} - {v.path for v in saved}
     assert not missing

@@ -67,8 +67,9 @@ def test_defaults_fill_in():
         ),
         ({"num_runs": 0}, "num_runs is 0; expected 1 or more."),
         (
-            {"training__precision": "float16"},
-            "training.precision is 'float16'; expected one of float32, ",
+            {"training__precision": "float64"},
+            "training.precision is 'float64'; expected one of float32, "
+            "bfloat16, float16.",
         ),
     ],
 )

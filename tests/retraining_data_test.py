@@ -2,6 +2,7 @@
 
 import os
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -74,7 +75,7 @@ def test_imagenets_network_and_augmentation(tmp_path):
     assert config_lib.from_config_dict(
         make_config(), retrain_config.RetrainConfig
     )
-    assert retraining.keras.config.dtype_policy().name == "float32"
+    assert keras.config.dtype_policy().name == "float32"
 
 
 def test_without_val_a_share_of_the_folder_tests(tmp_path):
@@ -131,11 +132,12 @@ def test_a_nan_stops_the_run(tmp_path):
 
 def test_a_retraining_has_no_other_variables():
     """Whatever the trainer tracks is in a checkpoint."""
-    made = config_lib.from_config_dict(
-        make_config(), retrain_config.RetrainConfig
-    )
+    config = make_config()
+    config.training.precision = "float16"
+    made = config_lib.from_config_dict(config, retrain_config.RetrainConfig)
     data = retraining.load_data(made)
     trainer = retraining.make_trainer(made, toy_genotype.GENOTYPE, data.source)
+    assert trainer.network.cells[0].compute_dtype == "float16"
     saved = checkpoints.retrain_variables(trainer).values()
     missing = {v.path for v in trainer.variables} - {v.path for v in saved}
     assert not missing

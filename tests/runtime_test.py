@@ -25,6 +25,20 @@ def test_device_name_without_a_gpu(monkeypatch):
     assert runtime.device_name(tf.distribute.get_strategy()) == "CPU, 3 cores"
 
 
+def test_xla_is_off_without_a_gpu_and_says_so(monkeypatch):
+    said, gpus = [], []
+    monkeypatch.setattr(runtime.logging, "info", said.append)
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: gpus)
+    assert not runtime.use_xla(False)
+    assert said == []
+    assert not runtime.use_xla(True)
+    assert said == ["xla      is off: it pays on a GPU alone, and none is here"]
+    gpus.append("GPU:0")
+    assert runtime.use_xla(True)
+    assert not runtime.use_xla(False)
+    assert len(said) == 1
+
+
 def test_an_image_that_breaks_in_mid_run_is_named(tmp_path):
     for name in ("cat", "dog"):
         (tmp_path / "train" / name).mkdir(parents=True)

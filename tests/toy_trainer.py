@@ -34,6 +34,7 @@ class ToyTrainer:
             for half in ("validation_", "")
             for name in ("loss", "accuracy")
         ]
+        self.loss_scales = {}
         self.genotype = None
         self.distribute_strategy = tf.distribute.get_strategy()
 

@@ -1,0 +1,102 @@
+"""One run of the super-net, unit by unit, there and back."""
+
+import dataclasses
+
+import tensorflow as tf
+
+from entrannas_tf import nodes, tapes
+
+
+class ForwardPass:
+    """One run of the super-net, and what it takes to run it backwards.
+
+    Args:
+        goal: As in `supernet.Supernet.forward`.
+
+    Attributes:
+        logits: float32 [B, num_classes].
+    """
+
+    def __init__(self, goal):
+        self.logits = None
+        self._goal = goal
+        self._tape = tapes.Tape()
+        self._uses = {}  # by id of the unit
+
+    def add(self, tensors):
+        """Adds up tensors that calls returned."""
+        return self._tape.add(tensors)
+
+    def call(self, unit, tensors, part=None):
+        """Calls a unit through its graph; returns the list of its outputs."""
+        graph = unit.graph(tensors, part, self._goal is not None)
+        use = self._use(unit)
+        inputs = (use.vector, use.statistics, *tensors)
+        outputs, extras = self._tape.call(
+            graph, inputs, self._wanted(inputs, part)
+        )
+        use.parts.append(part)
+        for new_statistics in extras:
+            use.statistics = new_statistics
+        return outputs
+
+    def _use(self, unit):
+        if id(unit) not in self._uses:
+            self._uses[id(unit)] = _Use(
+                tf.convert_to_tensor(unit.vector),
+                tf.convert_to_tensor(unit.statistics),
+            )
+        return self._uses[id(unit)]
+
+    def _wanted(self, inputs, part):
+        """Returns the numbers of the inputs that need a gradient."""
+        wanted = [i for i, t in enumerate(inputs) if self._tape.knows(t)]
+        if self._goal == "weights":
+            return (0, *wanted)
+        if self._goal == "architecture" and part == nodes.WEIGHTED:
+            return (*wanted, len(inputs) - 1)
+        return tuple(wanted)
+
+    def gradients(self, logits_gradient, sources):
+        """Runs backwards.
+
+        Args:
+            logits_gradient: float32 [B, num_classes].
+            sources: Sequence of coefficients, see `supernet.Supernet.split`.
+
+        Returns:
+            Their gradients, a list of float32 tensors of their shapes.
+        """
+        return self._tape.gradient(self.logits, logits_gradient, sources)
+
+    def weight_gradients(self, logits_gradient, units):
+        """Returns each unit's gradient and mask.
+
+        Args:
+            logits_gradient: float32 [B, num_classes].
+            units: Sequence of `packing.PackedLayer`.
+
+        Returns:
+            Two lists, one entry a unit: float32 [n], and bool [n], which
+            weights were used. Both are all zeros for a unit that did not run.
+        """
+        uses = [self._use(unit) for unit in units]
+        masks = [
+            unit.mask(tuple(use.parts))
+            for unit, use in zip(units, uses, strict=True)
+        ]
+        vectors = [use.vector for use in uses]
+        return self.gradients(logits_gradient, vectors), masks
+
+    def statistics(self, units):
+        """Returns each unit's moving statistics, moved where it ran."""
+        return [self._use(unit).statistics for unit in units]
+
+
+@dataclasses.dataclass
+class _Use:
+    """What one run makes of a unit."""
+
+    vector: tf.Tensor
+    statistics: tf.Tensor
+    parts: list = dataclasses.field(default_factory=list)
