@@ -7,10 +7,10 @@ INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install search demo test lint lock clean
+.PHONY: help install search demo test test-all lint lock clean
 
 help: ## List the targets
-	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile
 
 install: $(INSTALLED) ## Install the package and what it needs in .venv
 
@@ -33,7 +33,10 @@ demo: install ## Search, retrain, draw, export and classify digits, in ten minut
 	$(BIN)/python -m launch.classify --config=configs/retrain_digits.py \
 	    --model=runs/demo/model
 
-test: install ## Run all tests
+test: install ## Run the tests, but for the long ones
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not long"
+
+test-all: install ## Run all tests, those of several devices and workers too
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: install ## Check format and style

@@ -1,5 +1,6 @@
 """Measures steps on synthetic batches: the ladder of Table 3, a retraining."""
 
+import itertools
 import json
 import statistics
 import subprocess
@@ -12,11 +13,14 @@ import tensorflow as tf
 
 from entrannas_tf import (
     architecture,
+    distribution,
     graphs,
     optimizers,
+    profiling,
     provenance,
     retrain_trainer,
     search_trainer,
+    strategies,
     supernet,
     target_network,
 )
@@ -35,45 +39,68 @@ ROWS = {
 _IMAGE_SIZE, _NUM_CLASSES = 32, 10  # CIFAR-10's
 
 
-def measure_row(row, batch_size, num_steps, start_time):
+def measure_row(row, batch_size, num_steps, strategy, num_devices, start_time):
     """Measures one row in this process.
 
     Args:
         row: Name of a row of `ROWS`.
-        batch_size: Images of each of a step's two batches.
+        batch_size: Images of each of a step's two batches, which the devices
+            share.
         num_steps: Number of steady steps, and of steps with a derivation that
             was never seen, to take the medians of.
+        strategy: As for `strategies.make_strategy`.
+        num_devices: Likewise.
         start_time: When the process started, seconds since the epoch.
 
     Returns:
-        Dict: `row`, `batch_size`, `step_seconds` (a step for alpha and one
-        for the weights), `milliseconds_per_image`, `peak_memory_mib` (of the
-        process), `first_step_seconds` (from the start of the process to the
-        end of the first step), `new_derivation_seconds` (what a step with a
-        new derivation takes longer), `num_graphs`.
+        Dict: `row`, `batch_size`, `num_replicas`, `step_seconds` (a step for
+        alpha and one for the weights), `milliseconds_per_image`, `parts` (what
+        `profiling.stop` returned, of a step), `bare_step_seconds` (a step of
+        one image of 8x8 a replica), `peak_memory_mib` (of the process),
+        `first_step_seconds` (from the start of the process to the end of the
+        first step), `new_derivation_seconds` (what a step with a new
+        derivation takes longer), `num_graphs`.
+
+    Raises:
+        ValueError: If the batch does not divide among the devices, or as
+            `strategies.make_strategy`.
     """
+    devices = strategies.make_strategy(strategy, num_devices)
+    num_replicas = devices.num_replicas_in_sync
     graphs.switch_off_grappler()
     keras.utils.set_random_seed(0)
-    trainer = _make_trainer(ROWS[row])
-    data = _batch(batch_size, 0), _batch(batch_size, 1)
+    with devices.scope():
+        trainer = _make_trainer(ROWS[row])
+    data = [_share(devices, _batch(batch_size, seed)) for seed in range(2)]
     _seconds(trainer, data)
     first_step_seconds = time.time() - start_time
     _seconds(trainer, data)  # The second use of a graph is not yet typical.
+    profiling.start()
     steady = [_seconds(trainer, data) for _ in range(num_steps)]
+    parts = {k: v / num_steps for k, v in profiling.stop().items()}
     steady = statistics.median(steady)
+    num_graphs = len(trainer.supernet.cache)
     fresh = []
     for seed in range(num_steps):
         _draw_alpha(trainer, seed)
         fresh.append(_seconds(trainer, data))
+    peak = provenance.peak_memory_mib()
+    small = [_share(devices, _batch(num_replicas, s, 8)) for s in range(2)]
+    for _ in range(2):
+        _seconds(trainer, small)
+    bare = [_seconds(trainer, small) for _ in range(num_steps)]
     return {
         "row": row,
         "batch_size": batch_size,
+        "num_replicas": num_replicas,
         "step_seconds": steady,
         "milliseconds_per_image": 1000 * steady / batch_size,
-        "peak_memory_mib": provenance.peak_memory_mib(),
+        "parts": parts,
+        "bare_step_seconds": statistics.median(bare),
+        "peak_memory_mib": peak,
         "first_step_seconds": first_step_seconds,
         "new_derivation_seconds": statistics.median(fresh) - steady,
-        "num_graphs": len(trainer.supernet.cache),
+        "num_graphs": num_graphs,
     }
 
 
@@ -114,14 +141,21 @@ def measure_retraining(genotype, network, batch_size, num_steps, start_time):
     }
 
 
-def measure(rows, batch_size, num_steps):
+def measure(rows, batch_size, num_steps, strategy, nums_devices):
     """Measures rows, each in a process of its own; yields dicts.
+
+    Args:
+        rows: Names of rows of `ROWS`.
+        batch_size: As for `measure_row`.
+        num_steps: Likewise.
+        strategy: Likewise.
+        nums_devices: Numbers of devices, each of which is measured.
 
     Raises:
         RuntimeError: If a row's process fails, for instance for want of
             memory.
     """
-    for row in rows:
+    for row, num_devices in itertools.product(rows, nums_devices):
         command = [
             sys.executable,
             "-m",
@@ -129,6 +163,8 @@ def measure(rows, batch_size, num_steps):
             f"--row={row}",
             f"--batch_size={batch_size}",
             f"--num_steps={num_steps}",
+            f"--strategy={strategy}",
+            f"--num_devices={num_devices}",
             f"--start_time={time.time()}",
         ]
         done = subprocess.run(command, capture_output=True, text=True)
@@ -141,21 +177,42 @@ def measure(rows, batch_size, num_steps):
 
 
 def table(measurements):
-    """Returns measurements as a Markdown table, with ratios to the first."""
+    """Returns measurements as a Markdown table, with ratios to the first.
+
+    "host" is Python between graphs, "bare" a step of next to no images: what
+    it costs to call all graphs, kernels' own overhead included.
+    """
     lines = [
-        "| row | step s | ratio | ms/image | peak MiB | first step s "
-        "| new derivation s | graphs |",
-        "|---|---|---|---|---|---|---|---|",
+        "| row | devices | step s | ratio | ms/image | host s | bare s "
+        "| peak MiB | first step s | new derivation s | graphs |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for m in measurements:
         ratio = measurements[0]["step_seconds"] / m["step_seconds"]
         lines.append(
-            f"| {m['row']} | {m['step_seconds']:.2f} | {ratio:.1f} "
-            f"| {m['milliseconds_per_image']:.1f} "
+            f"| {m['row']} | {m['num_replicas']} | {m['step_seconds']:.2f} "
+            f"| {ratio:.1f} | {m['milliseconds_per_image']:.1f} "
+            f"| {m['parts'][profiling.HOST]:.3f} "
+            f"| {m['bare_step_seconds']:.3f} "
             f"| {m['peak_memory_mib']:.0f} | {m['first_step_seconds']:.1f} "
             f"| {m['new_derivation_seconds']:.2f} | {m['num_graphs']} |"
         )
     return "\n".join(lines)
+
+
+def _share(devices, arrays):
+    """Gives each replica its part of a batch."""
+    count = devices.num_replicas_in_sync
+    size = len(arrays[0])
+    if size % count:
+        raise ValueError(
+            f"A batch of {size} does not divide among {count} devices; "
+            f"expected a multiple of {count}."
+        )
+    if count == 1:
+        return arrays
+    parts = zip(*(tf.split(a, count) for a in arrays), strict=True)
+    return distribution.deal(devices, list(parts))
 
 
 def _make_trainer(options):

@@ -14,6 +14,7 @@ from absl import logging
 from entrannas_tf import (
     files,
     genotypes,
+    profiling,
     progress_bar,
     search_results,
     workdirs,
@@ -223,3 +224,50 @@ class WriteGenotypes(Callback):
                 },
             ),
         )
+
+
+class Profile(Callback):
+    """Says where a step's time goes, and writes a trace for TensorBoard.
+
+    The first steps, which build graphs, are left out. Steps are measured
+    first and traced later, as a trace slows them down.
+
+    Args:
+        workdir: Directory of the run.
+    """
+
+    _FIRST, _TIMED, _TRACED = 2, 5, 2  # Numbers of steps.
+
+    def __init__(self, workdir):
+        self._logdir = os.path.join(workdir, "tensorboard")
+        self._num_steps = 0
+
+    def on_step_end(self, report):
+        self._num_steps += 1
+        timed = self._FIRST + self._TIMED
+        if self._num_steps == self._FIRST:
+            profiling.start()
+        elif self._num_steps == timed:
+            seconds = profiling.stop()
+            for line in profiling.table(seconds, self._TIMED):
+                logging.info("profile  %s", line)
+            profiling.start_trace(self._logdir)
+        elif self._num_steps == timed + self._TRACED:
+            profiling.stop_trace()
+            logging.info(
+                "profile  trace of %d steps: tensorboard --logdir=%s",
+                self._TRACED,
+                self._logdir,
+            )
+
+    def on_epoch_end(self, report):
+        """Gives up where an epoch ends before all is measured."""
+        needed = self._FIRST + self._TIMED + self._TRACED
+        if self._num_steps < needed:
+            logging.warning(
+                "profile  an epoch has %d steps, too few; expected %d or more",
+                self._num_steps,
+                needed,
+            )
+            profiling.abandon()
+        self._num_steps = needed

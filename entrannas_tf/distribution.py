@@ -8,8 +8,12 @@ Each worker, a process, feeds its own replicas, its devices; one of the workers,
 the chief, writes files.
 """
 
+import itertools
+
 import numpy as np
 import tensorflow as tf
+
+from entrannas_tf import profiling
 
 # A sum of that many checksums stays within int32.
 _CHECKSUM_BITS = 20
@@ -64,16 +68,14 @@ def batches(strategy, elements):
     Yields:
         What `strategy.run` takes: for each step one nest.
     """
-    replicas = local_replicas(strategy)
-    if strategy.num_replicas_in_sync == 1:
-        yield from elements
-        return
-    dealt = []
-    for element in elements:
-        dealt.append(element)
-        if len(dealt) == len(replicas):
-            yield deal(strategy, dealt)
-            dealt = []
+    count = len(local_replicas(strategy))
+    elements = iter(elements)
+    while True:
+        with profiling.part(profiling.INPUT):
+            dealt = list(itertools.islice(elements, count))
+        if not dealt:
+            return
+        yield dealt[0] if count == 1 else deal(strategy, dealt)
 
 
 def deal(strategy, values):

@@ -35,7 +35,7 @@ from entrannas_tf import config as config_lib
 from entrannas_tf.data import loading, pipeline
 
 
-def search(config_dict, workdir, strategy=""):
+def search(config_dict, workdir, strategy="", profile=False):
     """Searches the cells of a network; resumes where a search has been.
 
     Args:
@@ -43,6 +43,7 @@ def search(config_dict, workdir, strategy=""):
         workdir: Directory of the search, made if it is not there. Of several
             workers the chief alone reads and writes it.
         strategy: Stands in for `distribution.strategy` where it is not "".
+        profile: Whether to say where a step's time goes, and write a trace.
 
     Returns:
         The `genotypes.Genotype` that was found.
@@ -68,7 +69,7 @@ def search(config_dict, workdir, strategy=""):
             logging.info("The search in %s is finished already.", workdir)
         else:
             run = _search if config.num_searches == 1 else _search_several
-            run(config, workdir, start, devices)
+            run(config, workdir, start, devices, profile)
         found = None
         if is_chief:
             found = genotypes.to_json(search_results.read_genotype(workdir))
@@ -81,7 +82,7 @@ def search(config_dict, workdir, strategy=""):
     return genotypes.from_json(found.decode())
 
 
-def _search(config, workdir, start, devices):
+def _search(config, workdir, start, devices, profile):
     """Runs what is left of a search, and writes its files."""
     runtime.prepare(config.seed, config.deterministic)
     graphs.switch_off_grappler()
@@ -91,12 +92,13 @@ def _search(config, workdir, start, devices):
         with devices.scope():
             trainer = _make_trainer(config, data.source_w)
         _tell(config, data, trainer)
-        progress = _make_loop(config, workdir, data, trainer, start).run()
+        loop = _make_loop(config, workdir, data, trainer, start, profile)
+        progress = loop.run()
         if distribution.is_chief(devices):
             search_results.write(workdir, progress.before, config)
 
 
-def _search_several(config, workdir, start, devices):
+def _search_several(config, workdir, start, devices, profile):
     """Runs what is left of several searches, and keeps the best."""
     # Where the data are not as they should be, nothing is written.
     _load_data(config, devices)
@@ -107,7 +109,7 @@ def _search_several(config, workdir, start, devices):
             if distribution.is_chief(devices):
                 workdirs.check_workdir(path, single)
             if not runs.is_finished(devices, search_results.is_finished, path):
-                _search(single, path, since, devices)
+                _search(single, path, since, devices, profile)
         if distribution.is_chief(devices):
             best_search.keep(workdir, config.num_searches)
 
@@ -233,25 +235,26 @@ def _tell(config, data, trainer):
     )
 
 
-def _make_loop(config, workdir, data, trainer, start):
+def _make_loop(config, workdir, data, trainer, start, profile):
     """Returns the `training_loop.TrainingLoop` of a search."""
     settings = config.search
     num_steps = len(data.indices_w) // settings.batch_size
     num_epochs = settings.epochs
     devices = trainer.distribute_strategy
-    written = []
+    hooks = []
     if distribution.is_chief(devices):
-        written = [
+        hooks = [
             callbacks.ShowProgress(num_epochs, num_steps),
             callbacks.WarnOfSkips(num_epochs),
             callbacks.WriteMetrics(workdir),
             callbacks.WriteGenotypes(workdir),
             tensorboard_writer.WriteSearch(workdir, num_epochs),
+            *([callbacks.Profile(workdir)] if profile else []),
         ]
     return training_loop.TrainingLoop(
         _make_course(settings, data, trainer, num_steps),
         os.path.join(workdir, runs.CHECKPOINTS),
-        written,
+        hooks,
         num_epochs=num_epochs,
         num_steps=num_steps,
         make_batches=lambda epoch, step: _search_batches(

@@ -20,6 +20,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from entrannas_tf import profiling
+
 # For `_callable`'s small graphs, which do not heed `switch_off_grappler`.
 _PLAIN = tf.compat.v1.ConfigProto()
 _PLAIN.graph_options.rewrite_options.disable_meta_optimizer = True
@@ -174,7 +176,8 @@ class GraphCache:
         """Returns the graph of a key, built by `build()` if it is not here."""
         if key not in self._graphs:
             start = time.monotonic()
-            self._graphs[key] = build()
+            with profiling.part(profiling.BUILDING):
+                self._graphs[key] = build()
             self.build_seconds += time.monotonic() - start
             self.num_built += 1
             while len(self._graphs) > self._max_graphs:

@@ -8,6 +8,7 @@ from entrannas_tf import (
     loss_scaling,
     normalization,
     objective,
+    profiling,
 )
 
 
@@ -82,7 +83,8 @@ class RetrainTrainer(keras.Model):
             data: Pair of images, float32 [B, H, W, C], and labels, int32 [B].
                 With several replicas each holds its share of the global batch.
         """
-        self.distribute_strategy.run(self._step_graph, data)
+        with profiling.part(profiling.GRAPHS):  # The update is part of it.
+            self.distribute_strategy.run(self._step_graph, data)
 
     def _step(self, images, labels):
         logits, loss, gradients = self._run(images, labels)

@@ -39,7 +39,7 @@ _POLICIES = {
 }
 
 
-def retrain(config_dict, genotype, workdir, strategy=""):
+def retrain(config_dict, genotype, workdir, strategy="", profile=False):
     """Trains the network of a genotype; resumes where one has been.
 
     Args:
@@ -49,6 +49,7 @@ def retrain(config_dict, genotype, workdir, strategy=""):
         workdir: Directory of the retraining, made if it is not there. Of
             several workers the chief alone reads and writes it.
         strategy: Stands in for `distribution.strategy` where it is not "".
+        profile: As for `experiments.search`.
 
     Returns:
         What `retrain_results.read` does.
@@ -77,7 +78,7 @@ def retrain(config_dict, genotype, workdir, strategy=""):
         if runs.is_finished(devices, retrain_results.is_finished, workdir):
             logging.info("The retraining in %s is finished already.", workdir)
         else:
-            _retrain(config, cells, workdir, start, devices)
+            _retrain(config, cells, workdir, start, devices, profile)
         found = retrain_results.read(workdir) if is_chief else None
         found = distribution.from_chief(devices, json.dumps(found).encode())
     if is_chief:
@@ -186,7 +187,7 @@ def _check_genotype(workdir, cells):
         )
 
 
-def _retrain(config, cells, workdir, start, devices):
+def _retrain(config, cells, workdir, start, devices, profile):
     """Runs what is left of one retraining or several."""
     data = load_data(config, devices)
     totals = count(config, cells, data.source)
@@ -195,7 +196,14 @@ def _retrain(config, cells, workdir, start, devices):
         with runs.owned(path, config, devices, (runs.CHECKPOINTS,)):
             _write_genotype(path, cells, devices)
             if not runs.is_finished(devices, retrain_results.is_finished, path):
-                _run(config, cells, data, totals, path, start, devices)
+                runtime.prepare(config.seed, config.deterministic)
+                with devices.scope():
+                    trainer = make_trainer(config, cells, data.source)
+                _tell(config, data, totals, devices)
+                loop = _make_loop(config, path, data, trainer, start, profile)
+                progress = loop.run()
+                if distribution.is_chief(devices):
+                    retrain_results.write(path, progress, totals, config)
 
     if config.num_runs == 1:
         run(config, workdir, start)
@@ -214,17 +222,6 @@ def _write_genotype(workdir, cells, devices):
     if distribution.is_chief(devices):
         path = os.path.join(workdir, published.GENOTYPE_FILE)
         files.write_text(path, genotypes.to_json(cells))
-
-
-def _run(config, cells, data, totals, workdir, start, devices):
-    """Runs what is left of one retraining, and writes its results."""
-    runtime.prepare(config.seed, config.deterministic)
-    with devices.scope():
-        trainer = make_trainer(config, cells, data.source)
-    _tell(config, data, totals, devices)
-    progress = _make_loop(config, workdir, data, trainer, start).run()
-    if distribution.is_chief(devices):
-        retrain_results.write(workdir, progress, totals, config)
 
 
 def _batches(config, data, devices, epoch, first_step):
@@ -268,23 +265,24 @@ def _tell(config, data, totals, devices):
     )
 
 
-def _make_loop(config, workdir, data, trainer, start):
+def _make_loop(config, workdir, data, trainer, start, profile):
     """Returns the `training_loop.TrainingLoop` of a run."""
     training = config.training
     num_steps = len(data.indices) // training.batch_size
     directory = os.path.join(workdir, runs.CHECKPOINTS)
     devices = trainer.distribute_strategy
-    written = []
+    hooks = []
     if distribution.is_chief(devices):
-        written = [
+        hooks = [
             callbacks.ShowProgress(training.epochs, num_steps),
             callbacks.WriteMetrics(workdir),
             tensorboard_writer.WriteTensorBoard(workdir),
+            *([callbacks.Profile(workdir)] if profile else []),
         ]
     return training_loop.TrainingLoop(
         _make_course(training, directory, data, trainer, num_steps),
         directory,
-        written,
+        hooks,
         num_epochs=training.epochs,
         num_steps=num_steps,
         make_batches=lambda epoch, step: _batches(

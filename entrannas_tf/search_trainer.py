@@ -5,7 +5,13 @@ import zlib
 import keras
 import tensorflow as tf
 
-from entrannas_tf import distribution, graphs, loss_scaling, objective
+from entrannas_tf import (
+    distribution,
+    graphs,
+    loss_scaling,
+    objective,
+    profiling,
+)
 
 
 class SearchTrainer(keras.Model):
@@ -104,7 +110,8 @@ class SearchTrainer(keras.Model):
         found = self.distribute_strategy.run(
             self._architecture_gradients, (images, labels, split)
         )
-        self.distribute_strategy.run(self._architecture_graph, found)
+        with profiling.part(profiling.UPDATE):
+            self.distribute_strategy.run(self._architecture_graph, found)
 
     def update_weights(self, images, labels):
         """Takes a step on the weights that the current derivation uses."""
@@ -112,7 +119,8 @@ class SearchTrainer(keras.Model):
         found = self.distribute_strategy.run(
             self._weight_gradients, (images, labels, split)
         )
-        self.distribute_strategy.run(self._weights_graph, found)
+        with profiling.part(profiling.UPDATE):
+            self.distribute_strategy.run(self._weights_graph, found)
 
     def check_replicas(self):
         """Raises RuntimeError if replicas followed different derivations."""
@@ -130,9 +138,11 @@ class SearchTrainer(keras.Model):
         `check_replicas` sees by the checksum of all that were read.
         """
         coefficients, split = self.distribute_strategy.run(self._relax_graph)
-        values = _numpy(
-            distribution.first_local(self.distribute_strategy, coefficients)
+        coefficients = distribution.first_local(
+            self.distribute_strategy, coefficients
         )
+        with profiling.part(profiling.READING):
+            values = _numpy(coefficients)
         for kind in sorted(values):
             self._trail = zlib.crc32(values[kind].tobytes(), self._trail)
         self.genotype = self.architecture.derive(values)

@@ -4,7 +4,7 @@ import collections
 
 import tensorflow as tf
 
-from entrannas_tf import graphs
+from entrannas_tf import graphs, profiling
 
 
 class Tape:
@@ -29,7 +29,8 @@ class Tape:
         Returns:
             The list of its outputs, and the list of its extras.
         """
-        results = graph.forward(*inputs)
+        with profiling.part(profiling.GRAPHS):
+            results = graph.forward(*inputs)
         end = graph.num_outputs + graph.num_extras
         outputs, residuals = results[: graph.num_outputs], results[end:]
         if wrt:
@@ -75,7 +76,8 @@ class Tape:
                 _sum(gradients.pop(id(output), None), output)
                 for output in outputs
             ]
-            found = backward.function(*residuals, *cotangents)
+            with profiling.part(profiling.GRAPHS):
+                found = backward.function(*residuals, *cotangents)
             for number, gradient in zip(backward.numbers, found, strict=True):
                 gradients[id(inputs[number])].append(gradient)
         return [_sum(gradients.get(id(s)), s) for s in sources]

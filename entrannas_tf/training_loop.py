@@ -11,7 +11,7 @@ import time
 import tensorflow as tf
 from absl import logging
 
-from entrannas_tf import checkpoints, distribution, interruptions
+from entrannas_tf import checkpoints, distribution, interruptions, profiling
 
 
 class TrainingLoop:
@@ -165,7 +165,8 @@ class TrainingLoop:
         do it at the same step.
         """
         course = self._course
-        self._metrics = course.read_metrics()
+        with profiling.part(profiling.READING):
+            self._metrics = course.read_metrics()
         for name in course.losses:
             if not math.isfinite(self._metrics[name]):
                 raise FloatingPointError(

@@ -1,6 +1,8 @@
 """Measures a search step, from DARTS to the full method (Table 3).
 
 python -m launch.benchmark --batch_size=64 [--json]
+python -m launch.benchmark --rows=bottleneck --strategy=mirrored \\
+    --num_devices=1 --num_devices=2 --num_devices=8
 """
 
 import json
@@ -19,6 +21,12 @@ _JSON = flags.DEFINE_bool("json", False, "Print JSON instead of a table.")
 _ROWS = flags.DEFINE_multi_enum(
     "rows", list(benchmarking.ROWS), list(benchmarking.ROWS), "Rows to measure."
 )
+_STRATEGY = flags.DEFINE_enum(
+    "strategy", "one_device", ["one_device", "mirrored"], "What to spread over."
+)
+_NUM_DEVICES = flags.DEFINE_multi_integer(
+    "num_devices", [0], "Numbers of devices to measure, see configs.", 0
+)
 _ROW = flags.DEFINE_enum(
     "row",
     None,
@@ -31,15 +39,16 @@ _START_TIME = flags.DEFINE_float(
 
 
 def main():
-    batch_size, num_steps = _BATCH_SIZE.value, _NUM_STEPS.value
+    settings = _BATCH_SIZE.value, _NUM_STEPS.value, _STRATEGY.value
     if _ROW.value:
         start = _START_TIME.value or time.time()
         measured = benchmarking.measure_row(
-            _ROW.value, batch_size, num_steps, start
+            _ROW.value, *settings, _NUM_DEVICES.value[0], start
         )
         print(json.dumps(measured))
         return
-    measured = list(benchmarking.measure(_ROWS.value, batch_size, num_steps))
+    measured = benchmarking.measure(_ROWS.value, *settings, _NUM_DEVICES.value)
+    measured = list(measured)
     if _JSON.value:
         print(json.dumps(measured, indent=2))
     else:

@@ -31,6 +31,9 @@ _STRATEGY = flags.DEFINE_enum(
     ["", "one_device", "mirrored", "multi_worker"],
     "What to spread it over; else --config.distribution.strategy says it.",
 )
+_PROFILE = flags.DEFINE_bool(
+    "profile", False, "Say where a step's time goes, and write a trace."
+)
 _WORKDIR = flags.DEFINE_string(
     "workdir", None, "Directory of the run, made if it is not there."
 )
@@ -38,7 +41,11 @@ _WORKDIR = flags.DEFINE_string(
 
 def main():
     retraining.retrain(
-        _CONFIG.value, _GENOTYPE.value, _WORKDIR.value, _STRATEGY.value
+        _CONFIG.value,
+        _GENOTYPE.value,
+        _WORKDIR.value,
+        _STRATEGY.value,
+        _PROFILE.value,
     )
 
 

@@ -25,13 +25,18 @@ _STRATEGY = flags.DEFINE_enum(
     ["", "one_device", "mirrored", "multi_worker"],
     "What to spread it over; else --config.distribution.strategy says it.",
 )
+_PROFILE = flags.DEFINE_bool(
+    "profile", False, "Say where a step's time goes, and write a trace."
+)
 _WORKDIR = flags.DEFINE_string(
     "workdir", None, "Directory of the run, made if it is not there."
 )
 
 
 def main():
-    experiments.search(_CONFIG.value, _WORKDIR.value, _STRATEGY.value)
+    experiments.search(
+        _CONFIG.value, _WORKDIR.value, _STRATEGY.value, _PROFILE.value
+    )
 
 
 if __name__ == "__main__":

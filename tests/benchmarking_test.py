@@ -2,14 +2,17 @@ import time
 
 import pytest
 
-from entrannas_tf import accounting, benchmarking
+from entrannas_tf import accounting, benchmarking, profiling
 from tests import toy_genotype
 
 
 def test_table_gives_ratios_to_the_first_row():
     common = {
         "batch_size": 64,
+        "num_replicas": 1,
         "milliseconds_per_image": 1.0,
+        "parts": {profiling.HOST: 0.1},
+        "bare_step_seconds": 0.2,
         "peak_memory_mib": 1.0,
         "first_step_seconds": 1.0,
         "new_derivation_seconds": 1.0,
@@ -21,13 +24,16 @@ def test_table_gives_ratios_to_the_first_row():
             {"row": "bottleneck", "step_seconds": 0.5, **common},
         ]
     )
-    assert "| darts | 6.00 | 1.0 |" in table
-    assert "| bottleneck | 0.50 | 12.0 |" in table
+    assert "| darts | 1 | 6.00 | 1.0 |" in table
+    assert "| bottleneck | 1 | 0.50 | 12.0 |" in table
 
 
 def test_measures_a_row_in_a_process_of_its_own():
     """The smallest batch; the numbers are of no interest, the fields are."""
-    (measured,) = benchmarking.measure(["bottleneck"], 2, 1)
+    (measured,) = benchmarking.measure(["bottleneck"], 2, 1, "mirrored", [2])
+    assert measured["num_replicas"] == 2
+    parts = measured["parts"]
+    assert sum(parts.values()) >= measured["step_seconds"] > parts["update"] > 0
     assert measured["row"] == "bottleneck"
     assert measured["batch_size"] == 2
     assert measured["first_step_seconds"] > measured["step_seconds"] > 0

@@ -3,12 +3,14 @@ import json
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from absl import logging
 
 from entrannas_tf import (
     callbacks,
     derivation,
     genotypes,
+    profiling,
     search_progress,
     search_space,
 )
@@ -192,3 +194,32 @@ def test_metrics_after_the_checkpoint_are_dropped(tmp_path):
     write.on_epoch_end(make_report(2))
     lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["epoch"] for line in lines] == [1, 2]
+
+
+def test_profile(tmp_path, told):
+    profile = callbacks.Profile(tmp_path)
+    for _ in range(12):
+        with profiling.part(profiling.GRAPHS):
+            tf.ones([2, 2]) @ tf.ones([2, 2])
+        profile.on_step_end(None)
+    profile.on_epoch_end(None)
+    lines = [r.getMessage() for r in told.records if "profile" in r.msg]
+    assert [line.split()[1] for line in lines] == [
+        *("input", "building", "graphs", "update", "reading", "host"),
+        *("a", "trace"),
+    ]
+    traces = list((tmp_path / "tensorboard").rglob("*.xplane.pb"))
+    assert len(traces) == 1
+    assert b"graphs" in traces[0].read_bytes()
+
+
+@pytest.mark.parametrize("num_steps", [1, 4, 8])
+def test_an_epoch_too_short_to_profile(tmp_path, caplog, num_steps):
+    profile = callbacks.Profile(tmp_path)
+    for _ in range(num_steps):
+        profile.on_step_end(None)
+    profile.on_epoch_end(None)
+    assert f"an epoch has {num_steps} steps, too few" in caplog.text
+    for _ in range(12):  # It gives up.
+        profile.on_step_end(None)
+    assert "trace of" not in caplog.text

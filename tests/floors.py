@@ -42,6 +42,7 @@ FLOORS = {
     "model_card": (1, 0),
     "pictures": (1, 0),
     "pooling": (1, 0),
+    "profiling": (1, 0),
     "retrain_results": (1, 0),
     "runtime": (1, 0),
     "normalization": (2, 0),

@@ -54,9 +54,9 @@ def freeze_batch_norms():
     normalization.BatchNorm._fused = call
 
 
-def batch(seed, size):
+def batch(seed):
     rng = np.random.default_rng(seed)
-    images = rng.normal(size=(BATCH_SIZE, size, size, 3)).astype(np.float32)
+    images = rng.normal(size=(BATCH_SIZE, 32, 32, 3)).astype(np.float32)
     return images, rng.integers(10, size=BATCH_SIZE).astype(np.int32)
 
 
@@ -73,7 +73,12 @@ def make_search(strategy, keeps_gradients=False):
         keras.utils.set_random_seed(0)
         parameters = architecture.Architecture(sparse=True)
         weights = supernet.Supernet(
-            parameters.primitives, 3, 10, num_cells=3, init_channels=4
+            parameters.primitives,
+            3,
+            10,
+            num_cells=3,
+            init_channels=4,
+            stem="imagenet",
         )
         keep = KeepGradients() if keeps_gradients else None
         return search_trainer.SearchTrainer(
@@ -108,14 +113,14 @@ def gradients(strategy):
     """Returns those of alpha and beta, of weights, and of a training."""
     trainer = make_search(strategy, keeps_gradients=True)
     before = flat(trainer.vectors)
-    trainer.update_architecture(*share(strategy, batch(0, 8)))
+    trainer.update_architecture(*share(strategy, batch(0)))
     found = [flat(trainer.architecture.trainable_variables)]
     assert np.array_equal(before, flat(trainer.vectors))
     trainer = make_search(strategy, keeps_gradients=True)
-    trainer.update_weights(*share(strategy, batch(1, 8)))
+    trainer.update_weights(*share(strategy, batch(1)))
     found.append(flat(trainer.vectors))
     trainer = make_training(strategy, KeepGradients)
-    trainer.train_step(share(strategy, batch(2, 32)))
+    trainer.train_step(share(strategy, batch(2)))
     found.append(flat(trainer.network.trainable_variables))
     return found
 
@@ -140,7 +145,7 @@ def main(num_devices):
     trainers = {s: make_search(s) for s in (alone, mirrored)}
     for strategy, trainer in trainers.items():
         for step in range(3):
-            parts = [share(strategy, batch(step + k, 8)) for k in (0, 10)]
+            parts = [share(strategy, batch(step + k)) for k in (0, 10)]
             trainer.train_step(parts)
         trainer.check_replicas()
     numbers["num_graphs"] = [
@@ -155,7 +160,7 @@ def main(num_devices):
     ]
     numbers["search_spread"] = spread(mirrored, held)
     training = make_training(mirrored, optimizers.CoupledSGD)
-    training.train_step(share(mirrored, batch(2, 32)))
+    training.train_step(share(mirrored, batch(2)))
     held = [*training.network.variables, *training.sgd.variables]
     numbers["training_spread"] = spread(mirrored, held)
     alpha = trainer.architecture.trainable_variables[0]

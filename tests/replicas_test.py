@@ -1,0 +1,40 @@
+"""Steps on 2 and on 8 logical devices; see `tests.replicas`."""
+
+import json
+
+import pytest
+
+from tests import programs
+
+pytestmark = pytest.mark.long
+
+
+@pytest.fixture(scope="module", params=[2, 8])
+def numbers(request):
+    done = programs.run("-m", "tests.replicas", request.param, timeout=900)
+    assert done.returncode == 0, done.stderr
+    numbers = json.loads(done.stdout.splitlines()[-1])
+    assert numbers["replicas"] == request.param
+    return numbers
+
+
+def test_replicas_hold_the_same(numbers):
+    assert numbers["search_spread"] == 0.0
+    assert numbers["training_spread"] == 0.0
+
+
+def test_graphs_are_built_once_for_all(numbers):
+    alone, mirrored = numbers["num_graphs"]
+    assert mirrored == alone > 10
+
+
+@pytest.mark.parametrize("kind", range(3), ids=["alpha", "weights", "training"])
+def test_gradients_are_those_of_the_whole_batch(numbers, kind):
+    """With batch norms frozen, as those of parts are others."""
+    gradient = numbers["gradients"][kind]
+    assert gradient["difference"] < 1e-5 * gradient["largest"] + 1e-7
+    assert gradient["largest"] > 1e-3
+
+
+def test_replicas_that_come_apart_are_noticed(numbers):
+    assert "no longer have the same alpha and beta" in numbers["came_apart"]
