@@ -149,6 +149,7 @@ def test_kill_and_resume(finished, tmp_path):
     ]
 
 
+@pytest.mark.long
 def test_the_best_of_several_searches(finished, tmp_path):
     workdir, flag = tmp_path / "toys", "--config.num_searches=2"
     done = launch(workdir, flag)

@@ -7,8 +7,8 @@ from importlib import metadata
 import pytest
 
 from configs import digits
+from entrannas_tf import common_config, provenance
 from entrannas_tf import config as config_lib
-from entrannas_tf import provenance
 
 CONFIG = config_lib.from_config_dict(digits.get_config())
 
@@ -64,6 +64,9 @@ def test_every_field_counts():
             data=config_lib.DataConfig(**sections["data"]),
             network=config_lib.NetworkConfig(**sections["network"]),
             search=config_lib.SearchConfig(**sections["search"]),
+            distribution=common_config.DistributionConfig(
+                **sections["distribution"]
+            ),
         )
         hashes.add(provenance.config_hash(made))
     assert len(hashes) == 1 + len(flat)

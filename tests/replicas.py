@@ -32,6 +32,8 @@ BATCH_SIZE = 16
 class KeepGradients:
     """An optimizer that writes the gradients into the variables."""
 
+    variables = ()
+
     def build(self, variables):
         pass
 

@@ -21,6 +21,7 @@ def make_trainer():
     return types.SimpleNamespace(
         network=network,
         sgd=sgd,
+        loss_scales={},
         metrics=metrics,
         distribute_strategy=tf.distribute.get_strategy(),
     )

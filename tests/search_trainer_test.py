@@ -85,6 +85,8 @@ def test_weights_learn_a_batch(trainer):
 class KeepGradients:
     """An optimizer that writes the gradients into the variables."""
 
+    variables = ()
+
     def build(self, variables):
         pass
 
@@ -106,6 +108,7 @@ def test_penalty_acts_on_the_thresholds():
         np.testing.assert_allclose(by_penalty, [-0.4 / 4 * 0.5] * 4, atol=1e-6)
 
 
+@pytest.mark.long
 def test_supernet_of_darts_takes_a_step():
     """Without a bottleneck the last node of a cell has no weights."""
     trainer = make(engine_cells="all", feature_sharing=False, bottleneck=1)

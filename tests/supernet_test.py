@@ -214,7 +214,10 @@ def test_unknown_stem_is_named():
         make(stem="vgg")
 
 
-@pytest.mark.parametrize(("stem", "side"), [("cifar", 16), ("imagenet", 64)])
+@pytest.mark.parametrize(
+    ("stem", "side"),
+    [("cifar", 16), pytest.param("imagenet", 64, marks=pytest.mark.long)],
+)
 def test_gradient_equals_that_of_the_plain_layers(stem, side):
     """The chain of cut graphs against TensorFlow's own tape."""
     net = make(num_cells=3, stem=stem)
