@@ -236,14 +236,21 @@ class SearchTrainer(keras.Model):
             lambda g: self.weight_optimizer.apply(g, self.vectors, masks),
             [*self.vectors, *self.weight_optimizer.variables],
         )
-        before = [tf.convert_to_tensor(unit.statistics) for unit in self.units]
-        means = distribution.mean(statistics)
-        for unit, old, new, mean in zip(
-            self.units, before, statistics, means, strict=True
-        ):
-            # What no operation moved stays, whatever its mean is rounded to.
-            unit.statistics.assign(tf.where(tf.equal(new, old), old, mean))
+        self._move_statistics(statistics)
         self._count("", loss, hits)
+
+    def _move_statistics(self, moved):
+        """Assigns the units' statistics, their means over the replicas."""
+        held = [unit.statistics for unit in self.units]
+        if self.distribute_strategy.num_replicas_in_sync > 1:
+            # Averaged are the changes: what did not move stays to the bit.
+            before = [tf.convert_to_tensor(variable) for variable in held]
+            pairs = zip(moved, before, strict=True)
+            changes = distribution.mean([new - old for new, old in pairs])
+            pairs = zip(before, changes, strict=True)
+            moved = [old + change for old, change in pairs]
+        for variable, value in zip(held, moved, strict=True):
+            variable.assign(value)
 
     def _apply(self, target, gradients, apply, variables):
         """Calls `apply` of gradients, which moves variables."""

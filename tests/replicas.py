@@ -140,6 +140,7 @@ def spread(strategy, variables):
 
 
 def main(num_devices):
+    """Returns what was found; gradients on 2 devices only."""
     graphs.switch_off_grappler()
     mirrored = strategies.make_strategy("mirrored", num_devices)
     alone = tf.distribute.get_strategy()
@@ -173,6 +174,8 @@ def main(num_devices):
         trainer.check_replicas()
     except RuntimeError as error:
         numbers["came_apart"] = str(error)
+    if num_devices > 2:  # It takes minutes.
+        return numbers
     freeze_batch_norms()
     numbers["gradients"] = [
         {
@@ -181,8 +184,8 @@ def main(num_devices):
         }
         for a, b in zip(gradients(alone), gradients(mirrored), strict=True)
     ]
-    print(json.dumps(numbers))
+    return numbers
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    print(json.dumps(main(int(sys.argv[1]))))

@@ -1,5 +1,6 @@
 """Steps on 2 and on 8 logical devices; see `tests.replicas`."""
 
+import functools
 import json
 
 import pytest
@@ -9,13 +10,18 @@ from tests import programs
 pytestmark = pytest.mark.long
 
 
-@pytest.fixture(scope="module", params=[2, 8])
-def numbers(request):
-    done = programs.run("-m", "tests.replicas", request.param, timeout=900)
+@functools.cache
+def measure(num_devices):
+    done = programs.run("-m", "tests.replicas", num_devices, timeout=900)
     assert done.returncode == 0, done.stderr
     numbers = json.loads(done.stdout.splitlines()[-1])
-    assert numbers["replicas"] == request.param
+    assert numbers["replicas"] == num_devices
     return numbers
+
+
+@pytest.fixture(params=[2, 8])
+def numbers(request):
+    return measure(request.param)
 
 
 def test_replicas_hold_the_same(numbers):
@@ -29,9 +35,9 @@ def test_graphs_are_built_once_for_all(numbers):
 
 
 @pytest.mark.parametrize("kind", range(3), ids=["alpha", "weights", "training"])
-def test_gradients_are_those_of_the_whole_batch(numbers, kind):
+def test_gradients_are_those_of_the_whole_batch(kind):
     """With batch norms frozen, as those of parts are others."""
-    gradient = numbers["gradients"][kind]
+    gradient = measure(2)["gradients"][kind]
     assert gradient["difference"] < 1e-5 * gradient["largest"] + 1e-7
     assert gradient["largest"] > 1e-3
 

@@ -13,8 +13,8 @@ import tensorflow as tf
 
 from entrannas_tf.data import augment, draws, order
 
-# Steps prepared ahead and at a time. A step's batches take milliseconds where
-# the step takes hundreds: more would only take cores from it.
+# Steps prepared ahead, and elements at a time. A step's batches take few
+# milliseconds where the step takes hundreds: more would take cores from it.
 _PREFETCH = 2
 _PARALLEL = max(2, (os.cpu_count() or 1) // 4)
 
@@ -105,6 +105,7 @@ def search_batches(
     return _run(
         tf.data.Dataset.from_tensor_slices(tuple(rows)),
         lambda a, w: (prepare[0](*a), prepare[1](*w)),
+        len(fed.numbers),
     )
 
 
@@ -172,7 +173,8 @@ def training_batches(
         "color_jitter": color_jitter,
     }
     prepare = _preparer(source, num_replicas, settings)
-    return _run(tf.data.Dataset.from_tensor_slices(rows), prepare)
+    dataset = tf.data.Dataset.from_tensor_slices(rows)
+    return _run(dataset, prepare, len(fed.numbers))
 
 
 def evaluation_batches(
@@ -216,7 +218,8 @@ def evaluation_batches(
         return images, labels, weights
 
     rows = (fed.split(chosen), fed.split(weights))
-    return _run(tf.data.Dataset.from_tensor_slices(rows), prepare)
+    dataset = tf.data.Dataset.from_tensor_slices(rows)
+    return _run(dataset, prepare, len(fed.numbers))
 
 
 def _rows(indices, num_steps, batch_size, key, epoch, first_step, fed):
@@ -288,16 +291,20 @@ def _with_shape(source, chosen, fetched):
 _augmented = tf.function(augment.augment)
 
 
-def _run(dataset, prepare):
-    """Maps rows to batches ahead of the training step, in order."""
+def _run(dataset, prepare, num_fed):
+    """Maps rows to batches ahead of the training step, in order.
+
+    Args:
+        dataset: Rows, one an element.
+        prepare: Callable of a row; returns a batch.
+        num_fed: Number of elements of a step.
+    """
     options = tf.data.Options()
     options.deterministic = True
     options.autotune.enabled = False
-    # Several workers share every batch, not the files it comes from.
-    options.experimental_distribute.auto_shard_policy = (
-        tf.data.experimental.AutoShardPolicy.DATA
-    )
     dataset = dataset.map(
-        prepare, num_parallel_calls=_PARALLEL, deterministic=True
+        prepare,
+        num_parallel_calls=max(_PARALLEL, num_fed),
+        deterministic=True,
     )
-    return dataset.prefetch(_PREFETCH).with_options(options)
+    return dataset.prefetch(_PREFETCH * num_fed).with_options(options)
