@@ -1,4 +1,4 @@
-"""Classifies images by an exported SavedModel; needs no code of the network."""
+"""Classifies images by an exported SavedModel alone, not by the network."""
 
 import os
 from typing import NamedTuple

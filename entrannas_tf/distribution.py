@@ -71,7 +71,7 @@ def batches(strategy, elements):
     count = len(local_replicas(strategy))
     elements = iter(elements)
     while True:
-        with profiling.part(profiling.INPUT):
+        with profiling.Part(profiling.INPUT):
             dealt = list(itertools.islice(elements, count))
         if not dealt:
             return

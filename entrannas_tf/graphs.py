@@ -176,7 +176,7 @@ class GraphCache:
         """Returns the graph of a key, built by `build()` if it is not here."""
         if key not in self._graphs:
             start = time.monotonic()
-            with profiling.part(profiling.BUILDING):
+            with profiling.Part(profiling.BUILDING):
                 self._graphs[key] = build()
             self.build_seconds += time.monotonic() - start
             self.num_built += 1

@@ -41,7 +41,7 @@ class _Clock:
         self._since = now
 
 
-class part:
+class Part:
     """Context manager: what is done within is that part of a step.
 
     Args:

@@ -83,7 +83,7 @@ class RetrainTrainer(keras.Model):
             data: Pair of images, float32 [B, H, W, C], and labels, int32 [B].
                 With several replicas each holds its share of the global batch.
         """
-        with profiling.part(profiling.GRAPHS):  # The update is part of it.
+        with profiling.Part(profiling.GRAPHS):  # The update is part of it.
             self.distribute_strategy.run(self._step_graph, data)
 
     def _step(self, images, labels):

@@ -110,7 +110,7 @@ class SearchTrainer(keras.Model):
         found = self.distribute_strategy.run(
             self._architecture_gradients, (images, labels, split)
         )
-        with profiling.part(profiling.UPDATE):
+        with profiling.Part(profiling.UPDATE):
             self.distribute_strategy.run(self._architecture_graph, found)
 
     def update_weights(self, images, labels):
@@ -119,7 +119,7 @@ class SearchTrainer(keras.Model):
         found = self.distribute_strategy.run(
             self._weight_gradients, (images, labels, split)
         )
-        with profiling.part(profiling.UPDATE):
+        with profiling.Part(profiling.UPDATE):
             self.distribute_strategy.run(self._weights_graph, found)
 
     def check_replicas(self):
@@ -141,7 +141,7 @@ class SearchTrainer(keras.Model):
         coefficients = distribution.first_local(
             self.distribute_strategy, coefficients
         )
-        with profiling.part(profiling.READING):
+        with profiling.Part(profiling.READING):
             values = _numpy(coefficients)
         for kind in sorted(values):
             self._trail = zlib.crc32(values[kind].tobytes(), self._trail)

@@ -29,7 +29,7 @@ class Tape:
         Returns:
             The list of its outputs, and the list of its extras.
         """
-        with profiling.part(profiling.GRAPHS):
+        with profiling.Part(profiling.GRAPHS):
             results = graph.forward(*inputs)
         end = graph.num_outputs + graph.num_extras
         outputs, residuals = results[: graph.num_outputs], results[end:]
@@ -76,7 +76,7 @@ class Tape:
                 _sum(gradients.pop(id(output), None), output)
                 for output in outputs
             ]
-            with profiling.part(profiling.GRAPHS):
+            with profiling.Part(profiling.GRAPHS):
                 found = backward.function(*residuals, *cotangents)
             for number, gradient in zip(backward.numbers, found, strict=True):
                 gradients[id(inputs[number])].append(gradient)

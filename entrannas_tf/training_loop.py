@@ -165,7 +165,7 @@ class TrainingLoop:
         do it at the same step.
         """
         course = self._course
-        with profiling.part(profiling.READING):
+        with profiling.Part(profiling.READING):
             self._metrics = course.read_metrics()
         for name in course.losses:
             if not math.isfinite(self._metrics[name]):

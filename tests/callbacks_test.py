@@ -199,7 +199,7 @@ def test_metrics_after_the_checkpoint_are_dropped(tmp_path):
 def test_profile(tmp_path, told):
     profile = callbacks.Profile(tmp_path)
     for _ in range(12):
-        with profiling.part(profiling.GRAPHS):
+        with profiling.Part(profiling.GRAPHS):
             tf.ones([2, 2]) @ tf.ones([2, 2])
         profile.on_step_end(None)
     profile.on_epoch_end(None)

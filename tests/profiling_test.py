@@ -6,7 +6,7 @@ from entrannas_tf import profiling
 
 
 def test_nothing_is_measured_unasked():
-    with profiling.part(profiling.UPDATE):
+    with profiling.Part(profiling.UPDATE):
         pass
     profiling.start()
     assert profiling.stop()[profiling.UPDATE] == 0
@@ -15,8 +15,8 @@ def test_nothing_is_measured_unasked():
 def test_a_part_within_another_counts_as_its_own():
     profiling.start()
     start = time.perf_counter()
-    with profiling.part(profiling.GRAPHS):
-        with profiling.part(profiling.BUILDING):
+    with profiling.Part(profiling.GRAPHS):
+        with profiling.Part(profiling.BUILDING):
             time.sleep(0.05)
         time.sleep(0.02)
     time.sleep(0.01)

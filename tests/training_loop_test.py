@@ -11,6 +11,7 @@ from entrannas_tf import (
     callbacks,
     checkpoints,
     files,
+    interruptions,
     search_course,
     training_loop,
 )
@@ -148,6 +149,35 @@ def test_killed_at_every_moment(tmp_path, monkeypatch, uninterrupted):
         else:
             break
     assert moment == 6 + 4 + 5  # Steps, records, checkpoints.
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 5])
+def test_told_to_end(tmp_path, monkeypatch, uninterrupted, step):
+    """It ends after the step that runs, and goes on from there."""
+    trainer = toy_trainer.ToyTrainer()
+    take, left = trainer.train_step, [step]
+
+    def train_step(data):
+        take(data)
+        left[0] -= 1
+
+    trainer.train_step = train_step
+    with monkeypatch.context() as patch:
+        patch.setattr(interruptions, "is_due", lambda: left[0] <= 0)
+        with pytest.raises(interruptions.Preempted):
+            make_loop(tmp_path, trainer).run()
+    assert left[0] == 0
+    newest = max((tmp_path / "checkpoints").iterdir())
+    assert newest.name == f"step_{step:08d}.checkpoint"
+    assert run(tmp_path) == uninterrupted[0]
+    assert result(tmp_path) == uninterrupted[1]
+
+
+def test_told_to_end_at_the_end(tmp_path, monkeypatch, uninterrupted):
+    """Nothing is left to do after the last step but the reports."""
+    make_loop(tmp_path).run()
+    monkeypatch.setattr(interruptions, "is_due", lambda: True)
+    assert run(tmp_path) == uninterrupted[0]
 
 
 def test_a_truncated_checkpoint(tmp_path, caplog, uninterrupted):
