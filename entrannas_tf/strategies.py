@@ -76,11 +76,25 @@ def _choose_devices(num_devices, alone):
             "--config.distribution.num_devices=2."
         )
     count = max(num_devices, 1)
-    tf.config.set_logical_device_configuration(
-        tf.config.list_physical_devices("CPU")[0],
-        [tf.config.LogicalDeviceConfiguration()] * count,
-    )
+    _split_cpu(count)
     return [f"CPU:{number}" for number in range(count)]
+
+
+def _split_cpu(count):
+    """Sees to it that the CPU is split into so many logical devices."""
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    if count <= len(tf.config.get_logical_device_configuration(cpu) or [cpu]):
+        return
+    try:
+        tf.config.set_logical_device_configuration(
+            cpu, [tf.config.LogicalDeviceConfiguration()] * count
+        )
+    except RuntimeError:
+        raise ValueError(
+            f"The CPU cannot be split into {count} devices, as this process "
+            "has begun to compute; expected to be the first thing it does. "
+            "Restart Python."
+        ) from None
 
 
 def _read_cluster():

@@ -28,6 +28,19 @@ def test_mirrored_without_a_gpu_says_how_to_try_it(monkeypatch):
         strategies.make_strategy("mirrored")
 
 
+def test_too_late_to_split_the_cpu():
+    tf.constant(1)
+    with pytest.raises(ValueError, match=r"begun to compute; .*Restart Python"):
+        strategies.make_strategy("mirrored", 3)
+
+
+def test_devices_that_are_there_already():
+    made = strategies.make_strategy("mirrored", 2)  # conftest.py splits it.
+    assert made.num_replicas_in_sync == 2
+    assert distribution.num_workers(made) == 1
+    assert list(distribution.local_replicas(made)) == [0, 1]
+
+
 def test_more_devices_than_there_are(monkeypatch):
     gpus = ["GPU:0", "GPU:1"]
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: gpus)
