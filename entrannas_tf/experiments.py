@@ -35,14 +35,14 @@ from entrannas_tf import config as config_lib
 from entrannas_tf.data import loading, pipeline
 
 
-def search(config_dict, workdir, strategy="", profile=False):
+def search(config_dict, workdir, strategy=None, profile=False):
     """Searches the cells of a network; resumes where a search has been.
 
     Args:
         config_dict: A `ConfigDict` of configs/, or a dict likewise.
         workdir: Directory of the search, made if it is not there. Of several
             workers the chief alone reads and writes it.
-        strategy: Stands in for `distribution.strategy` where it is not "".
+        strategy: Stands in for `distribution.strategy` where it is not None.
         profile: Whether to say where a step's time goes, and write a trace.
 
     Returns:

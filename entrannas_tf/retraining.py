@@ -39,7 +39,7 @@ _POLICIES = {
 }
 
 
-def retrain(config_dict, genotype, workdir, strategy="", profile=False):
+def retrain(config_dict, genotype, workdir, strategy=None, profile=False):
     """Trains the network of a genotype; resumes where one has been.
 
     Args:
@@ -48,7 +48,7 @@ def retrain(config_dict, genotype, workdir, strategy="", profile=False):
             genotype, a file, or the workdir of a search.
         workdir: Directory of the retraining, made if it is not there. Of
             several workers the chief alone reads and writes it.
-        strategy: Stands in for `distribution.strategy` where it is not "".
+        strategy: Stands in for `distribution.strategy` where it is not None.
         profile: As for `experiments.search`.
 
     Returns:

@@ -25,8 +25,7 @@ def spread(config, strategy, batch_size_field):
 
     Args:
         config: The run's configuration, of either kind.
-        strategy: Name that stands in for that of the configuration; "" for
-            that.
+        strategy: Name that stands in for that of the configuration, or None.
         batch_size_field: Dotted path of the batch size in the configuration.
 
     Yields:

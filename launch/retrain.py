@@ -27,8 +27,8 @@ _GENOTYPE = flags.DEFINE_string(
 )
 _STRATEGY = flags.DEFINE_enum(
     "strategy",
-    "",
-    ["", "one_device", "mirrored", "multi_worker"],
+    None,
+    ["one_device", "mirrored", "multi_worker"],
     "What to spread it over; else --config.distribution.strategy says it.",
 )
 _PROFILE = flags.DEFINE_bool(

@@ -21,8 +21,8 @@ _CONFIG = config_flags.DEFINE_config_file(
 )
 _STRATEGY = flags.DEFINE_enum(
     "strategy",
-    "",
-    ["", "one_device", "mirrored", "multi_worker"],
+    None,
+    ["one_device", "mirrored", "multi_worker"],
     "What to spread it over; else --config.distribution.strategy says it.",
 )
 _PROFILE = flags.DEFINE_bool(
