@@ -247,7 +247,8 @@ class ImageNetStem(keras.layers.Layer):
         self.built = True
 
     def call(self, images, training=False):
-        x = self._convolve(0, tf.stop_gradient(images), training)
+        x = tf.cast(tf.stop_gradient(images), self.compute_dtype)
+        x = self._convolve(0, x, training)
         first = self._convolve(1, tf.nn.relu(x), training)
         rectified = tf.nn.relu(first)
         second = self._convolve(2, rectified, training)

@@ -70,7 +70,7 @@ def share(strategy, arrays):
     return parts[0] if count == 1 else distribution.deal(strategy, parts)
 
 
-def make_search(strategy, keeps_gradients=False):
+def make_search(strategy, keeps_gradients=False, precision="float32"):
     with strategy.scope():
         keras.utils.set_random_seed(0)
         parameters = architecture.Architecture(sparse=True)
@@ -81,6 +81,7 @@ def make_search(strategy, keeps_gradients=False):
             num_cells=3,
             init_channels=4,
             stem="imagenet",
+            precision=precision,
         )
         keep = KeepGradients() if keeps_gradients else None
         return search_trainer.SearchTrainer(
@@ -89,6 +90,7 @@ def make_search(strategy, keeps_gradients=False):
             keep or optimizers.CoupledAdam(0.01),
             keep or optimizers.CoupledSGD(0.05),
             threshold_penalty=0.2,
+            scale_losses=precision == "float16",
         )
 
 

@@ -3,9 +3,11 @@
 import functools
 import json
 
+import numpy as np
 import pytest
 
-from tests import programs
+from entrannas_tf import strategies
+from tests import programs, replicas
 
 pytestmark = pytest.mark.long
 
@@ -44,3 +46,28 @@ def test_gradients_are_those_of_the_whole_batch(kind):
 
 def test_replicas_that_come_apart_are_noticed(numbers):
     assert "no longer have the same alpha and beta" in numbers["came_apart"]
+
+
+def test_float16_on_two_replicas():
+    """Steps keep them equal; one that overflows changes nothing."""
+    strategy = strategies.make_strategy("mirrored", 2)  # See conftest.py.
+    trainer = replicas.make_search(strategy, precision="float16")
+    parts = [replicas.share(strategy, replicas.batch(k)) for k in (0, 10)]
+    held = [
+        *trainer.architecture.variables,
+        *(v for unit in trainer.units for v in unit.variables),
+        *trainer.architecture_optimizer.variables,
+        *trainer.weight_optimizer.variables,
+    ]
+    first = replicas.flat(trainer.vectors)
+    for _ in range(7):  # The first five lower the scale.
+        trainer.train_step(parts)
+    before = replicas.flat(trainer.vectors)
+    assert not np.array_equal(first, before)
+    for scale in trainer.loss_scales.values():
+        scale.scale.assign(2.0**40)
+    trainer.train_step(parts)
+    np.testing.assert_array_equal(replicas.flat(trainer.vectors), before)
+    assert replicas.spread(strategy, held) == 0.0
+    for scale in trainer.loss_scales.values():
+        assert float(scale.scale.numpy()) == 2.0**24  # Its upper bound.
