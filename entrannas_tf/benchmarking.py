@@ -24,6 +24,7 @@ from entrannas_tf import (
     supernet,
     target_network,
 )
+from entrannas_tf.data import order
 
 # What each row of Table 3 adds; a row includes those above it.
 ROWS = {
@@ -67,11 +68,15 @@ def measure_row(row, batch_size, num_steps, strategy, num_devices, start_time):
     """
     devices = strategies.make_strategy(strategy, num_devices)
     num_replicas = devices.num_replicas_in_sync
+    order.check_replicas(batch_size, num_replicas, None)
     graphs.switch_off_grappler()
     keras.utils.set_random_seed(0)
     with devices.scope():
         trainer = _make_trainer(ROWS[row])
-    data = [_share(devices, _batch(batch_size, seed)) for seed in range(2)]
+    data = [
+        distribution.deal_batch(devices, _batch(batch_size, seed))
+        for seed in range(2)
+    ]
     _seconds(trainer, data)
     first_step_seconds = time.time() - start_time
     _seconds(trainer, data)  # The second use of a graph is not yet typical.
@@ -85,7 +90,10 @@ def measure_row(row, batch_size, num_steps, strategy, num_devices, start_time):
         _draw_alpha(trainer, seed)
         fresh.append(_seconds(trainer, data))
     peak = provenance.peak_memory_mib()
-    small = [_share(devices, _batch(num_replicas, s, 8)) for s in range(2)]
+    small = [
+        distribution.deal_batch(devices, _batch(num_replicas, s, 8))
+        for s in range(2)
+    ]
     for _ in range(2):
         _seconds(trainer, small)
     bare = [_seconds(trainer, small) for _ in range(num_steps)]
@@ -198,21 +206,6 @@ def table(measurements):
             f"| {m['new_derivation_seconds']:.2f} | {m['num_graphs']} |"
         )
     return "\n".join(lines)
-
-
-def _share(devices, arrays):
-    """Gives each replica its part of a batch."""
-    count = devices.num_replicas_in_sync
-    size = len(arrays[0])
-    if size % count:
-        raise ValueError(
-            f"A batch of {size} does not divide among {count} devices; "
-            f"expected a multiple of {count}."
-        )
-    if count == 1:
-        return arrays
-    parts = zip(*(tf.split(a, count) for a in arrays), strict=True)
-    return distribution.deal(devices, list(parts))
 
 
 def _make_trainer(options):

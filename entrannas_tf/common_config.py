@@ -2,6 +2,8 @@
 
 import dataclasses
 
+STRATEGIES = ("one_device", "mirrored", "multi_worker")
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ImagesConfig:

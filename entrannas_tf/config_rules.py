@@ -2,6 +2,8 @@
 
 import math
 
+from entrannas_tf import common_config
+
 
 def _one_of(*choices):
     return f"one of {', '.join(choices)}", lambda value: value in choices
@@ -86,7 +88,7 @@ RULES = {
     "training.read_every_steps": _FROM_1,
     "training.checkpoint_every_steps": _FROM_0,
     "training.checkpoints_to_keep": _FROM_2,
-    "distribution.strategy": _one_of("one_device", "mirrored", "multi_worker"),
+    "distribution.strategy": _one_of(*common_config.STRATEGIES),
     "distribution.num_devices": _FROM_0,
     "distribution.timeout_seconds": ("10 or more", lambda value: value >= 10),
 }

@@ -86,6 +86,18 @@ def deal(strategy, values):
     )
 
 
+def deal_batch(strategy, arrays):
+    """Gives each replica of the only worker its part of a global batch.
+
+    Args:
+        strategy: `tf.distribute.Strategy`.
+        arrays: Sequence of tensors [B, ...]; the replicas divide B.
+    """
+    count = strategy.num_replicas_in_sync
+    parts = list(zip(*(tf.split(a, count) for a in arrays), strict=True))
+    return parts[0] if count == 1 else deal(strategy, parts)
+
+
 def first_local(strategy, nest):
     """Returns a nest of tensors as this worker's first replica holds it."""
     return tf.nest.map_structure(

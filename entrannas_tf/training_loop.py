@@ -62,6 +62,7 @@ class TrainingLoop:
         self._start = start
         self._strategy = course.trainer.distribute_strategy
         self._is_chief = distribution.is_chief(self._strategy)
+        self._is_alone = distribution.num_workers(self._strategy) == 1
         self._progress = None
         self._metrics = None
 
@@ -136,8 +137,7 @@ class TrainingLoop:
 
     def _save_or_stop(self, looked):
         """Writes a checkpoint where it is due, or the process is to end."""
-        alone = distribution.num_workers(self._strategy) == 1
-        stops = (looked or alone) and self._is_to_stop()
+        stops = (looked or self._is_alone) and self._is_to_stop()
         every = self._checkpoint_every_steps
         if stops or (every and self._num_steps_done() % every == 0):
             self._save()

@@ -11,7 +11,7 @@ command on the same workdir resumes.
 from absl import flags
 from ml_collections import config_flags
 
-from entrannas_tf import command_line, retrain_config
+from entrannas_tf import command_line, common_config, retrain_config
 
 command_line.prefer_plain_kernels()
 with command_line.quiet_loading():
@@ -28,7 +28,7 @@ _GENOTYPE = flags.DEFINE_string(
 _STRATEGY = flags.DEFINE_enum(
     "strategy",
     None,
-    ["one_device", "mirrored", "multi_worker"],
+    common_config.STRATEGIES,
     "What to spread it over; else --config.distribution.strategy says it.",
 )
 _PROFILE = flags.DEFINE_bool(

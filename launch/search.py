@@ -9,7 +9,7 @@ python -m launch.search --config=configs/digits.py --workdir=runs/digits
 from absl import flags
 from ml_collections import config_flags
 
-from entrannas_tf import command_line
+from entrannas_tf import command_line, common_config
 
 with command_line.quiet_loading():
     from entrannas_tf import experiments
@@ -22,7 +22,7 @@ _CONFIG = config_flags.DEFINE_config_file(
 _STRATEGY = flags.DEFINE_enum(
     "strategy",
     None,
-    ["one_device", "mirrored", "multi_worker"],
+    common_config.STRATEGIES,
     "What to spread it over; else --config.distribution.strategy says it.",
 )
 _PROFILE = flags.DEFINE_bool(

@@ -62,14 +62,6 @@ def batch(seed):
     return images, rng.integers(10, size=BATCH_SIZE).astype(np.int32)
 
 
-def share(strategy, arrays):
-    """Gives each replica its part of a batch."""
-    count = strategy.num_replicas_in_sync
-    parts = zip(*(np.split(a, count) for a in arrays), strict=True)
-    parts = [tuple(map(tf.constant, part)) for part in parts]
-    return parts[0] if count == 1 else distribution.deal(strategy, parts)
-
-
 def make_search(strategy, keeps_gradients=False, precision="float32"):
     with strategy.scope():
         keras.utils.set_random_seed(0)
@@ -117,14 +109,14 @@ def gradients(strategy):
     """Returns those of alpha and beta, of weights, and of a training."""
     trainer = make_search(strategy, keeps_gradients=True)
     before = flat(trainer.vectors)
-    trainer.update_architecture(*share(strategy, batch(0)))
+    trainer.update_architecture(*distribution.deal_batch(strategy, batch(0)))
     found = [flat(trainer.architecture.trainable_variables)]
     assert np.array_equal(before, flat(trainer.vectors))
     trainer = make_search(strategy, keeps_gradients=True)
-    trainer.update_weights(*share(strategy, batch(1)))
+    trainer.update_weights(*distribution.deal_batch(strategy, batch(1)))
     found.append(flat(trainer.vectors))
     trainer = make_training(strategy, KeepGradients)
-    trainer.train_step(share(strategy, batch(2)))
+    trainer.train_step(distribution.deal_batch(strategy, batch(2)))
     found.append(flat(trainer.network.trainable_variables))
     return found
 
@@ -150,7 +142,10 @@ def main(num_devices):
     trainers = {s: make_search(s) for s in (alone, mirrored)}
     for strategy, trainer in trainers.items():
         for step in range(3):
-            parts = [share(strategy, batch(step + k)) for k in (0, 10)]
+            parts = [
+                distribution.deal_batch(strategy, batch(step + k))
+                for k in (0, 10)
+            ]
             trainer.train_step(parts)
         trainer.check_replicas()
     numbers["num_graphs"] = [
@@ -165,7 +160,7 @@ def main(num_devices):
     ]
     numbers["search_spread"] = spread(mirrored, held)
     training = make_training(mirrored, optimizers.CoupledSGD)
-    training.train_step(share(mirrored, batch(2)))
+    training.train_step(distribution.deal_batch(mirrored, batch(2)))
     held = [*training.network.variables, *training.sgd.variables]
     numbers["training_spread"] = spread(mirrored, held)
     alpha = trainer.architecture.trainable_variables[0]

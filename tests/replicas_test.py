@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from entrannas_tf import strategies
+from entrannas_tf import distribution, strategies
 from tests import programs, replicas
 
 pytestmark = pytest.mark.long
@@ -52,7 +52,9 @@ def test_float16_on_two_replicas():
     """Steps keep them equal; one that overflows changes nothing."""
     strategy = strategies.make_strategy("mirrored", 2)  # See conftest.py.
     trainer = replicas.make_search(strategy, precision="float16")
-    parts = [replicas.share(strategy, replicas.batch(k)) for k in (0, 10)]
+    parts = [
+        distribution.deal_batch(strategy, replicas.batch(k)) for k in (0, 10)
+    ]
     held = [
         *trainer.architecture.variables,
         *(v for unit in trainer.units for v in unit.variables),
