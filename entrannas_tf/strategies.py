@@ -1,6 +1,7 @@
 """Makes the `tf.distribute.Strategy` of a run, and explains how it may fail."""
 
 import contextlib
+import functools
 import json
 import os
 
@@ -44,12 +45,25 @@ def make_strategy(name, num_devices=0, timeout_seconds=60):
     cluster = _read_cluster() if name == "multi_worker" else None
     devices = _choose_devices(num_devices, alone=cluster is None)
     if cluster is None:
-        return tf.distribute.MirroredStrategy(devices)
+        return _mirror(tuple(devices))
     return tf.distribute.MultiWorkerMirroredStrategy(
         communication_options=tf.distribute.experimental.CommunicationOptions(
             timeout_seconds=timeout_seconds
         )
     )
+
+
+@functools.cache
+def _mirror(devices):
+    """Returns this process's only MirroredStrategy of these devices.
+
+    TensorFlow names the sums of two such strategies alike, and what one left
+    behind makes the other fail: "Shape mismatch in the collective instance".
+
+    Args:
+        devices: Tuple of their names.
+    """
+    return tf.distribute.MirroredStrategy(devices)
 
 
 def _choose_devices(num_devices, alone):

@@ -18,6 +18,7 @@ from entrannas_tf import (
     layout,
     normalization,
     operations,
+    strategies,
     target_cell,
 )
 
@@ -271,7 +272,7 @@ def test_survives_a_saved_model(row, loaded):
 
 @pytest.fixture(scope="module")
 def strategy():
-    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    return strategies.make_strategy("mirrored", 2)
 
 
 def _gradients(layer, x):

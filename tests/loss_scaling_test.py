@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from entrannas_tf import loss_scaling, optimizers
+from entrannas_tf import loss_scaling, optimizers, strategies
 
 GOOD = [0.5, -2.0]
 BAD = [np.inf, 1.0]
@@ -100,7 +100,7 @@ def test_scale_stays_within_its_bounds(start, is_finite):
 
 def test_replicas_do_the_same():
     """One replica overflows; after the reduction both skip the step."""
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    strategy = strategies.make_strategy("mirrored", 2)
     with strategy.scope():
         weights = tf.Variable([1.0, 2.0])
         scale = loss_scaling.LossScale()

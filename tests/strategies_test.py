@@ -41,6 +41,15 @@ def test_devices_that_are_there_already():
     assert list(distribution.local_replicas(made)) == [0, 1]
 
 
+@pytest.mark.parametrize("shape", [[2], [3, 1]])
+def test_sums_of_one_run_are_not_taken_for_another_s(shape):
+    """TensorFlow mistakes those of two strategies of the same devices."""
+    strategy = strategies.make_strategy("mirrored", 2)
+    add = distribution.graph(lambda: distribution.mean([tf.ones(shape)])[0])
+    for part in strategy.experimental_local_results(strategy.run(add)):
+        assert part.shape == shape
+
+
 def test_more_devices_than_there_are(monkeypatch):
     gpus = ["GPU:0", "GPU:1"]
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: gpus)
