@@ -7,11 +7,10 @@
 """
 
 import dataclasses
-import difflib
 
 import ml_collections
 
-from entrannas_tf import common_config, config_rules
+from entrannas_tf import common_config, config_fields, config_rules
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -190,7 +189,7 @@ def from_config_dict(config_dict, kind=Config):
                 f"The configuration has a section {section}: it is one for "
                 f"{program}."
             )
-    config = _make_section(kind, config_dict, "")
+    config = config_fields.make(kind, config_dict)
     config_rules.check(to_flat_dict(config))
     return config
 
@@ -239,63 +238,13 @@ def expected_type(path, kind=Config):
     section, prefix = kind, ""
     *parents, last = path.split(".")
     for name in parents:
-        section = _find_field(section, prefix, name).type
+        section = config_fields.find(section, prefix, name).type
         prefix += f"{name}."
         if not dataclasses.is_dataclass(section):
             raise ValueError(
-                f"Unknown field {path}: {prefix[:-1]} is {_in_words(section)} "
-                "and has no fields."
+                f"Unknown field {path}: {prefix[:-1]} is "
+                f"{config_fields.in_words(section)} and has no fields."
             )
-    return _in_words(_find_field(section, prefix, last).type)
-
-
-def _in_words(kind):
-    words = {
-        bool: "true or false",
-        int: "an integer",
-        float: "a number",
-        str: "a text",
-    }
-    return words.get(kind, "a section of fields")
-
-
-def _find_field(section, prefix, name):
-    """Returns the dataclass field of a section, or says what there is."""
-    fields = {field.name: field for field in dataclasses.fields(section)}
-    if name in fields:
-        return fields[name]
-    close = difflib.get_close_matches(str(name), fields, n=1)
-    hint = f"did you mean {prefix}{close[0]}? " if close else ""
-    where = prefix[:-1] or "the configuration"
-    raise ValueError(
-        f"Unknown field {prefix}{name}; {hint}The fields of {where} are "
-        f"{', '.join(fields)}."
+    return config_fields.in_words(
+        config_fields.find(section, prefix, last).type
     )
-
-
-def _make_section(section, values, prefix):
-    """Makes a dataclass of a dict of values, checked for names and types."""
-    for name in values:
-        _find_field(section, prefix, name)
-    checked = {}
-    for field in dataclasses.fields(section):
-        path = prefix + field.name
-        if field.name not in values:
-            if field.default is dataclasses.MISSING:
-                raise ValueError(
-                    f"The field {path} is missing; expected "
-                    f"{_in_words(field.type)}."
-                )
-            continue
-        value = values[field.name]
-        if dataclasses.is_dataclass(field.type) and isinstance(value, dict):
-            value = _make_section(field.type, value, f"{path}.")
-        elif field.type is float and type(value) is int:
-            value = float(value)
-        if type(value) is not field.type:
-            raise ValueError(
-                f"{path} is {value!r}, of type {type(value).__name__}; "
-                f"expected {_in_words(field.type)}."
-            )
-        checked[field.name] = value
-    return section(**checked)

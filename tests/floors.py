@@ -7,6 +7,7 @@ FLOORS = {
     "published": (0, 0),
     "search_space": (0, 0),
     "config": (0, 0),
+    "config_fields": (0, 0),
     "config_rules": (0, 0),
     "common_config": (0, 0),
     "retrain_config": (0, 0),
