@@ -9,6 +9,7 @@ FLOORS = {
     "config": (0, 0),
     "config_fields": (0, 0),
     "config_rules": (0, 0),
+    "methods": (0, 0),
     "common_config": (0, 0),
     "retrain_config": (0, 0),
     "relaxation": (1, 0),

@@ -1,0 +1,133 @@
+"""Search methods by name, each a configuration of the same super-net.
+
+A method says which fields of `config.Config` it sets, and no more: data, size
+of the network, epochs, batch and learning rates stay those of the experiment,
+so that methods can be compared in one frame.
+"""
+
+import copy
+import dataclasses
+
+from entrannas_tf import config as config_lib
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Method:
+    """A search method.
+
+    Attributes:
+        title: What it is called.
+        source: What it is, and where it is from, in a line.
+        switches: {dotted path: value} of the fields that make it what it is;
+            no two methods have the same.
+        settings: {dotted path: value} of the published numbers that belong to
+            it and not to the experiment.
+        warmup: Share of the epochs at the start that train the weights alone;
+            None to leave `search.architecture_warmup_epochs` as it is.
+    """
+
+    title: str
+    source: str
+    switches: dict
+    settings: dict = dataclasses.field(default_factory=dict)
+    warmup: float | None = None
+
+
+_ENTRANNAS = {
+    "network.sparse": False,
+    "network.engine_cells": "first",
+    "network.feature_sharing": True,
+    "network.bottleneck": 4,
+}
+_DARTS = {
+    **_ENTRANNAS,
+    "network.engine_cells": "all",
+    "network.feature_sharing": False,
+    "network.bottleneck": 1,
+}
+_NO_TEMPERATURE = {
+    "search.initial_temperature": 1.0,
+    "search.temperature_decay": 1.0,
+}
+# Of Adam on alpha, by DARTS (section 3.1) and all that came after it.
+_DARTS_ADAM = {
+    "search.architecture_beta_1": 0.5,
+    "search.architecture_beta_2": 0.999,
+    "search.architecture_weight_decay": 1e-3,
+}
+
+METHODS = {
+    "entrannas": Method(
+        title="EnTranNAS",
+        source="Engine- and Transit-cells, feature sharing, bottleneck of 4, "
+        "an annealed softmax (Yang et al., arXiv:2101.11342)",
+        switches=_ENTRANNAS,
+        settings=_DARTS_ADAM,
+    ),
+    "entrannas_dst": Method(
+        title="EnTranNAS-DST",
+        source="the same, and thresholds that prune connections: any number "
+        "of them is found (section 2.4)",
+        switches={**_ENTRANNAS, "network.sparse": True},
+        # The paper's middle lambda on ImageNet; it gives none for CIFAR-10.
+        settings={**_DARTS_ADAM, "search.threshold_penalty": 0.1},
+    ),
+    "darts": Method(
+        title="DARTS",
+        source="first order: every cell runs all connections, with its own "
+        "operations on each edge (Liu et al., ICLR 2019)",
+        switches=_DARTS,
+        settings={**_DARTS_ADAM, **_NO_TEMPERATURE},
+        warmup=0.0,
+    ),
+}
+
+
+def apply(values, name, kept=()):
+    """Returns a configuration with the fields of a method.
+
+    Args:
+        values: A `ConfigDict` of configs/, or nested dicts likewise. It is not
+            changed.
+        name: Name of a method; None for the configuration as it is.
+        kept: Dotted paths of fields to leave alone: a user's own.
+
+    Raises:
+        ValueError: If the method is not known.
+    """
+    changed = copy.deepcopy(values)
+    if name is None:
+        return changed
+    if name not in METHODS:
+        raise ValueError(
+            f"Unknown method {name!r}; expected one of {', '.join(METHODS)}."
+        )
+    for path, value in _fields(METHODS[name], values["search"]).items():
+        if path not in kept:
+            *sections, field = path.split(".")
+            section = changed
+            for part in sections:
+                section = section[part]
+            section[field] = value
+    return changed
+
+
+def title(config):
+    """Returns what the method of a `config.Config` is called.
+
+    Its switches alone tell; where they are those of no method, it says so.
+    """
+    values = config_lib.to_flat_dict(config)
+    for method in METHODS.values():
+        if all(values[path] == v for path, v in method.switches.items()):
+            return method.title
+    return "a mixture of methods"
+
+
+def _fields(method, search):
+    """Returns {dotted path: value} of all that a method sets."""
+    fields = {**method.switches, **method.settings}
+    if method.warmup is not None:
+        epochs = round(method.warmup * search["epochs"])
+        fields["search.architecture_warmup_epochs"] = epochs
+    return fields
