@@ -18,6 +18,7 @@ from entrannas_tf import (
     evaluation,
     genotypes,
     graphs,
+    methods,
     optimizers,
     runs,
     runtime,
@@ -228,7 +229,7 @@ def _tell(config, data, trainer):
     )
     logging.info(
         "network  %s, %d cells, %d channels at first, %d weights",
-        "EnTranNAS-DST" if config.network.sparse else "EnTranNAS",
+        methods.title(config),
         config.network.num_cells,
         config.network.init_channels,
         num_weights,

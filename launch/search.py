@@ -3,13 +3,15 @@
 python -m launch.search --config=configs/digits.py --workdir=runs/digits
 
 --config.FIELD=VALUE changes a field of the configuration, such as
---config.search.epochs=2. The same command on the same workdir resumes.
+--config.search.epochs=2. --method=darts takes another method than the
+configuration's, and leaves alone what --config.FIELD says. The same command on
+the same workdir resumes.
 """
 
 from absl import flags
 from ml_collections import config_flags
 
-from entrannas_tf import command_line, common_config
+from entrannas_tf import command_line, common_config, methods
 
 with command_line.quiet_loading():
     from entrannas_tf import experiments
@@ -18,6 +20,12 @@ _CONFIG = config_flags.DEFINE_config_file(
     "config",
     None,
     "Path of the configuration, a file such as those of configs.",
+)
+_METHOD = flags.DEFINE_enum(
+    "method",
+    None,
+    list(methods.METHODS),
+    "Search by it; else the configuration alone says how.",
 )
 _STRATEGY = flags.DEFINE_enum(
     "strategy",
@@ -34,9 +42,9 @@ _WORKDIR = flags.DEFINE_string(
 
 
 def main():
-    experiments.search(
-        _CONFIG.value, _WORKDIR.value, _STRATEGY.value, _PROFILE.value
-    )
+    given = config_flags.get_override_values(flags.FLAGS["config"])
+    config = methods.apply(_CONFIG.value, _METHOD.value, kept=given)
+    experiments.search(config, _WORKDIR.value, _STRATEGY.value, _PROFILE.value)
 
 
 if __name__ == "__main__":
