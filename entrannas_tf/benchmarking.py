@@ -6,6 +6,7 @@ import statistics
 import subprocess
 import sys
 import time
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -37,10 +38,29 @@ ROWS = {
     "feature_sharing": {"bottleneck": 1},
     "bottleneck": {},
 }
-_IMAGE_SIZE, _NUM_CLASSES = 32, 10  # CIFAR-10's
+_NUM_CLASSES = 10  # CIFAR-10's
 
 
-def measure_row(row, batch_size, num_steps, strategy, num_devices, start_time):
+class Size(NamedTuple):
+    """How large the super-net of a row and its images are.
+
+    Attributes:
+        num_cells: Number of cells.
+        init_channels: Channels of the first cells, a multiple of 4.
+        image_size: Side of the images in pixels.
+    """
+
+    num_cells: int = 8
+    init_channels: int = 16
+    image_size: int = 32
+
+
+_CIFAR10 = Size()
+
+
+def measure_row(
+    row, batch_size, num_steps, strategy, num_devices, start_time, size
+):
     """Measures one row in this process.
 
     Args:
@@ -51,7 +71,9 @@ def measure_row(row, batch_size, num_steps, strategy, num_devices, start_time):
             was never seen, to take the medians of.
         strategy: As for `strategies.make_strategy`.
         num_devices: Likewise.
-        start_time: When the process started, seconds since the epoch.
+        start_time: When the process started, seconds since the epoch; None
+            for now.
+        size: A `Size`.
 
     Returns:
         Dict: `row`, `batch_size`, `num_replicas`, `step_seconds` (a step for
@@ -66,15 +88,18 @@ def measure_row(row, batch_size, num_steps, strategy, num_devices, start_time):
         ValueError: If the batch does not divide among the devices, or as
             `strategies.make_strategy`.
     """
+    start_time = start_time or time.time()
     devices = strategies.make_strategy(strategy, num_devices)
     num_replicas = devices.num_replicas_in_sync
     order.check_replicas(batch_size, num_replicas, None)
     graphs.switch_off_grappler()
     keras.utils.set_random_seed(0)
     with devices.scope():
-        trainer = _make_trainer(ROWS[row])
+        trainer = _make_trainer(ROWS[row], size)
     data = [
-        distribution.deal_batch(devices, _batch(batch_size, seed))
+        distribution.deal_batch(
+            devices, _batch(batch_size, seed, size.image_size)
+        )
         for seed in range(2)
     ]
     _seconds(trainer, data)
@@ -149,7 +174,14 @@ def measure_retraining(genotype, network, batch_size, num_steps, start_time):
     }
 
 
-def measure(rows, batch_size, num_steps, strategy, nums_devices):
+def measure(
+    rows,
+    batch_size,
+    num_steps,
+    strategy="one_device",
+    nums_devices=(0,),
+    size=_CIFAR10,
+):
     """Measures rows, each in a process of its own; yields dicts.
 
     Args:
@@ -158,6 +190,7 @@ def measure(rows, batch_size, num_steps, strategy, nums_devices):
         num_steps: Likewise.
         strategy: Likewise.
         nums_devices: Numbers of devices, each of which is measured.
+        size: A `Size`.
 
     Raises:
         RuntimeError: If a row's process fails, for instance for want of
@@ -174,6 +207,7 @@ def measure(rows, batch_size, num_steps, strategy, nums_devices):
             f"--strategy={strategy}",
             f"--num_devices={num_devices}",
             f"--start_time={time.time()}",
+            f"--size={','.join(map(str, size))}",
         ]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
@@ -208,10 +242,15 @@ def table(measurements):
     return "\n".join(lines)
 
 
-def _make_trainer(options):
+def _make_trainer(options, size):
     parameters = architecture.Architecture()
     weights = supernet.Supernet(
-        parameters.primitives, 3, _NUM_CLASSES, **options
+        parameters.primitives,
+        3,
+        _NUM_CLASSES,
+        size.num_cells,
+        size.init_channels,
+        **options,
     )
     # Alpha stays where it is, so that the derivation stays.
     return search_trainer.SearchTrainer(
@@ -222,7 +261,7 @@ def _make_trainer(options):
     )
 
 
-def _batch(batch_size, seed, size=_IMAGE_SIZE, channels=3):
+def _batch(batch_size, seed, size, channels=3):
     rng = np.random.default_rng(seed)
     shape = (batch_size, size, size, channels)
     images = rng.normal(size=shape).astype(np.float32)

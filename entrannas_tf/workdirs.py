@@ -170,7 +170,8 @@ def _read_config(path):
 def _differences(there, config):
     """Returns in words which fields differ, in the order of the fields."""
     there = config_lib.flatten(there)
-    here = config_lib.to_flat_dict(config)
+    here = json.loads(json.dumps(config_lib.to_dict(config)))  # As `there`.
+    here = config_lib.flatten(here)
     return [
         f"{path} is {_shown(there, path)} there and {_shown(here, path)} here"
         for path in {**here, **there}

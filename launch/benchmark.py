@@ -6,7 +6,6 @@ python -m launch.benchmark --rows=bottleneck --strategy=mirrored \\
 """
 
 import json
-import time
 
 from absl import flags
 
@@ -27,6 +26,9 @@ _STRATEGY = flags.DEFINE_enum(
 _NUM_DEVICES = flags.DEFINE_multi_integer(
     "num_devices", [0], "Numbers of devices to measure, see configs.", 0
 )
+_SIZE = flags.DEFINE_list(
+    "size", [8, 16, 32], "Cells, channels of the first, pixels of an image."
+)
 _ROW = flags.DEFINE_enum(
     "row",
     None,
@@ -40,19 +42,15 @@ _START_TIME = flags.DEFINE_float(
 
 def main():
     settings = _BATCH_SIZE.value, _NUM_STEPS.value, _STRATEGY.value
+    size = benchmarking.Size(*map(int, _SIZE.value))
     if _ROW.value:
-        start = _START_TIME.value or time.time()
-        measured = benchmarking.measure_row(
-            _ROW.value, *settings, _NUM_DEVICES.value[0], start
-        )
-        print(json.dumps(measured))
+        settings = *settings, _NUM_DEVICES.value[0], _START_TIME.value, size
+        print(json.dumps(benchmarking.measure_row(_ROW.value, *settings)))
         return
-    measured = benchmarking.measure(_ROWS.value, *settings, _NUM_DEVICES.value)
-    measured = list(measured)
-    if _JSON.value:
-        print(json.dumps(measured, indent=2))
-    else:
-        print(benchmarking.table(measured))
+    settings = *settings, _NUM_DEVICES.value, size
+    measured = list(benchmarking.measure(_ROWS.value, *settings))
+    text = json.dumps(measured, indent=2) if _JSON.value else None
+    print(text or benchmarking.table(measured))
 
 
 if __name__ == "__main__":

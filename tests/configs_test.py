@@ -4,6 +4,9 @@ import ml_collections
 import pytest
 
 from configs import (
+    ablate_paper,
+    ablate_small,
+    ablate_toy,
     cifar10_entrannas,
     cifar10_entrannas_dst,
     cifar10_extended,
@@ -40,7 +43,17 @@ RETRAININGS = {
     "retrain_imagenet": retrain_imagenet,
     "retrain_small": retrain_small,
 }
-ALL = {**EXPERIMENTS, **RETRAININGS}
+ABLATIONS = {
+    "ablate_paper": ablate_paper,
+    "ablate_small": ablate_small,
+    "ablate_toy": ablate_toy,
+}
+ALL = {**EXPERIMENTS, **RETRAININGS, **ABLATIONS}
+PROGRAMS = {
+    **dict.fromkeys(EXPERIMENTS, "launch.search"),
+    **dict.fromkeys(RETRAININGS, "launch.retrain"),
+    **dict.fromkeys(ABLATIONS, "launch.ablate --table=1"),
+}
 
 
 def values_of(module):
@@ -59,10 +72,15 @@ def test_all_files_are_listed():
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_configuration_is_good(name):
+def test_configuration_is_locked(name):
     made = ALL[name].get_config()
     assert isinstance(made, ml_collections.ConfigDict)
     assert made.is_locked
+
+
+@pytest.mark.parametrize("name", [*EXPERIMENTS, *RETRAININGS])
+def test_configuration_is_good(name):
+    made = ALL[name].get_config()
     if made.data.name == "folder":
         made.data.dir = "somewhere"
     kind = config.Config
@@ -74,8 +92,7 @@ def test_configuration_is_good(name):
 @pytest.mark.parametrize("name", ALL)
 def test_record_says_how_to_run_it(name):
     text = ALL[name].__doc__
-    program = "retrain" if name in RETRAININGS else "search"
-    command = f"python -m launch.{program} --config=configs/{name}.py"
+    command = f"python -m {PROGRAMS[name]} --config=configs/{name}.py"
     assert command in " ".join(text.split())
     for word in ("Reproduces", "\nCommand:", "\nCost: ", "\nExpect: "):
         assert word in text

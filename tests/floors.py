@@ -12,6 +12,10 @@ FLOORS = {
     "methods": (0, 0),
     "common_config": (0, 0),
     "retrain_config": (0, 0),
+    "ablation_config": (0, 0),
+    "ablation_plots": (1, 0),
+    "ablation_results": (1, 0),
+    "ablation_tables": (1, 0),
     "relaxation": (1, 0),
     "derivation": (1, 0),
     "objective": (1, 0),
@@ -78,12 +82,16 @@ FLOORS = {
     "porting": (5, 0),
     "classification": (5, 1),
     "retraining": (5, 0),
+    "ablations": (5, 1),
 }
 OUTSIDE = {"configs": (6, 0), "launch": (6, 0), "tests": (7, 0)}
 
 # Modules that know no TensorFlow, neither directly nor through another module:
 # floor 0 and these.
 PLAIN = (
+    "ablation_plots",
+    "ablation_results",
+    "ablation_tables",
     "best_search",
     "accounting",
     "derivation",

@@ -1,0 +1,62 @@
+"""The ablations of section 4.1 on a part of CIFAR-10, on 2 cores.
+
+Reproduces the paper's Tables 1 to 4 and Figure 5 in kind, not in size: 4,000
+of the 50,000 training images at 16x16 pixels, a super-net of 5 cells of 8
+channels instead of 8 of 16, 310 steps of 32 images instead of 2,400 of 512;
+networks of 5 cells of 8 channels instead of 20 of 36, trained on 8,000 images
+for 6 epochs instead of on 50,000 for 600. Rates and temperatures are as in
+configs/cifar10_small.py, larger steps of alpha for fewer of them.
+
+Command:
+    python -m launch.ablate --table=1 --config=configs/ablate_small.py \
+        --workdir=runs/ablate --config.data_dir=DIRECTORY
+
+--table=2, 3, 4 and --figure=5 likewise, in the same workdir: runs that stand
+in several tables are done once.
+
+Cost: two to three hours for all on 2 cores, most of it DARTS's six searches in
+    Table 2.
+Expect: docs/results.md.
+"""
+
+import ml_collections
+
+from configs import cifar10_small, retrain_small
+
+
+def get_config():
+    """Returns the configuration, a locked `ConfigDict`."""
+    search = cifar10_small.get_config()
+    search.name = "ablate_small"
+    search.data.num_examples = 4_000  # 2,000 for the weights, 2,000 for alpha.
+    search.network.init_channels = 8
+    search.search.epochs = 5
+    search.search.eval_every_epochs = 5
+    search.search.batch_size = 32  # 62 steps an epoch.
+    search.search.weight_learning_rate = 0.05  # To 0 along a cosine.
+    search.search.architecture_learning_rate = 0.03
+    search.search.architecture_warmup_epochs = 1
+    search.search.temperature_decay = 0.6  # Each epoch; 0.13 in the last.
+    training = retrain_small.get_config()
+    training.name = "ablate_small"
+    training.data.num_examples = 8_000
+    training.network.num_cells = 5  # Reductions at cells 1 and 3.
+    training.network.init_channels = 8
+    training.training.epochs = 6
+    training.training.eval_every_epochs = 6
+    training.training.batch_size = 96  # 83 steps an epoch.
+    return ml_collections.ConfigDict(
+        {
+            "name": "ablate_small",
+            "data_dir": "",
+            "num_seeds": 2,
+            "num_rank_seeds": 6,
+            "methods": ("darts", "entrannas", "entrannas_dst"),
+            "penalties": (0.2, 0.1, 0.05),
+            "batch_size": 64,
+            "num_steps": 3,
+            "memory_limit_mib": 0,
+            "search": search.to_dict(),
+            "retraining": training.to_dict(),
+        }
+    ).lock()

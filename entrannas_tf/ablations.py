@@ -1,0 +1,305 @@
+"""The ablations of section 4.1: Tables 1 to 4 and Figure 5 as workflows.
+
+A run is a search, and where the table needs it the retraining of what was
+found. Each has a directory under `runs/` that is named by its settings, so
+that a run that stands in several tables is done once. A table that was stopped
+or killed goes on with the run at which it was; and where the same command is
+started several times, on as many devices, each takes runs that no other has.
+"""
+
+import contextlib
+import dataclasses
+import gc
+import json
+import os
+import re
+import time
+from typing import NamedTuple
+
+import keras
+from absl import logging
+
+from entrannas_tf import (
+    ablation_config,
+    ablation_results,
+    accounting,
+    benchmarking,
+    experiments,
+    files,
+    genotypes,
+    methods,
+    provenance,
+    retrain_results,
+    retraining,
+    search_results,
+    workdirs,
+)
+from entrannas_tf import config as config_lib
+
+RESULTS = ("table1", "table2", "table3", "table4", "figure5")
+
+_RUNS, _SEARCH, _NETWORK = "runs", "search", "network"
+_LADDER = "ladder"
+_MOST_BATCHES = 6  # Doublings of Table 3's batch.
+_WAIT_SECONDS = 10.0
+_COUNTS = "parameters", "multiply_adds", "multiply_adds_published"
+_GPU_SHARE = 11 / 9  # See `ablation_config.AblationConfig.memory_limit_mib`.
+
+
+class Run(NamedTuple):
+    """One run of a table.
+
+    Attributes:
+        row: The row's name in the table.
+        directory: The run's directory, within that of the ablations.
+        config: The `config.Config` of its search.
+        retrain_config: The `retrain_config.RetrainConfig` of its retraining,
+            or None where the table needs none.
+    """
+
+    row: str
+    directory: str
+    config: config_lib.Config
+    retrain_config: object
+
+
+def choose(table, figure):
+    """Returns which of `RESULTS` is meant.
+
+    Args:
+        table: "1" to "4", or None.
+        figure: "5", or None.
+
+    Raises:
+        ValueError: If both or none are given.
+    """
+    if bool(table) == bool(figure):
+        came = "both" if table else "neither"
+        raise ValueError(
+            f"Got {came} of --table and --figure; expected --table=1, 2, 3 or "
+            "4, or --figure=5."
+        )
+    return f"table{table}" if table else f"figure{figure}"
+
+
+def ablate(config_dict, result, workdir, command):
+    """Makes a table or a figure; resumes where that has been begun.
+
+    Args:
+        config_dict: A `ConfigDict` of configs/, or a dict likewise.
+        result: One of `RESULTS`.
+        workdir: Directory of the ablations, made if it is not there.
+        command: The command that makes it again, for the record.
+
+    Returns:
+        The paths of the Markdown, the CSV and the PNG that were written.
+
+    Raises:
+        ValueError: If the configuration, the workdir or the data are not as
+            they should be.
+        OSError: If a file cannot be read or written.
+        RuntimeError: If a row of Table 3 cannot be measured.
+        FloatingPointError: If a run's loss is not a number or infinite.
+        interruptions.Preempted: If the process got SIGTERM; the run has a
+            checkpoint of the last step.
+    """
+    config = ablation_config.read(config_dict)
+    workdir = os.fspath(workdir)
+    workdirs.check_workdir(workdir, config)
+    if result == "table3":
+        records = _climb(config, workdir)
+    else:
+        runs = list_runs(config, result)
+        _finish(runs, workdir)
+        records = [_record(run, workdir) for run in runs]
+    workdirs.make_workdir(workdir, config)
+    paths = ablation_results.write(workdir, result, records, config, command)
+    with open(paths[0], encoding="utf-8") as file:
+        print(file.read(), flush=True)
+    return paths
+
+
+def list_runs(config, result):
+    """Returns the `Run`s of a table or figure, a list.
+
+    Args:
+        config: An `ablation_config.AblationConfig`.
+        result: One of `RESULTS` but "table3".
+    """
+    retrains = result in ("table2", "figure5")
+    ranks = result == "table2"
+    num_seeds = config.num_rank_seeds if ranks else config.num_seeds
+    first = config.search.seed
+    return [
+        _make_run(config, row, settings, seed, retrains)
+        for row, settings in _rows(config, result).items()
+        for seed in range(first, first + num_seeds)
+    ]
+
+
+def _rows(config, result):
+    """Returns the rows of a table: {name: `config.Config`}."""
+    if result == "table1":
+        return {
+            which: _changed(config.search, "network", engine_cells=which)
+            for which in ("all", "half", "last", "first")
+        }
+    if result == "table2":
+        return {name: _apply(config.search, name) for name in config.methods}
+    sparse = _apply(config.search, "entrannas_dst")
+    return {
+        f"{penalty:g}": _changed(sparse, "search", threshold_penalty=penalty)
+        for penalty in config.penalties
+    }
+
+
+def _apply(config, method):
+    values = methods.apply(config_lib.to_dict(config), method)
+    return config_lib.from_config_dict(values)
+
+
+def _changed(config, section, **fields):
+    part = dataclasses.replace(getattr(config, section), **fields)
+    return dataclasses.replace(config, **{section: part})
+
+
+def _make_run(config, row, settings, seed, retrains):
+    """Returns the `Run` of a row, with another seed than `settings` has."""
+    name = re.sub(r"\W+", "_", methods.title(settings).lower())
+    name = f"{name}_{provenance.config_hash(settings)}"
+    return Run(
+        row,
+        os.path.join(_RUNS, name, f"seed_{seed}"),
+        dataclasses.replace(settings, seed=seed),
+        dataclasses.replace(config.retraining, seed=seed) if retrains else None,
+    )
+
+
+def _finish(runs, workdir):
+    """Sees every run to its end."""
+    pending = list(runs)
+    while pending:
+        busy = []
+        for run in pending:
+            logging.info(
+                "run      %d of %d: %s, seed %d, in %s",
+                runs.index(run) + 1,
+                len(runs),
+                run.row,
+                run.config.seed,
+                os.path.join(workdir, run.directory),
+            )
+            try:
+                _do(run, workdir)
+            except BlockingIOError:
+                logging.info("run      is another process's")
+                busy.append(run)
+            # What a run leaves behind goes before the next one begins.
+            keras.backend.clear_session()
+            gc.collect()
+        if len(busy) == len(pending):
+            time.sleep(_WAIT_SECONDS)
+        pending = busy
+
+
+def _do(run, workdir):
+    """Searches and retrains, where that has not been done.
+
+    Raises:
+        BlockingIOError: If another process is at it.
+    """
+    path = os.path.join(workdir, run.directory)
+    searched = os.path.join(path, _SEARCH)
+    trained = os.path.join(path, _NETWORK)
+    for directory in (searched, trained):
+        with (
+            contextlib.suppress(FileNotFoundError),
+            workdirs.locked(directory),
+        ):
+            pass  # It raises where another process is at it.
+    if not search_results.is_finished(searched):
+        experiments.search(config_lib.to_dict(run.config), searched)
+    if run.retrain_config and not retrain_results.is_finished(trained):
+        values = config_lib.to_dict(run.retrain_config)
+        retraining.retrain(values, searched, trained)
+
+
+def _record(run, workdir):
+    """Returns what came of a finished run, a dict of numbers and texts."""
+    path = os.path.join(workdir, run.directory)
+    searched = os.path.join(path, _SEARCH)
+    last = workdirs.last_record(searched)
+    genotype = search_results.read_genotype(searched)
+    record = {
+        "row": run.row,
+        "seed": run.config.seed,
+        "supernet_accuracy": last["supernet_accuracy"],
+        "child_accuracy": last["child_accuracy"],
+        "mean_entropy": sum(last["mean_entropy"].values()) / 2,
+        "search_seconds": last["timing"]["elapsed_seconds"],
+        "directory": run.directory,
+    }
+    for kind in genotypes.KINDS:
+        cell = getattr(genotype, kind)
+        record[f"edges_{kind}"] = len(_edges(cell))
+        record[f"connections_{kind}"] = genotypes.num_connections(cell)
+    totals = accounting.count(genotype, accounting.NETWORKS["imagenet"])
+    totals = totals.totals()
+    record |= {f"imagenet_{name}": totals[name] for name in _COUNTS}
+    if run.retrain_config:
+        trained = os.path.join(path, _NETWORK)
+        results = retrain_results.read(trained)
+        record |= {
+            "test_accuracy": results["mean"]["test_accuracy"],
+            "retrain_seconds": workdirs.last_record(trained)["timing"][
+                "elapsed_seconds"
+            ],
+            **{name: results["network"][name] for name in _COUNTS},
+        }
+    return record
+
+
+def _edges(cell):
+    """Returns the pairs of nodes that a cell's connections join, a set."""
+    return {
+        (connection.source, node)
+        for node, connections in enumerate(cell)
+        for connection in connections
+    }
+
+
+def _climb(config, workdir):
+    """Measures the rows of Table 3, each at batches that double.
+
+    Returns the records of all measurements. The first that takes more memory
+    than there may be is the row's last.
+    """
+    directory = os.path.join(workdir, _LADDER)
+    os.makedirs(directory, exist_ok=True)
+    limit = config.memory_limit_mib
+    size = benchmarking.Size(
+        config.search.network.num_cells,
+        config.search.network.init_channels,
+        config.search.data.image_size or benchmarking.Size().image_size,
+    )
+    records = []
+    for row in benchmarking.ROWS:
+        for doublings in range(_MOST_BATCHES):
+            batch_size = config.batch_size * 2**doublings
+            path = os.path.join(directory, f"{row}_{batch_size}.json")
+            if not os.path.exists(path):
+                logging.info("measure  %s, batches of %d", row, batch_size)
+                (measured,) = benchmarking.measure(
+                    [row], batch_size, config.num_steps, size=size
+                )
+                files.write_text(path, json.dumps(measured, indent=2) + "\n")
+            with open(path, encoding="utf-8") as file:
+                measured = json.load(file)
+            limit = limit or _GPU_SHARE * measured["peak_memory_mib"]
+            fits = measured["peak_memory_mib"] <= limit
+            records.append(
+                {**measured, "memory_limit_mib": limit, "fits": fits}
+            )
+            if not fits:
+                break
+    return records

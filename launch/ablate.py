@@ -1,0 +1,47 @@
+"""Makes a table or a figure of the paper's ablations (section 4.1).
+
+python -m launch.ablate --table=1 --config=configs/ablate_small.py \
+    --workdir=runs/ablate
+python -m launch.ablate --figure=5 --config=configs/ablate_small.py \
+    --workdir=runs/ablate
+
+The same command resumes. Started several times at once, on as many devices, it
+shares the runs out.
+"""
+
+import shlex
+import sys
+
+from absl import flags
+from ml_collections import config_flags
+
+from entrannas_tf import ablation_config, command_line
+
+command_line.prefer_plain_kernels()
+with command_line.quiet_loading():
+    from entrannas_tf import ablations
+
+_CONFIG = config_flags.DEFINE_config_file(
+    "config",
+    None,
+    "Path of the configuration, a file such as configs/ablate_small.py.",
+)
+_TABLE = flags.DEFINE_enum("table", None, list("1234"), "Which table.")
+_FIGURE = flags.DEFINE_enum("figure", None, ["5"], "Which figure.")
+_WORKDIR = flags.DEFINE_string(
+    "workdir", None, "Directory of the ablations, made if it is not there."
+)
+
+
+def main():
+    command = f"python -m launch.ablate {shlex.join(sys.argv[1:])}"
+    result = ablations.choose(_TABLE.value, _FIGURE.value)
+    ablations.ablate(_CONFIG.value, result, _WORKDIR.value, command)
+
+
+if __name__ == "__main__":
+    command_line.run(
+        main,
+        required=("config", "workdir"),
+        config_kind=ablation_config.AblationConfig,
+    )

@@ -1,0 +1,253 @@
+"""The runs of the tables: which there are, and that each is done once."""
+
+import collections
+import dataclasses
+import json
+import os
+import time
+
+import pytest
+
+from configs import ablate_toy
+from entrannas_tf import (
+    ablation_config,
+    ablations,
+    benchmarking,
+    experiments,
+    files,
+    genotypes,
+    retraining,
+    workdirs,
+)
+from entrannas_tf import config as config_lib
+from tests import programs
+
+CONFIG = ablation_config.read(ablate_toy.get_config())
+
+
+class Runs:
+    """Stands in for searches and retrainings: leaves what they leave.
+
+    Attributes:
+        done: Counts the seeds and penalties of the searches, and "trained".
+        last: How many searches there may be before Ctrl-C.
+    """
+
+    def __init__(self):
+        self.done = collections.Counter()
+        self.last = None
+
+    def search(self, values, workdir):
+        if self.last == self.done.total():
+            raise KeyboardInterrupt
+        config = config_lib.from_config_dict(values)
+        self.done[config.seed, config.search.threshold_penalty] += 1
+        workdirs.make_workdir(workdir, config)
+        connections = ["sep_conv_3x3", 0], ["skip_connect", 1]
+        cell = genotypes.make_cell([connections] * 4)
+        genotype = genotypes.Genotype(cell, cell)
+        record = {
+            "supernet_accuracy": 0.5,
+            "child_accuracy": 0.25,
+            "mean_entropy": {"normal": 0.5, "reduction": 0.7},
+            "timing": {"elapsed_seconds": 60.0},
+        }
+        _write(workdir, "metrics.jsonl", record)
+        files.write_text(
+            os.path.join(workdir, "genotype.json"), genotypes.to_json(genotype)
+        )
+        files.write_text(os.path.join(workdir, "search.gif"), "film")
+
+    def retrain(self, values, genotype, workdir):
+        assert genotype == os.path.join(os.path.dirname(workdir), "search")
+        assert "training" in values
+        self.done["trained"] += 1
+        os.makedirs(workdir)
+        network = {
+            "parameters": 200_000,
+            "multiply_adds": 8_000_000,
+            "multiply_adds_published": 9_000_000,
+        }
+        results = {"mean": {"test_accuracy": 0.75}, "network": network}
+        _write(workdir, "metrics.jsonl", {"timing": {"elapsed_seconds": 30.0}})
+        _write(workdir, "results.json", results)
+
+
+def _write(workdir, name, values):
+    text = json.dumps(values) + "\n"
+    files.write_text(os.path.join(workdir, name), text)
+
+
+@pytest.fixture
+def runs(monkeypatch):
+    made = Runs()
+    monkeypatch.setattr(experiments, "search", made.search)
+    monkeypatch.setattr(retraining, "retrain", made.retrain)
+    return made
+
+
+def ablate(result, workdir, **changes):
+    config = dataclasses.replace(CONFIG, **changes)
+    values = config_lib.to_dict(config)
+    return ablations.ablate(values, result, workdir, "the command")
+
+
+def list_runs(result):
+    return {r.row: r for r in ablations.list_runs(CONFIG, result)}
+
+
+def test_rows_change_what_they_are_about():
+    placements = {
+        row: run.config.network.engine_cells
+        for row, run in list_runs("table1").items()
+    }
+    assert list(placements) == ["all", "half", "last", "first"]
+    assert all(row == place for row, place in placements.items())
+    found = list_runs("table4")
+    assert [r.config.search.threshold_penalty for r in found.values()] == [
+        0.2,
+        0.1,
+        0.05,
+    ]
+    assert all(r.config.network.sparse for r in found.values())
+    assert not found["0.1"].retrain_config
+    assert list_runs("figure5")["0.1"].retrain_config.seed == 0
+
+
+def test_seeds_are_counted_from_the_first():
+    search = dataclasses.replace(CONFIG.search, seed=7)
+    config = dataclasses.replace(CONFIG, search=search)
+    found = ablations.list_runs(config, "table2")
+    assert [r.config.seed for r in found] == 3 * [7, 8, 9]
+    assert [r.retrain_config.seed for r in found] == 3 * [7, 8, 9]
+    assert len({r.directory for r in found}) == 9
+
+
+def test_tables_share_their_runs():
+    rows, methods = list_runs("table1"), list_runs("table2")
+    assert rows["first"].config.seed == 0
+    assert os.path.dirname(rows["first"].directory) == os.path.dirname(
+        methods["entrannas"].directory
+    )
+    assert os.path.dirname(
+        list_runs("table4")["0.1"].directory
+    ) == os.path.dirname(methods["entrannas_dst"].directory)
+
+
+def test_each_run_is_done_once(tmp_path, runs):
+    ablate("table4", tmp_path)
+    assert runs.done == {(0, 0.2): 1, (0, 0.1): 1, (0, 0.05): 1}
+    paths = ablate("figure5", tmp_path)
+    assert runs.done.total() == 6
+    assert runs.done["trained"] == 3
+    with open(paths[0], encoding="utf-8") as file:
+        assert "| 0.05 | 0.200 | 9.00 | 75.00 |" in file.read()
+    ablate("figure5", tmp_path)
+    assert runs.done.total() == 6
+
+
+def test_what_was_interrupted_goes_on(tmp_path, runs):
+    runs.last = 2
+    with pytest.raises(KeyboardInterrupt):
+        ablate("table1", tmp_path)
+    assert runs.done == {(0, 0.0): 2}
+    assert not (tmp_path / "table1.md").exists()
+    runs.last = None
+    ablate("table1", tmp_path)
+    assert runs.done == {(0, 0.0): 4}
+    assert (tmp_path / "table1.md").exists()
+
+
+def test_a_run_of_another_process_is_left_to_it(tmp_path, runs, monkeypatch):
+    first, *_ = ablations.list_runs(CONFIG, "table4")
+    path = tmp_path / first.directory / "search"
+    workdirs.make_workdir(path, first.config)
+    lock = workdirs.locked(path)
+
+    def wait(seconds):
+        """The other process ends, its run unfinished."""
+        assert seconds > 0
+        assert runs.done == {(0, 0.1): 1, (0, 0.05): 1}
+        lock.__exit__(None, None, None)
+
+    monkeypatch.setattr(time, "sleep", wait)
+    with lock:
+        ablate("table4", tmp_path)
+    assert runs.done == {(0, 0.1): 1, (0, 0.05): 1, (0, 0.2): 1}
+
+
+def test_a_workdir_of_another_size(tmp_path, runs):
+    ablate("table1", tmp_path)
+    with pytest.raises(ValueError, match=r"num_seeds is 1 there and 2 here"):
+        ablate("table1", tmp_path, num_seeds=2)
+
+
+def test_batches_double_while_there_is_memory(tmp_path, monkeypatch):
+    measured = []
+
+    def measure(rows, batch_size, num_steps, size):
+        """A row takes half as much as the one before."""
+        assert (num_steps, size) == (1, benchmarking.Size(3, 4, 32))
+        measured.append((*rows, batch_size))
+        factor = 0.5 ** list(benchmarking.ROWS).index(rows[0])
+        return [
+            {
+                "row": rows[0],
+                "batch_size": batch_size,
+                "peak_memory_mib": 90.0 * batch_size * factor,
+                "step_seconds": 1.0,
+            }
+        ]
+
+    monkeypatch.setattr(benchmarking, "measure", measure)
+    ablate("table3", tmp_path, memory_limit_mib=0)
+    # The limit is 11/9 of 360 MiB.
+    assert measured == [
+        ("darts", 4),
+        ("darts", 8),
+        *(("engine_transit", batch) for batch in (4, 8, 16)),
+        *(("feature_sharing", batch) for batch in (4, 8, 16, 32)),
+        *(("bottleneck", batch) for batch in (4, 8, 16, 32, 64)),
+    ]
+    measured.clear()
+    ablate("table3", tmp_path, memory_limit_mib=0)
+    assert not measured
+
+
+@pytest.mark.parametrize(
+    ("table", "figure", "chosen"),
+    [("1", None, "table1"), (None, "5", "figure5")],
+)
+def test_choose(table, figure, chosen):
+    assert ablations.choose(table, figure) == chosen
+    assert chosen in ablations.RESULTS
+
+
+@pytest.mark.parametrize(
+    ("table", "figure", "came"), [("1", "5", "both"), (None, None, "neither")]
+)
+def test_choose_one(table, figure, came):
+    with pytest.raises(ValueError, match=f"Got {came} of --table and --figure"):
+        ablations.choose(table, figure)
+
+
+@pytest.mark.long
+def test_the_command(tmp_path):
+    """Searches and retrains; another table of the same runs is quick."""
+    arguments = (
+        "--config=configs/ablate_toy.py",
+        "--config.penalties=(0.2,)",
+        f"--workdir={tmp_path}",
+    )
+    for option, row in (
+        ("--figure=5", "| 0.2 | 0.0"),
+        ("--table=4", "| 0.2 |"),
+    ):
+        command = ("-m", "launch.ablate", option, *arguments)
+        done = programs.run(*command, timeout=600)
+        assert done.returncode == 0, done.stderr
+        assert row in done.stdout
+        assert f"`python {' '.join(command)}`" in done.stdout.replace("'", "")
+    assert "run      1 of 1: 0.2, seed 0" in done.stderr
+    assert "epoch 1/1" not in done.stderr
+    assert (tmp_path / "figure5.png").exists()
