@@ -17,20 +17,30 @@ class Architecture(keras.layers.Layer):
             True for EnTranNAS-DST (pruned coefficients, every non-zero one
             is derived; no "none" primitive, and beta beside alpha).
         temperature: Initial temperature of Eq. 5, above 0.
+        edge_normalization: Whether each edge has a weight too, a softmax over
+            the edges into a node, that multiplies its coefficients (PC-DARTS).
 
     Attributes:
         primitives: Names of the K candidates.
         alpha: Dict by kind of cell of float32 [E, K] variables.
         beta: Likewise of float32 [M]; empty unless `sparse`.
+        edge_logits: Likewise of float32 [E]; empty unless
+            `edge_normalization`.
         temperature: float32 scalar variable, not trained.
     """
 
     def __init__(
-        self, space="standard", sparse=False, temperature=1.0, **kwargs
+        self,
+        space="standard",
+        sparse=False,
+        temperature=1.0,
+        edge_normalization=False,
+        **kwargs,
     ):
         super().__init__(**kwargs)
         self.space = space
         self.sparse = sparse
+        self.edge_normalization = edge_normalization
         self.primitives = search_space.primitives(space, with_none=not sparse)
         shape = (len(search_space.EDGES), len(self.primitives))
         self.alpha = {
@@ -49,6 +59,14 @@ class Architecture(keras.layers.Layer):
             )
             for kind in (genotypes.KINDS if sparse else ())
         }
+        self.edge_logits = {
+            kind: self.add_weight(
+                name=f"edge_logits_{kind}",
+                shape=(len(search_space.EDGES),),
+                initializer=keras.initializers.RandomNormal(0, ALPHA_STDDEV),
+            )
+            for kind in (genotypes.KINDS if edge_normalization else ())
+        }
         self.temperature = self.add_weight(
             name="temperature",
             shape=(),
@@ -59,6 +77,16 @@ class Architecture(keras.layers.Layer):
 
     def coefficients(self):
         """Returns the coefficients: dict by kind of float32 [E, K]."""
+        coefficients = self._relax()
+        for kind, edge_logits in self.edge_logits.items():
+            weights = relaxation.normalise_edges(
+                tf.convert_to_tensor(edge_logits)
+            )  # [E]
+            coefficients[kind] *= weights[:, tf.newaxis]
+        return coefficients
+
+    def _relax(self):
+        """Returns the coefficients of the operations of each edge."""
         tau = tf.convert_to_tensor(self.temperature)
         alpha = {k: tf.convert_to_tensor(v) for k, v in self.alpha.items()}
         if not self.sparse:
@@ -98,4 +126,5 @@ class Architecture(keras.layers.Layer):
             "space": self.space,
             "sparse": self.sparse,
             "temperature": float(self.temperature.numpy()),
+            "edge_normalization": self.edge_normalization,
         }

@@ -25,6 +25,7 @@ class SearchCell(keras.layers.Layer):
         feature_sharing: Whether an operation on a node is computed once for
             all later nodes.
         bottleneck: As in `nodes.CellNode`.
+        partial_channels: Likewise.
         rectify: Whether the output passes through a ReLU, as other cells read
             it; a network's head does not.
         make_node: Callable with the arguments of `nodes.CellNode`.
@@ -44,15 +45,17 @@ class SearchCell(keras.layers.Layer):
         primitives,
         feature_sharing=True,
         bottleneck=4,
+        partial_channels=1,
         rectify=True,
         make_node=nodes.CellNode,
         **kwargs,
     ):
         super().__init__(**kwargs)
-        if channels % bottleneck:
+        if channels % (bottleneck * partial_channels):
             raise ValueError(
                 f"A cell of {channels} channels cannot have a bottleneck of "
-                f"ratio {bottleneck}: choose channels that it divides."
+                f"ratio {bottleneck} and read 1/{partial_channels} of the "
+                "channels: choose channels that both divide."
             )
         self.channels_in = tuple(channels_in)
         self.channels = channels
@@ -61,6 +64,7 @@ class SearchCell(keras.layers.Layer):
         self.primitives = tuple(primitives)
         self.feature_sharing = feature_sharing
         self.bottleneck = bottleneck
+        self.partial_channels = partial_channels
         self.rectify = rectify
         self.names = tuple(n for n in primitives if n != search_space.NONE)
         self.nodes = [
@@ -80,6 +84,7 @@ class SearchCell(keras.layers.Layer):
             "stride": 2 if self.reduction and is_input else 1,
             "num_groups": 1 if self.feature_sharing else num_later,
             "bottleneck": self.bottleneck,
+            "partial_channels": self.partial_channels,
             "rectify": self.rectify and num_later == 0,
         }
 
@@ -187,11 +192,14 @@ class SearchCell(keras.layers.Layer):
             "primitives": self.primitives,
             "feature_sharing": self.feature_sharing,
             "bottleneck": self.bottleneck,
+            "partial_channels": self.partial_channels,
             "rectify": self.rectify,
         }
 
 
-def split_coefficients(coefficients, primitives, feature_sharing):
+def split_coefficients(
+    coefficients, primitives, feature_sharing, partial_channels=1
+):
     """Sorts coefficients by the node that an edge leaves.
 
     Args:
@@ -200,13 +208,21 @@ def split_coefficients(coefficients, primitives, feature_sharing):
         feature_sharing: Whether all edges of a node share its operations. The
             intermediate nodes then get as many rows as the first of them,
             zeros at the end, so that one graph serves them all.
+        partial_channels: As in `nodes.CellNode`. If it is not 1, a column is
+            added: what bypasses the operations of an edge has the sum of its
+            coefficients, "none" included. That is 1 after a softmax, the
+            edge's weight with edge normalisation, 0 on a pruned edge, and the
+            number of connections where the coefficients are 0 and 1.
 
     Returns:
-        List of float32 [rows, names], one a node but the last: a row for each
-        later node, and perhaps zeros.
+        List of float32 [rows, names], or one column more, for each node but
+        the last: a row for each later node, and perhaps zeros.
     """
     columns = [k for k, n in enumerate(primitives) if n != search_space.NONE]
     named = tf.gather(coefficients, columns, axis=1)
+    if partial_channels > 1:
+        bypass = tf.reduce_sum(coefficients, axis=1, keepdims=True)  # [E, 1]
+        named = tf.concat([named, bypass], axis=1)
     pieces = [
         tf.gather(named, search_space.edges_from(node))
         for node in range(search_space.NUM_NODES - 1)
@@ -233,7 +249,10 @@ class EngineCell(SearchCell):
 
     def call(self, inputs, coefficients, training=False):
         split = split_coefficients(
-            coefficients, self.primitives, self.feature_sharing
+            coefficients,
+            self.primitives,
+            self.feature_sharing,
+            self.partial_channels,
         )
         return self.weighted(inputs, split, self._runner(training))
 

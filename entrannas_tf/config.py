@@ -41,7 +41,8 @@ class NetworkConfig:
             number of connections, no "none").
         num_cells: Number of cells, at least 3; those at 1/3 and 2/3 of the
             depth are reduction cells.
-        init_channels: Channels of the first cells, a multiple of bottleneck.
+        init_channels: Channels of the first cells, a multiple of bottleneck
+            and of partial_channels.
         stem: "cifar", which keeps the size of the images, or "imagenet", whose
             three convolutions of stride 2 divide it by 8; it needs an even
             number of channels.
@@ -51,6 +52,11 @@ class NetworkConfig:
             all later nodes.
         bottleneck: Ratio by which channels are divided before operations; 1
             for no bottleneck.
+        partial_channels: K: operations read the first 1/K of a node's channels
+            and the others bypass them, as in PC-DARTS, where it is 4; 1 for
+            all. It takes the place of a bottleneck.
+        edge_normalization: Whether each edge has a weight of its own too, as in
+            PC-DARTS: a softmax over the edges into a node.
         max_fold: Number of images folded into the channels, at most, so that
             small tensors fill the processor; 1 for none. Changes the speed.
     """
@@ -63,6 +69,8 @@ class NetworkConfig:
     engine_cells: str = "first"
     feature_sharing: bool = True
     bottleneck: int = 4
+    partial_channels: int = 1
+    edge_normalization: bool = False
     max_fold: int = 64
 
 

@@ -49,6 +49,7 @@ RULES = {
     "network.init_channels": _FROM_1,
     "network.engine_cells": _one_of("first", "last", "half", "all"),
     "network.bottleneck": _FROM_1,
+    "network.partial_channels": _FROM_1,
     "network.max_fold": _FROM_1,
     "network.stem": _one_of("cifar", "imagenet"),
     "search.epochs": _FROM_1,
@@ -124,11 +125,18 @@ def _check_multiple(values):
             f"network.init_channels is {channels}; expected an even number, as "
             "the stem for ImageNet begins with half of them."
         )
-    bottleneck = values.get("network.bottleneck", 1)
-    if channels % bottleneck:
+    for path in ("network.bottleneck", "network.partial_channels"):
+        if channels % values.get(path, 1):
+            raise ValueError(
+                f"network.init_channels is {channels}; expected a multiple of "
+                f"{path}, which is {values[path]}."
+            )
+    partial = values.get("network.partial_channels", 1)
+    if partial > 1 and values["network.bottleneck"] > 1:
         raise ValueError(
-            f"network.init_channels is {channels}; expected a multiple of "
-            f"network.bottleneck, which is {bottleneck}."
+            f"network.partial_channels is {partial} and network.bottleneck is "
+            f"{values['network.bottleneck']}; expected 1 for one of them, as "
+            "both make the operations read fewer channels."
         )
 
 

@@ -18,7 +18,8 @@ def top_two(coefficients, primitives):
     win.
 
     Args:
-        coefficients: float [E, K], p of Eq. 5.
+        coefficients: float [E, K], p of Eq. 5; with edge normalisation its
+            product with the edges' weights, as in PC-DARTS.
         primitives: The K names of the columns.
 
     Returns:
@@ -83,11 +84,12 @@ def mean_entropy(coefficients):
     the edges that have any.
 
     Args:
-        coefficients: float [E, K], rows that sum to 1, or to 0 where an edge
-            is pruned.
+        coefficients: float [E, K]; only the proportions within a row count. A
+            row of zeros is a pruned edge.
     """
     p = np.asarray(coefficients, np.float64)
     p = p[p.sum(axis=1) > 0]
+    p = p / p.sum(axis=1, keepdims=True)
     logs = np.log(np.where(p > 0, p, 1.0))
     return float(np.mean(-(p * logs).sum(axis=1)) / np.log(p.shape[1]))
 

@@ -168,7 +168,10 @@ def _make_trainer(config, source):
     """Returns the `search_trainer.SearchTrainer` of a search's start."""
     network, search = config.network, config.search
     parameters = architecture.Architecture(
-        network.space, network.sparse, search.initial_temperature
+        network.space,
+        network.sparse,
+        search.initial_temperature,
+        network.edge_normalization,
     )
     weights = supernet.Supernet(
         parameters.primitives,
@@ -180,6 +183,7 @@ def _make_trainer(config, source):
         engine_cells=network.engine_cells,
         feature_sharing=network.feature_sharing,
         bottleneck=network.bottleneck,
+        partial_channels=network.partial_channels,
         max_fold=network.max_fold,
         max_graphs=search.max_graphs,
         precision=search.precision,

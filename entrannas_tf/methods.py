@@ -38,6 +38,8 @@ _ENTRANNAS = {
     "network.engine_cells": "first",
     "network.feature_sharing": True,
     "network.bottleneck": 4,
+    "network.partial_channels": 1,
+    "network.edge_normalization": False,
 }
 _DARTS = {
     **_ENTRANNAS,
@@ -79,6 +81,19 @@ METHODS = {
         switches=_DARTS,
         settings={**_DARTS_ADAM, **_NO_TEMPERATURE},
         warmup=0.0,
+    ),
+    "pc_darts": Method(
+        title="PC-DARTS",
+        source="DARTS whose operations read a quarter of the channels, with "
+        "edge normalisation and a warm-up of 15 of 50 epochs (Xu et al., ICLR "
+        "2020)",
+        switches={
+            **_DARTS,
+            "network.partial_channels": 4,
+            "network.edge_normalization": True,
+        },
+        settings={**_DARTS_ADAM, **_NO_TEMPERATURE},
+        warmup=0.3,
     ),
 }
 

@@ -12,6 +12,7 @@ from entrannas_tf import (
     layout,
     normalization,
     operations,
+    pooling,
 )
 
 # The parts of a node that can be called, besides an operation's place.
@@ -37,12 +38,15 @@ class CellNode(keras.layers.Layer):
         bottleneck: Ratio by which a 1x1 convolution divides the channels
             before the operations, and another multiplies them when the node
             is formed (section 2.5); 1 for none.
+        partial_channels: K: operations read the first 1/K of the channels, and
+            the others bypass them (PC-DARTS, section 3.2); 1 for none.
         rectify: Whether a ReLU comes last in the last node. DARTS's cells each
             begin with one, on both inputs; here it is done once, where the
             output is made.
 
     Attributes:
         groups: The operations: `num_groups` dicts by name.
+        width: Number of channels that an operation reads.
 
     Call:
         tensors: see below.
@@ -60,6 +64,11 @@ class CellNode(keras.layers.Layer):
         `WEIGHTED` takes what `ENTRY` takes and coefficients, float32 [rows,
         number of names]. It returns the value as `ENTRY` does, and for each
         row the weighted sum of all operations (Eq. 6, first line).
+
+        With partial channels, what bypasses the operations follows what comes
+        out of them, max-pooled where they have stride 2; its weights are a
+        last column of the coefficients. PC-DARTS shuffles the channels on each
+        edge; here it is done once, on the sum that arrives at a node.
     """
 
     def __init__(
@@ -71,6 +80,7 @@ class CellNode(keras.layers.Layer):
         stride=1,
         num_groups=1,
         bottleneck=4,
+        partial_channels=1,
         rectify=False,
         **kwargs,
     ):
@@ -83,26 +93,28 @@ class CellNode(keras.layers.Layer):
         self.stride = stride
         self.num_groups = num_groups
         self.bottleneck = bottleneck
+        self.partial_channels = partial_channels
+        self.width = channels // bottleneck // partial_channels
         self.is_input = channels_in is not None
         self.is_last = not names
         self._add_layers()
         self.built = True
 
     def _add_layers(self):
-        width = self.channels // self.bottleneck
+        squeezed = self.channels // self.bottleneck
         self.form, self.squeeze, self.groups = None, None, []
         if self.is_input:
             block = blocks.FactorizedReduce if self.halve else blocks.ReLUConvBN
             self.form = block(self.channels_in, self.channels)
         elif self.bottleneck > 1:
-            self.form = blocks.Conv1x1(width, self.channels)
+            self.form = blocks.Conv1x1(squeezed, self.channels)
         if self.is_last:
             return
         if self.bottleneck > 1:
-            self.squeeze = blocks.Conv1x1BN(self.channels, width)
+            self.squeeze = blocks.Conv1x1BN(self.channels, squeezed)
         self.groups = [
             {
-                n: operations.OPERATIONS[n](width, self.stride)
+                n: operations.OPERATIONS[n](self.width, self.stride)
                 for n in self.names
             }
             for _ in range(self.num_groups)
@@ -117,10 +129,13 @@ class CellNode(keras.layers.Layer):
             *outputs, x = self._enter(tensors[0], training)
             return outputs + self._weigh(x, tensors[1], training)
         group, name = part
-        return [self.groups[group][name](tensors[0], training=training)]
+        return [self._apply(self.groups[group][name], tensors[0], training)]
 
     def _value(self, *tensors):
         *earlier, value = tensors
+        if self.partial_channels > 1:
+            channels = self.width * self.partial_channels
+            value = layout.shuffle(value, channels, self.partial_channels)
         if self.form is not None:
             value = self.form(value)
         if not self.is_last:
@@ -140,7 +155,31 @@ class CellNode(keras.layers.Layer):
             return [*outputs, value]
         return [*outputs, self.squeeze(value, training=training)]
 
+    def _apply(self, operation, x, training):
+        """Returns what an operation makes of x, and what bypasses it."""
+        if self.partial_channels == 1:
+            return operation(x, training=training)
+        x, bypass = self._split(x)
+        y = operation(x, training=training)
+        return layout.concat([y, bypass], self.width)
+
+    def _split(self, x):
+        """Returns what operations read, and what bypasses them."""
+        channels = self.width * self.partial_channels
+        x, bypass = layout.split(x, channels, self.width)
+        return x, pooling.max_pool_2x2(bypass) if self.stride == 2 else bypass
+
     def _weigh(self, x, coefficients, training):
+        """Returns for each row the weighted sum, and what bypasses it."""
+        if self.partial_channels == 1:
+            return self._weigh_operations(x, coefficients, training)
+        x, bypass = self._split(x)
+        sums = self._weigh_operations(x, coefficients[:, :-1], training)
+        passed = _mix([bypass], coefficients[:, -1:])
+        pairs = zip(sums, passed, strict=True)
+        return [layout.concat(pair, self.width) for pair in pairs]
+
+    def _weigh_operations(self, x, coefficients, training):
         """Returns the weighted sums of the operations for each row."""
         groups = [
             operations.run_together(list(group.values()), x, training)
@@ -176,6 +215,7 @@ class CellNode(keras.layers.Layer):
             "stride": self.stride,
             "num_groups": self.num_groups,
             "bottleneck": self.bottleneck,
+            "partial_channels": self.partial_channels,
             "rectify": self.rectify,
         }
 

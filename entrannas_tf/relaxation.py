@@ -77,6 +77,21 @@ def normalise_operations(q):
     return tf.math.divide_no_nan(q, total)
 
 
+def normalise_edges(edge_logits):
+    """Softmax over the edges into each node (PC-DARTS, section 3.3).
+
+    Args:
+        edge_logits: float32 [E], beta in that paper.
+
+    Returns:
+        float32 [E], the edges' weights; those into each node sum to 1.
+    """
+    strongest = tf.math.segment_max(edge_logits, _TARGETS)  # [M]
+    exponents = tf.exp(edge_logits - tf.gather(strongest, _TARGETS))
+    total = tf.math.segment_sum(exponents, _TARGETS)  # [M]
+    return exponents / tf.gather(total, _TARGETS)
+
+
 def sparse_coefficients(alpha, beta, temperature):
     """Coefficients of EnTranNAS-DST: Eqs. 5, 7, 8 and 9 in turn.
 

@@ -29,6 +29,7 @@ class Supernet(keras.layers.Layer):
             `search_space.engine_places`.
         feature_sharing: As in `cells.SearchCell`.
         bottleneck: As in `cells.SearchCell`.
+        partial_channels: As in `cells.SearchCell`.
         max_fold: Images folded into the channels at most, see `layout`.
         max_graphs: Number of graphs to keep.
         precision: "float32", "bfloat16" or "float16": the type of the features
@@ -36,7 +37,8 @@ class Supernet(keras.layers.Layer):
         jit_compile: Whether XLA compiles the graphs. It pays on GPUs alone.
 
     With `engine_cells="all"`, no feature sharing and no bottleneck it is the
-    super-net of DARTS, weight for weight.
+    super-net of DARTS, weight for weight; and with `partial_channels=4` that of
+    PC-DARTS.
 
     Call:
         images: float32 [B, H, W, image_channels].
@@ -57,6 +59,7 @@ class Supernet(keras.layers.Layer):
         engine_cells="first",
         feature_sharing=True,
         bottleneck=4,
+        partial_channels=1,
         max_fold=64,
         max_graphs=512,
         precision="float32",
@@ -67,6 +70,7 @@ class Supernet(keras.layers.Layer):
         self.cache = graphs.GraphCache(max_graphs, jit_compile)
         self.primitives = tuple(primitives)
         self.feature_sharing = feature_sharing
+        self.partial_channels = partial_channels
         with dtypes.policy(precision):
             template = _make_stem(stem, image_channels, init_channels, max_fold)
             self.stem = packing.PackedLayer(template, self.cache, name="stem")
@@ -113,6 +117,7 @@ class Supernet(keras.layers.Layer):
                 primitives=self.primitives,
                 feature_sharing=self.feature_sharing,
                 bottleneck=bottleneck,
+                partial_channels=self.partial_channels,
                 rectify=place < num_cells - 1,
                 make_node=make_node,
             )
@@ -142,7 +147,10 @@ class Supernet(keras.layers.Layer):
         """Returns coefficients as `forward` takes them, see `cells`."""
         return {
             kind: cells.split_coefficients(
-                matrix, self.primitives, self.feature_sharing
+                matrix,
+                self.primitives,
+                self.feature_sharing,
+                self.partial_channels,
             )
             for kind, matrix in coefficients.items()
         }

@@ -126,6 +126,16 @@ def test_integer_becomes_number():
             "network.bottleneck, which is 4.",
         ),
         (
+            {"network__partial_channels": 3, "network__bottleneck": 1},
+            "network.init_channels is 8; expected a multiple of "
+            "network.partial_channels, which is 3.",
+        ),
+        (
+            {"network__partial_channels": 2},
+            "network.partial_channels is 2 and network.bottleneck is 4; "
+            "expected 1 for one of them",
+        ),
+        (
             {"search__architecture_warmup_epochs": 999},
             "search.architecture_warmup_epochs is 999; expected less than "
             "search.epochs, which is ",

@@ -178,3 +178,11 @@ def test_mean_entropy_against_numpy(seed):
     p = random_softmax(seed, 8)
     expected = np.mean([-sum(v * np.log(v) for v in row) for row in p])
     assert derivation.mean_entropy(p) == pytest.approx(expected / np.log(8))
+
+
+def test_entropy_is_that_of_the_proportions():
+    p = np.random.default_rng(0).dirichlet([1.0] * 8, 14)
+    weights = np.linspace(0.1, 1.0, 14)[:, np.newaxis]
+    assert derivation.mean_entropy(p * weights) == pytest.approx(
+        derivation.mean_entropy(p)
+    )

@@ -291,3 +291,15 @@ def test_gradient_of_sparse_coefficients(temperature):
         alpha,
         beta,
     )
+
+
+def test_edge_weights_are_a_softmax_into_each_node():
+    logits = np.random.default_rng(0).normal(size=14).astype(np.float32)
+    weights = relaxation.normalise_edges(tf.constant(logits)).numpy()
+    for start, end in ((0, 2), (2, 5), (5, 9), (9, 14)):
+        exponents = np.exp(logits[start:end])
+        np.testing.assert_allclose(
+            weights[start:end], exponents / exponents.sum(), rtol=1e-5
+        )
+    large = relaxation.normalise_edges(tf.constant(logits + 500.0))
+    np.testing.assert_allclose(large, weights, rtol=1e-3)

@@ -151,10 +151,16 @@ def test_darts_supernet_has_its_number_of_weights():
 
 
 @pytest.mark.parametrize("sharing", [True, False])
-@pytest.mark.parametrize("bottleneck", [4, 1])
-def test_child_network_equals_engine_with_indicator(sharing, bottleneck):
+@pytest.mark.parametrize(("bottleneck", "partial"), [(4, 1), (1, 1), (1, 4)])
+def test_child_network_equals_engine_with_indicator(
+    sharing, bottleneck, partial
+):
     """A Transit-cell is an Engine-cell whose coefficients are 0 and 1."""
-    net = make(feature_sharing=sharing, bottleneck=bottleneck)
+    net = make(
+        feature_sharing=sharing,
+        bottleneck=bottleneck,
+        partial_channels=partial,
+    )
     genotype = random_genotype(1)
     indicator = {
         kind: tf.constant(
@@ -170,10 +176,13 @@ def test_child_network_equals_engine_with_indicator(sharing, bottleneck):
     assert np.abs(child - other).max() > 1e-3
 
 
-def test_fold_changes_nothing():
+@pytest.mark.parametrize(
+    "options", [{}, {"bottleneck": 1, "partial_channels": 4}]
+)
+def test_fold_changes_nothing(options):
     genotype = random_genotype(2)
     outputs = [
-        make(max_fold=fold)(
+        make(max_fold=fold, **options)(
             batch(),
             coefficients=uniform_coefficients(),
             genotype=genotype,
@@ -215,12 +224,16 @@ def test_unknown_stem_is_named():
 
 
 @pytest.mark.parametrize(
-    ("stem", "side"),
-    [("cifar", 16), pytest.param("imagenet", 64, marks=pytest.mark.long)],
+    ("stem", "side", "options"),
+    [
+        ("cifar", 16, {}),
+        ("cifar", 16, {"bottleneck": 1, "partial_channels": 4}),
+        pytest.param("imagenet", 64, {}, marks=pytest.mark.long),
+    ],
 )
-def test_gradient_equals_that_of_the_plain_layers(stem, side):
+def test_gradient_equals_that_of_the_plain_layers(stem, side, options):
     """The chain of cut graphs against TensorFlow's own tape."""
-    net = make(num_cells=3, stem=stem)
+    net = make(num_cells=3, stem=stem, **options)
     split = net.split(uniform_coefficients())
     genotype = random_genotype(5)
     images = batch(side=side)
