@@ -7,6 +7,9 @@ from entrannas_tf import derivation, genotypes, relaxation, search_space
 
 ALPHA_STDDEV = 1e-3  # as DARTS initialises it
 
+# Alpha of what is settled on, 0 elsewhere: the others' softmax is exactly 0.
+_SETTLED = 1e3
+
 
 class Architecture(keras.layers.Layer):
     """Alpha, beta and temperature of the normal and the reduction cell.
@@ -119,6 +122,21 @@ class Architecture(keras.layers.Layer):
             ),
             space=self.space,
         )
+
+    def settle(self, genotype):
+        """Lets alpha say one genotype alone: coefficients are 0 and 1.
+
+        Args:
+            genotype: A `Genotype` such as `derive` returns, not of DST: with
+                one connection an edge at most. All others become "none".
+        """
+        none = self.primitives.index(search_space.NONE)
+        for kind, alpha in self.alpha.items():
+            chosen = derivation.indicator(
+                getattr(genotype, kind), self.primitives
+            )
+            chosen[:, none] = 1 - chosen.sum(axis=1)
+            alpha.assign(_SETTLED * chosen)
 
     def get_config(self):
         return {

@@ -82,7 +82,13 @@ class SearchConfig:
         epochs: Number of epochs over the weights' share of the images.
         batch_size: Images of each of a step's two batches.
         eval_every_epochs: Epochs between evaluations as super-net and as
-            child network; the last epoch is always evaluated.
+            child network; the last epoch is always evaluated, and alone where
+            the architecture is random.
+        architecture: "gradient", or "random" for random search: no cell is an
+            Engine-cell, and each step runs a genotype of its own, see
+            `random_search`.
+        num_candidates: Number of genotypes that a random search chooses from
+            at the end; 0 for as many as epochs.
         weight_learning_rate: Of SGD on the weights at the start; falls to 0
             along a cosine.
         weight_momentum: Of SGD, from 0 to below 1.
@@ -118,6 +124,8 @@ class SearchConfig:
     epochs: int
     batch_size: int
     eval_every_epochs: int = 1
+    architecture: str = "gradient"
+    num_candidates: int = 0
     weight_learning_rate: float
     weight_momentum: float = 0.9
     weight_decay: float

@@ -55,6 +55,8 @@ RULES = {
     "search.epochs": _FROM_1,
     "search.batch_size": _FROM_1,
     "search.eval_every_epochs": _FROM_1,
+    "search.architecture": _one_of("gradient", "random"),
+    "search.num_candidates": _FROM_0,
     "search.weight_learning_rate": _ABOVE_0,
     "search.weight_momentum": _BELOW_1,
     "search.weight_decay": _FROM_0,
@@ -112,6 +114,7 @@ def check(values):
         if not finite or not is_good(value):
             raise ValueError(f"{path} is {value!r}; expected {words}.")
     _check_multiple(values)
+    _check_random(values)
     _check_warmup(values)
     _check_directories(values)
     _check_shares(values)
@@ -137,6 +140,16 @@ def _check_multiple(values):
             f"network.partial_channels is {partial} and network.bottleneck is "
             f"{values['network.bottleneck']}; expected 1 for one of them, as "
             "both make the operations read fewer channels."
+        )
+
+
+def _check_random(values):
+    """Checks that a random search has a space to draw from."""
+    is_random = values.get("search.architecture") == "random"
+    if is_random and values["network.sparse"]:
+        raise ValueError(
+            "search.architecture is 'random' and network.sparse is True; "
+            "expected False, as two connections a node are drawn."
         )
 
 

@@ -20,6 +20,7 @@ from entrannas_tf import (
     graphs,
     methods,
     optimizers,
+    random_search,
     runs,
     runtime,
     schedules,
@@ -167,6 +168,7 @@ def _search_batches(config, data, devices, epoch, first_step):
 def _make_trainer(config, source):
     """Returns the `search_trainer.SearchTrainer` of a search's start."""
     network, search = config.network, config.search
+    is_random = search.architecture == "random"
     parameters = architecture.Architecture(
         network.space,
         network.sparse,
@@ -180,7 +182,7 @@ def _make_trainer(config, source):
         num_cells=network.num_cells,
         init_channels=network.init_channels,
         stem=network.stem,
-        engine_cells=network.engine_cells,
+        engine_cells="none" if is_random else network.engine_cells,
         feature_sharing=network.feature_sharing,
         bottleneck=network.bottleneck,
         partial_channels=network.partial_channels,
@@ -257,7 +259,7 @@ def _make_loop(config, workdir, data, trainer, start, profile):
             *([callbacks.Profile(workdir)] if profile else []),
         ]
     return training_loop.TrainingLoop(
-        _make_course(settings, data, trainer, num_steps),
+        _make_course(config, data, trainer, num_steps),
         os.path.join(workdir, runs.CHECKPOINTS),
         hooks,
         num_epochs=num_epochs,
@@ -265,7 +267,9 @@ def _make_loop(config, workdir, data, trainer, start, profile):
         make_batches=lambda epoch, step: _search_batches(
             config, data, devices, epoch, step
         ),
-        eval_every_epochs=settings.eval_every_epochs,
+        eval_every_epochs=num_epochs
+        if settings.architecture == "random"
+        else settings.eval_every_epochs,
         read_every_steps=settings.read_every_steps,
         checkpoint_every_steps=settings.checkpoint_every_steps,
         checkpoints_to_keep=settings.checkpoints_to_keep,
@@ -273,9 +277,18 @@ def _make_loop(config, workdir, data, trainer, start, profile):
     )
 
 
-def _make_course(settings, data, trainer, num_steps):
-    """Returns the `search_course.SearchCourse` of a `config.SearchConfig`."""
+def _make_course(config, data, trainer, num_steps):
+    """Returns the `search_course.SearchCourse` of a `config.Config`."""
+    settings = config.search
     num_epochs = settings.epochs
+    evaluate, draw = evaluation.accuracies, None
+    if settings.architecture == "random":
+        drawn = random_search.RandomSearch(
+            config.seed,
+            config.network.space,
+            settings.num_candidates or num_epochs,
+        )
+        evaluate, draw = drawn.choose, drawn.draw
     return search_course.SearchCourse(
         trainer,
         batch_size=settings.batch_size,
@@ -292,7 +305,8 @@ def _make_course(settings, data, trainer, num_steps):
         temperature=lambda epoch: schedules.temperature(
             settings.initial_temperature, settings.temperature_decay, epoch
         ),
-        evaluate=lambda: evaluation.accuracies(
+        evaluate=lambda: evaluate(
             trainer, data.source_a, data.indices_a, settings.batch_size
         ),
+        draw=draw,
     )

@@ -40,6 +40,7 @@ _ENTRANNAS = {
     "network.bottleneck": 4,
     "network.partial_channels": 1,
     "network.edge_normalization": False,
+    "search.architecture": "gradient",
 }
 _DARTS = {
     **_ENTRANNAS,
@@ -94,6 +95,14 @@ METHODS = {
         },
         settings={**_DARTS_ADAM, **_NO_TEMPERATURE},
         warmup=0.3,
+    ),
+    "random": Method(
+        title="random search",
+        source="weights shared by genotypes drawn at random, the best of which "
+        "is kept, on EnTranNAS's network at the cost that `random_search` "
+        "says (Li and Talwalkar, UAI 2019)",
+        switches={**_ENTRANNAS, "search.architecture": "random"},
+        settings=_NO_TEMPERATURE,
     ),
 }
 

@@ -15,6 +15,9 @@ class SearchCourse(course.Course):
         temperature: Maps the number of epochs done to tau.
         evaluate: Called without arguments, returns what
             `evaluation.accuracies` does.
+        draw: Maps the number of steps done to the `Genotype` that the next one
+            runs, in a random search: alpha then takes no steps. None for a
+            search by gradients.
     """
 
     losses = ("loss", "validation_loss")
@@ -32,6 +35,7 @@ class SearchCourse(course.Course):
         architecture_learning_rate,
         temperature,
         evaluate,
+        draw=None,
     ):
         variables = checkpoints.search_variables(trainer)
         super().__init__(trainer, variables, evaluate)
@@ -39,6 +43,7 @@ class SearchCourse(course.Course):
         self._learning_rate = learning_rate
         self._architecture_learning_rate = architecture_learning_rate
         self._temperature = temperature
+        self._draw = draw
 
     def make_progress(self, saved):
         if saved is not None:
@@ -55,6 +60,9 @@ class SearchCourse(course.Course):
         trainer.architecture_optimizer.learning_rate = (
             self._architecture_learning_rate(num_steps)
         )
+        if self._draw is not None:
+            trainer.architecture_optimizer.learning_rate = 0.0
+            trainer.architecture.settle(self._draw(num_steps))
 
     def check_replicas(self):
         self.trainer.check_replicas()

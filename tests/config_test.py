@@ -136,6 +136,10 @@ def test_integer_becomes_number():
             "expected 1 for one of them",
         ),
         (
+            {"search__architecture": "random", "network__sparse": True},
+            "search.architecture is 'random' and network.sparse is True; ",
+        ),
+        (
             {"search__architecture_warmup_epochs": 999},
             "search.architecture_warmup_epochs is 999; expected less than "
             "search.epochs, which is ",

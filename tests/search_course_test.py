@@ -1,6 +1,6 @@
 import pytest
 
-from entrannas_tf import search_course
+from entrannas_tf import genotypes, search_course
 from tests import toy_trainer
 
 
@@ -21,3 +21,20 @@ def test_rates_and_temperature():
     assert float(trainer.architecture_optimizer.learning_rate) == (
         pytest.approx(0.5)
     )
+
+
+def test_a_random_search_settles_before_each_step_and_learns_no_alpha():
+    trainer = toy_trainer.ToyTrainer()
+    course = search_course.SearchCourse(
+        trainer,
+        batch_size=4,
+        learning_rate=lambda step: 1.0,
+        architecture_learning_rate=lambda step: 2.0,
+        temperature=lambda epoch: 1.0,
+        evaluate=dict,
+        draw=genotypes.draw,
+    )
+    for step in (0, 5):
+        course.prepare_step(step)
+        assert trainer.derive() == genotypes.draw(step)
+        assert float(trainer.architecture_optimizer.learning_rate) == 0.0
