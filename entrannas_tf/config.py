@@ -103,6 +103,9 @@ class SearchConfig:
         architecture_beta_1: Adam's decay of the mean, from 0 to below 1.
         architecture_beta_2: Adam's decay of the variance, from 0 to below 1.
         architecture_weight_decay: L2 on alpha and beta, added to the gradient.
+        architecture_order: 1, as in the paper, or 2: alpha and beta follow the
+            validation loss after a step of the weights, see `second_order`.
+            It triples a step's time, and needs float32.
         threshold_penalty: lambda of Eq. 11: larger means fewer connections.
             Only acts when the network is sparse.
         initial_temperature: tau of Eq. 5 in the first epoch, above 0.
@@ -136,6 +139,7 @@ class SearchConfig:
     architecture_beta_1: float = 0.5
     architecture_beta_2: float = 0.999
     architecture_weight_decay: float = 1e-3
+    architecture_order: int = 1
     threshold_penalty: float = 0.0
     initial_temperature: float
     temperature_decay: float

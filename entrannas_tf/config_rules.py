@@ -6,7 +6,8 @@ from entrannas_tf import common_config
 
 
 def _one_of(*choices):
-    return f"one of {', '.join(choices)}", lambda value: value in choices
+    words = ", ".join(map(str, choices))
+    return f"one of {words}", lambda value: value in choices
 
 
 _PRECISION = _one_of("float32", "bfloat16", "float16")
@@ -67,6 +68,7 @@ RULES = {
     "search.architecture_beta_1": _BELOW_1,
     "search.architecture_beta_2": _BELOW_1,
     "search.architecture_weight_decay": _FROM_0,
+    "search.architecture_order": _one_of(1, 2),
     "search.threshold_penalty": _FROM_0,
     "search.initial_temperature": _ABOVE_0,
     "search.temperature_decay": _FACTOR,
@@ -118,6 +120,7 @@ def check(values):
     _check_warmup(values)
     _check_directories(values)
     _check_shares(values)
+    _check_order(values)
 
 
 def _check_multiple(values):
@@ -191,4 +194,16 @@ def _check_shares(values):
             "data.architecture_fraction is "
             f"{values['data.architecture_fraction']}; expected at most "
             f"{rest:g}, what data.weight_fraction leaves, or 0 for all of it."
+        )
+
+
+def _check_order(values):
+    """Checks that the second order's small differences are not rounded off."""
+    order = values.get("search.architecture_order", 1)
+    precision = values.get("search.precision", "float32")
+    if order == 2 and precision != "float32":
+        raise ValueError(
+            f"search.precision is {precision}; expected float32, as "
+            "search.architecture_order is 2: it takes differences of gradients "
+            "at weights that are the same in half precision."
         )

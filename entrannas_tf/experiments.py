@@ -28,6 +28,7 @@ from entrannas_tf import (
     search_results,
     search_space,
     search_trainer,
+    second_order,
     supernet,
     tensorboard_writer,
     training_loop,
@@ -191,7 +192,11 @@ def _make_trainer(config, source):
         precision=search.precision,
         jit_compile=runtime.use_xla(search.xla),
     )
-    return search_trainer.SearchTrainer(
+    make_trainer = {
+        1: search_trainer.SearchTrainer,
+        2: second_order.SecondOrderTrainer,
+    }[search.architecture_order]
+    return make_trainer(
         parameters,
         weights,
         optimizers.CoupledAdam(

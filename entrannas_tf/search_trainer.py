@@ -164,10 +164,10 @@ class SearchTrainer(keras.Model):
             coefficients = self.coefficients()
         return self.architecture.derive(_numpy(coefficients))
 
-    def _architecture_gradients(self, images, labels, split):
+    def _architecture_gradients(self, images, labels, split, vectors=None):
         """Runs one replica; returns what `_step_architecture` takes."""
         run = self.supernet.forward(
-            images, split, self.genotype, "architecture"
+            images, split, self.genotype, "architecture", vectors
         )
         logits_gradient, loss, hits = self._measure(
             "architecture", run.logits, labels

@@ -155,7 +155,7 @@ class Supernet(keras.layers.Layer):
             for kind, matrix in coefficients.items()
         }
 
-    def forward(self, images, coefficients, genotype, goal):
+    def forward(self, images, coefficients, genotype, goal, vectors=None):
         """Runs the units one after another, each through its graph.
 
         Args:
@@ -163,14 +163,18 @@ class Supernet(keras.layers.Layer):
             coefficients: dict by kind of cell of what `split` returns, or
                 None to run every cell through derived connections only.
             genotype: `Genotype` that Transit-cells run.
-            goal: "weights" or "architecture", what shall get a gradient;
-                "outputs" for none. Batch norms use the batch's statistics,
-                with None the moving ones.
+            goal: "weights", "architecture" or "both", what shall get a
+                gradient; "outputs" for none. Batch norms use the batch's
+                statistics, with None the moving ones.
+            vectors: Sequence of float32 [n], the weights of each of `units`
+                to run with; None for their own.
 
         Returns:
             A `forward_pass.ForwardPass`.
         """
-        run = forward_pass.ForwardPass(goal)
+        ids = [id(unit) for unit in self.units] if vectors else []
+        held = dict(zip(ids, vectors or [], strict=True))
+        run = forward_pass.ForwardPass(goal, held)
         outputs = run.call(self.stem, (images,))  # One, or two for ImageNet.
         before, x = outputs[0], outputs[-1]
         for cell in self.cells:

@@ -163,6 +163,14 @@ def test_integer_becomes_number():
             "data.weight_fraction leaves, or 0 for all of it.",
         ),
         (
+            {
+                "search__architecture_order": 2,
+                "search__precision": "bfloat16",
+            },
+            "search.precision is bfloat16; expected float32, as "
+            "search.architecture_order is 2",
+        ),
+        (
             {"network__stem": "vgg"},
             "network.stem is 'vgg'; expected one of cifar, imagenet.",
         ),
@@ -187,6 +195,7 @@ def test_bad_values_are_named(changes, message):
         ("network.engine_cells", ("half", "all"), ("some", "")),
         ("search.batch_size", (1,), (0, -64)),
         ("search.weight_momentum", (0.0, 0.99), (1.0, -0.1)),
+        ("search.architecture_order", (1, 2), (0, 3)),
         ("search.temperature_decay", (1.0, 0.1), (0.0, 1.1)),
         ("search.checkpoints_to_keep", (2,), (1, 0)),
     ],

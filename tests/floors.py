@@ -61,6 +61,7 @@ FLOORS = {
     "target_network": (3, 0),
     "search_trainer": (4, 0),
     "random_search": (4, 0),
+    "second_order": (4, 0),
     "retrain_course": (4, 0),
     "retrain_trainer": (4, 0),
     "callbacks": (4, 0),
