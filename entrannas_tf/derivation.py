@@ -43,6 +43,47 @@ def top_two(coefficients, primitives):
     return tuple(cell)
 
 
+def top_two_few_skips(coefficients, primitives, max_skips):
+    """Keeps the two strongest edges of each node, few of them skips (P-DARTS).
+
+    While the cell has more skip connections than allowed, the weakest of them
+    loses its coefficient, and the cell is derived anew (Chen et al., 2019,
+    section 3.3.2).
+
+    Args:
+        coefficients: float [E, K]; each edge has one above 0 of a primitive
+            other than "none" and "skip_connect".
+        primitives: The K names of the columns.
+        max_skips: Number of skip connections of the cell, at most.
+
+    Returns:
+        A cell as `top_two` returns it.
+    """
+    coefficients = np.array(coefficients)
+    column = primitives.index(search_space.SKIP_CONNECT)
+    while True:
+        cell = top_two(coefficients, primitives)
+        if genotypes.num_skip_connections(cell) <= max_skips:
+            return cell
+        kept = indicator(cell, primitives)[:, column] > 0
+        skips = np.where(kept, coefficients[:, column], np.inf)  # [E]
+        coefficients[skips.argmin(), column] = 0
+
+
+def strongest(coefficients, count):
+    """Returns which primitives of each edge are the strongest, bool [E, K].
+
+    Args:
+        coefficients: float [E, K]. Among equals the earlier primitive wins.
+        count: Number of primitives to keep on each edge, "none" included if it
+            is among the strongest.
+    """
+    ranks = np.argsort(-np.asarray(coefficients), axis=1, kind="stable")
+    mask = np.zeros(ranks.shape, bool)
+    np.put_along_axis(mask, ranks[:, :count], True, axis=1)
+    return mask
+
+
 def non_zero(coefficients, primitives):
     """Keeps every connection with a coefficient above 0 (Eq. 10).
 
