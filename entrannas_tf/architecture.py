@@ -1,11 +1,13 @@
 """The architecture parameters: sole owner of alpha, beta and temperature."""
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from entrannas_tf import derivation, genotypes, relaxation, search_space
 
 ALPHA_STDDEV = 1e-3  # as DARTS initialises it
+MAX_SKIPS = 2 * search_space.NUM_INTERMEDIATE_NODES  # All that top two keeps.
 
 # Alpha of what is settled on, 0 elsewhere: the others' softmax is exactly 0.
 _SETTLED = 1e3
@@ -22,6 +24,10 @@ class Architecture(keras.layers.Layer):
         temperature: Initial temperature of Eq. 5, above 0.
         edge_normalization: Whether each edge has a weight too, a softmax over
             the edges into a node, that multiplies its coefficients (PC-DARTS).
+        masks: Dict by kind of cell of bool [E, K], the primitives that each
+            edge chooses from, not with `sparse`; None for all.
+        max_skips: Number of skip connections that a normal cell is derived
+            with, at most; MAX_SKIPS for any.
 
     Attributes:
         primitives: Names of the K candidates.
@@ -38,9 +44,13 @@ class Architecture(keras.layers.Layer):
         sparse=False,
         temperature=1.0,
         edge_normalization=False,
+        masks=None,
+        max_skips=MAX_SKIPS,
         **kwargs,
     ):
         super().__init__(**kwargs)
+        self.masks = masks and {k: np.asarray(m) for k, m in masks.items()}
+        self.max_skips = max_skips
         self.space = space
         self.sparse = sparse
         self.edge_normalization = edge_normalization
@@ -92,6 +102,11 @@ class Architecture(keras.layers.Layer):
         """Returns the coefficients of the operations of each edge."""
         tau = tf.convert_to_tensor(self.temperature)
         alpha = {k: tf.convert_to_tensor(v) for k, v in self.alpha.items()}
+        if self.masks:
+            return {
+                k: relaxation.masked_softmax(a, self.masks[k], tau)
+                for k, a in alpha.items()
+            }
         if not self.sparse:
             return {k: relaxation.softmax(a, tau) for k, a in alpha.items()}
         return {
@@ -115,13 +130,15 @@ class Architecture(keras.layers.Layer):
             coefficients: What `coefficients` returned, as NumPy arrays.
         """
         rule = derivation.non_zero if self.sparse else derivation.top_two
-        return genotypes.Genotype(
-            *(
-                rule(coefficients[kind], self.primitives)
-                for kind in genotypes.KINDS
-            ),
-            space=self.space,
-        )
+        cells = {
+            kind: rule(coefficients[kind], self.primitives)
+            for kind in genotypes.KINDS
+        }
+        if self.max_skips < MAX_SKIPS:
+            cells["normal"] = derivation.top_two_few_skips(
+                coefficients["normal"], self.primitives, self.max_skips
+            )
+        return genotypes.Genotype(**cells, space=self.space)
 
     def settle(self, genotype):
         """Lets alpha say one genotype alone: coefficients are 0 and 1.
@@ -145,4 +162,7 @@ class Architecture(keras.layers.Layer):
             "sparse": self.sparse,
             "temperature": float(self.temperature.numpy()),
             "edge_normalization": self.edge_normalization,
+            "masks": self.masks
+            and {kind: mask.tolist() for kind, mask in self.masks.items()},
+            "max_skips": self.max_skips,
         }

@@ -7,6 +7,7 @@ coefficients; a Transit-cell runs the derived connections only.
 import collections
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from entrannas_tf import nodes, search_space
@@ -28,6 +29,8 @@ class SearchCell(keras.layers.Layer):
         partial_channels: Likewise.
         rectify: Whether the output passes through a ReLU, as other cells read
             it; a network's head does not.
+        mask: bool [E, K], the primitives that each edge chooses from; None for
+            all. An operation that no edge chooses from is not there.
         make_node: Callable with the arguments of `nodes.CellNode`.
 
     The computation stands in `weighted` and `derived`. Both take a callable
@@ -47,6 +50,7 @@ class SearchCell(keras.layers.Layer):
         bottleneck=4,
         partial_channels=1,
         rectify=True,
+        mask=None,
         make_node=nodes.CellNode,
         **kwargs,
     ):
@@ -66,6 +70,7 @@ class SearchCell(keras.layers.Layer):
         self.bottleneck = bottleneck
         self.partial_channels = partial_channels
         self.rectify = rectify
+        self.mask = None if mask is None else np.asarray(mask, bool)
         self.names = tuple(n for n in primitives if n != search_space.NONE)
         self.nodes = [
             make_node(**self._node_arguments(node))
@@ -86,7 +91,19 @@ class SearchCell(keras.layers.Layer):
             "bottleneck": self.bottleneck,
             "partial_channels": self.partial_channels,
             "rectify": self.rectify and num_later == 0,
+            "left_out": () if self.mask is None else self._left_out(node),
         }
+
+    def _left_out(self, node):
+        """Returns (group, name) of the operations that no edge may use."""
+        edges = search_space.edges_from(node)
+        groups = [edges] if self.feature_sharing else [(e,) for e in edges]
+        return tuple(
+            (number, self.primitives[k])
+            for number, group in enumerate(groups)
+            for k in np.flatnonzero(~self.mask[list(group)].any(axis=0))
+            if self.primitives[k] != search_space.NONE
+        )
 
     def weighted(self, inputs, coefficients, run, add=tf.add_n):
         """Runs all connections, weighted (Eq. 6, first line; Eq. 1).
@@ -194,6 +211,7 @@ class SearchCell(keras.layers.Layer):
             "bottleneck": self.bottleneck,
             "partial_channels": self.partial_channels,
             "rectify": self.rectify,
+            "mask": None if self.mask is None else self.mask.tolist(),
         }
 
 

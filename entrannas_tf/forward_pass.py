@@ -6,6 +6,9 @@ import tensorflow as tf
 
 from entrannas_tf import nodes, tapes
 
+# Their number among a graph's inputs: weights, statistics, features, they.
+_COEFFICIENTS = 3
+
 
 class ForwardPass:
     """One run of the super-net, and what it takes to run it backwards.
@@ -14,15 +17,18 @@ class ForwardPass:
         goal: As in `supernet.Supernet.forward`.
         vectors: {id of a unit: float32 [n], the weights that it runs with};
             a unit that is not in it runs with its own.
+        drawn: {id of a unit: what `dropping.SkipDropout` drew for it}; {} to
+            drop nothing.
 
     Attributes:
         logits: float32 [B, num_classes].
     """
 
-    def __init__(self, goal, vectors=None):
+    def __init__(self, goal, vectors, drawn):
         self.logits = None
         self._goal = goal
-        self._vectors = vectors or {}
+        self._vectors = vectors
+        self._drawn = drawn
         self._tape = tapes.Tape()
         self._uses = {}  # by id of the unit
 
@@ -32,6 +38,8 @@ class ForwardPass:
 
     def call(self, unit, tensors, part=None):
         """Calls a unit through its graph; returns the list of its outputs."""
+        if part == nodes.WEIGHTED:
+            tensors = (*tensors, *self._drawn.get(id(unit), ()))
         graph = unit.graph(tensors, part, self._goal is not None)
         use = self._use(unit)
         inputs = (use.vector, use.statistics, *tensors)
@@ -57,7 +65,7 @@ class ForwardPass:
         if self._goal in ("weights", "both"):
             wanted = [0, *wanted]
         if self._goal in ("architecture", "both") and part == nodes.WEIGHTED:
-            wanted = [*wanted, len(inputs) - 1]
+            wanted = [*wanted, _COEFFICIENTS]
         return tuple(wanted)
 
     def gradients(self, logits_gradient, sources):

@@ -13,6 +13,8 @@ class SearchCourse(course.Course):
             the weights' learning rate.
         architecture_learning_rate: The same for alpha and beta.
         temperature: Maps the number of epochs done to tau.
+        skip_dropout_rate: Likewise, to the rate of the trainer's
+            `skip_dropout`; without that it does not act.
         evaluate: Called without arguments, returns what
             `evaluation.accuracies` does.
         draw: Maps the number of steps done to the `Genotype` that the next one
@@ -36,6 +38,7 @@ class SearchCourse(course.Course):
         temperature,
         evaluate,
         draw=None,
+        skip_dropout_rate=None,
     ):
         variables = checkpoints.search_variables(trainer)
         super().__init__(trainer, variables, evaluate)
@@ -44,6 +47,7 @@ class SearchCourse(course.Course):
         self._architecture_learning_rate = architecture_learning_rate
         self._temperature = temperature
         self._draw = draw
+        self._skip_dropout_rate = skip_dropout_rate
 
     def make_progress(self, saved):
         if saved is not None:
@@ -52,7 +56,10 @@ class SearchCourse(course.Course):
         return search_progress.Progress(before=genotype, genotype=genotype)
 
     def prepare_epoch(self, epoch):
-        self.trainer.architecture.temperature.assign(self._temperature(epoch))
+        trainer = self.trainer
+        trainer.architecture.temperature.assign(self._temperature(epoch))
+        if trainer.skip_dropout is not None:
+            trainer.skip_dropout.rate.assign(self._skip_dropout_rate(epoch))
 
     def prepare_step(self, num_steps):
         trainer = self.trainer

@@ -98,11 +98,12 @@ class SecondOrderTrainer(search_trainer.SearchTrainer):
         """
         run = self.distribute_strategy.run
         split = self._follow()
-        training = (training_images, training_labels, split)
+        drawn = self._drawn("architecture")
+        training = (training_images, training_labels, split, drawn)
         by_weights, *_ = run(self._weight_gradients, training)
         ahead = run(self._look_ahead_graph, (by_weights,))
         by_weights, direct, loss, hits = run(
-            self._both_gradients, (images, labels, split, ahead)
+            self._both_gradients, (images, labels, split, drawn, ahead)
         )
         above, below, epsilon = run(self._look_aside_graph, (by_weights,))
         sides = [
@@ -148,7 +149,7 @@ class SecondOrderTrainer(search_trainer.SearchTrainer):
             )
         ]
 
-    def _both_gradients(self, images, labels, split, vectors):
+    def _both_gradients(self, images, labels, split, drawn, vectors):
         """Runs one replica at w'.
 
         Returns:
@@ -156,7 +157,7 @@ class SecondOrderTrainer(search_trainer.SearchTrainer):
             loss, and the hits.
         """
         run = self.supernet.forward(
-            images, split, self.genotype, "both", vectors
+            images, split, self.genotype, "both", vectors, drawn
         )
         logits_gradient, loss, hits = self._measure(
             "architecture", run.logits, labels

@@ -35,6 +35,8 @@ class Supernet(keras.layers.Layer):
         precision: "float32", "bfloat16" or "float16": the type of the features
             and of the convolutions, see `dtypes`.
         jit_compile: Whether XLA compiles the graphs. It pays on GPUs alone.
+        masks: Dict by kind of cell of bool [E, K], as in `cells.SearchCell`;
+            None for all primitives on every edge.
 
     With `engine_cells="all"`, no feature sharing and no bottleneck it is the
     super-net of DARTS, weight for weight; and with `partial_channels=4` that of
@@ -64,9 +66,11 @@ class Supernet(keras.layers.Layer):
         max_graphs=512,
         precision="float32",
         jit_compile=False,
+        masks=None,
         **kwargs,
     ):
         super().__init__(dtype="float32", **kwargs)
+        self.masks = masks or {}
         self.cache = graphs.GraphCache(max_graphs, jit_compile)
         self.primitives = tuple(primitives)
         self.feature_sharing = feature_sharing
@@ -119,6 +123,7 @@ class Supernet(keras.layers.Layer):
                 bottleneck=bottleneck,
                 partial_channels=self.partial_channels,
                 rectify=place < num_cells - 1,
+                mask=self.masks.get("reduction" if reduction else "normal"),
                 make_node=make_node,
             )
             self.cells.append(PackedCell(cell, self.cache, f"cell_{place}"))
@@ -155,7 +160,9 @@ class Supernet(keras.layers.Layer):
             for kind, matrix in coefficients.items()
         }
 
-    def forward(self, images, coefficients, genotype, goal, vectors=None):
+    def forward(
+        self, images, coefficients, genotype, goal, vectors=None, drawn=None
+    ):
         """Runs the units one after another, each through its graph.
 
         Args:
@@ -168,13 +175,15 @@ class Supernet(keras.layers.Layer):
                 statistics, with None the moving ones.
             vectors: Sequence of float32 [n], the weights of each of `units`
                 to run with; None for their own.
+            drawn: What `dropping.SkipDropout` drew for each of `units`; None
+                to drop nothing.
 
         Returns:
             A `forward_pass.ForwardPass`.
         """
-        ids = [id(unit) for unit in self.units] if vectors else []
-        held = dict(zip(ids, vectors or [], strict=True))
-        run = forward_pass.ForwardPass(goal, held)
+        run = forward_pass.ForwardPass(
+            goal, self._by_id(vectors), self._by_id(drawn)
+        )
         outputs = run.call(self.stem, (images,))  # One, or two for ImageNet.
         before, x = outputs[0], outputs[-1]
         for cell in self.cells:
@@ -194,6 +203,12 @@ class Supernet(keras.layers.Layer):
             before, x = x, y
         run.logits = run.call(self.head, (x,))[0]
         return run
+
+    def _by_id(self, values):
+        """Returns {id of a unit: value} of one value a unit, {} of None."""
+        if values is None:
+            return {}
+        return dict(zip(map(id, self.units), values, strict=True))
 
 
 def _make_stem(kind, image_channels, init_channels, max_fold):

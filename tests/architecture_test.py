@@ -204,3 +204,39 @@ def test_edge_logits_get_gradients_and_start_like_alpha():
         )
     gradient = tape.gradient(loss, layer.edge_logits["normal"].value)
     assert (np.abs(gradient) > 1e-4).all()
+
+
+def random_masks(count, seed=0):
+    rng = np.random.default_rng(seed)
+    return {
+        kind: derivation.strongest(rng.normal(size=(14, 8)), count)
+        for kind in KINDS
+    }
+
+
+def test_masks_choose_the_primitives():
+    masks = random_masks(3)
+    layer = architecture.Architecture(masks=masks)
+    coefficients = as_arrays(layer.coefficients())
+    genotype = layer.derive(coefficients)
+    for kind in KINDS:
+        np.testing.assert_array_equal(coefficients[kind] > 0, masks[kind])
+        cell = getattr(genotype, kind)
+        derived = derivation.indicator(cell, layer.primitives) > 0
+        assert not np.any(derived & ~masks[kind])
+    again = architecture.Architecture.from_config(layer.get_config())
+    for kind in KINDS:
+        np.testing.assert_array_equal(again.masks[kind], masks[kind])
+
+
+def test_skips_of_the_normal_cell_are_few():
+    layer = architecture.Architecture(max_skips=1)
+    skip = layer.primitives.index("skip_connect")
+    coefficients = {kind: np.full((14, 8), 0.1) for kind in KINDS}
+    for matrix in coefficients.values():
+        matrix[:, skip] = 0.3
+    genotype = layer.derive(coefficients)
+    assert genotypes.num_skip_connections(genotype.normal) == 1
+    assert genotypes.num_skip_connections(genotype.reduction) == 8
+    again = architecture.Architecture.from_config(layer.get_config())
+    assert again.max_skips == 1

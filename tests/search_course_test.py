@@ -1,6 +1,6 @@
 import pytest
 
-from entrannas_tf import genotypes, search_course
+from entrannas_tf import dropping, genotypes, search_course
 from tests import toy_trainer
 
 
@@ -38,3 +38,19 @@ def test_a_random_search_settles_before_each_step_and_learns_no_alpha():
         course.prepare_step(step)
         assert trainer.derive() == genotypes.draw(step)
         assert float(trainer.architecture_optimizer.learning_rate) == 0.0
+
+
+def test_rate_of_the_dropout_is_that_of_the_epoch():
+    trainer = toy_trainer.ToyTrainer()
+    trainer.skip_dropout = dropping.SkipDropout(seed=0, num_units=1)
+    course = search_course.SearchCourse(
+        trainer,
+        batch_size=4,
+        learning_rate=None,
+        architecture_learning_rate=None,
+        temperature=lambda epoch: 1.0,
+        evaluate=dict,
+        skip_dropout_rate=lambda epoch: 0.5 / (1 + epoch),
+    )
+    course.prepare_epoch(1)
+    assert float(trainer.skip_dropout.rate) == 0.25

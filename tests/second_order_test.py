@@ -243,7 +243,7 @@ def test_equations_on_a_quadratic_problem():
     ahead = second_order.look_ahead(w, v, gradient, rate, momentum, decay)
     expected = w - rate * (momentum * v + gradient + decay * w)
     np.testing.assert_allclose(ahead, expected)
-    epsilon = second_order.width([tf.constant(ahead)])
+    epsilon = float(second_order.width([tf.constant(ahead)]))
     np.testing.assert_allclose(epsilon, 0.01 / np.linalg.norm(ahead))
     sides = [
         -matrix.T @ (w + sign * epsilon * ahead - matrix @ alpha)
