@@ -57,6 +57,9 @@ class NetworkConfig:
             all. It takes the place of a bottleneck.
         edge_normalization: Whether each edge has a weight of its own too, as in
             PC-DARTS: a softmax over the edges into a node.
+        max_skips: Number of skip connections that the normal cell is derived
+            with, at most, from 0 to 8, which means any; P-DARTS allows 2. Not
+            when the network is sparse.
         max_fold: Number of images folded into the channels, at most, so that
             small tensors fill the processor; 1 for none. Changes the speed.
     """
@@ -71,6 +74,7 @@ class NetworkConfig:
     bottleneck: int = 4
     partial_channels: int = 1
     edge_normalization: bool = False
+    max_skips: int = 8
     max_fold: int = 64
 
 
@@ -106,6 +110,9 @@ class SearchConfig:
         architecture_order: 1, as in the paper, or 2: alpha and beta follow the
             validation loss after a step of the weights, see `second_order`.
             It triples a step's time, and needs float32.
+        skip_dropout_rate: Share of their elements that the identities of
+            Engine-cells lose in training, from 0 to below 1, at first; it
+            falls, see `schedules.skip_dropout`.
         threshold_penalty: lambda of Eq. 11: larger means fewer connections.
             Only acts when the network is sparse.
         initial_temperature: tau of Eq. 5 in the first epoch, above 0.
@@ -140,6 +147,7 @@ class SearchConfig:
     architecture_beta_2: float = 0.999
     architecture_weight_decay: float = 1e-3
     architecture_order: int = 1
+    skip_dropout_rate: float = 0.0
     threshold_penalty: float = 0.0
     initial_temperature: float
     temperature_decay: float
@@ -149,6 +157,32 @@ class SearchConfig:
     max_graphs: int = 256
     precision: str = "float32"
     xla: bool = False
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ProgressiveConfig:
+    """The stages of a search that goes deeper, as P-DARTS's; or none.
+
+    Each is a search of its own, of all epochs, in which an edge chooses from
+    the primitives that were its strongest in the stage before.
+
+    Attributes:
+        num_cells: Of each stage's super-net, instead of `network.num_cells`;
+            empty for a search without stages.
+        num_primitives: Of each edge in each stage, none included: that of the
+            space at first, then 3 or more and never growing.
+        skip_dropout_rates: `search.skip_dropout_rate` of each stage.
+        stage: The stage that a search is, from 1 on. The program sets it in
+            the stages' own config.json; 0 for the whole.
+    """
+
+    num_cells: tuple[int, ...] = ()
+    num_primitives: tuple[int, ...] = ()
+    skip_dropout_rates: tuple[float, ...] = ()
+    stage: int = 0
+
+
+NO_STAGES = ProgressiveConfig()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -166,6 +200,7 @@ class Config:
         data: A `DataConfig`.
         network: A `NetworkConfig`.
         search: A `SearchConfig`.
+        progressive: A `ProgressiveConfig`.
         distribution: A `common_config.DistributionConfig`.
     """
 
@@ -176,6 +211,7 @@ class Config:
     data: DataConfig
     network: NetworkConfig
     search: SearchConfig
+    progressive: ProgressiveConfig = NO_STAGES
     distribution: common_config.DistributionConfig = common_config.ONE_DEVICE
 
 

@@ -2,7 +2,12 @@
 
 import math
 
-from entrannas_tf import common_config
+from entrannas_tf import common_config, search_space
+
+
+def _each(rule):
+    words, is_good = rule
+    return f"each {words}", lambda values: all(map(is_good, values))
 
 
 def _one_of(*choices):
@@ -52,6 +57,7 @@ RULES = {
     "network.bottleneck": _FROM_1,
     "network.partial_channels": _FROM_1,
     "network.max_fold": _FROM_1,
+    "network.max_skips": ("from 0 to 8", lambda value: 0 <= value <= 8),
     "network.stem": _one_of("cifar", "imagenet"),
     "search.epochs": _FROM_1,
     "search.batch_size": _FROM_1,
@@ -70,6 +76,11 @@ RULES = {
     "search.architecture_weight_decay": _FROM_0,
     "search.architecture_order": _one_of(1, 2),
     "search.threshold_penalty": _FROM_0,
+    "search.skip_dropout_rate": _BELOW_1,
+    "progressive.num_cells": _each(_FROM_3),
+    "progressive.num_primitives": _each(_FROM_3),
+    "progressive.skip_dropout_rates": _each(_BELOW_1),
+    "progressive.stage": _FROM_0,
     "search.initial_temperature": _ABOVE_0,
     "search.temperature_decay": _FACTOR,
     "search.read_every_steps": _FROM_1,
@@ -121,6 +132,7 @@ def check(values):
     _check_directories(values)
     _check_shares(values)
     _check_order(values)
+    _check_stages(values)
 
 
 def _check_multiple(values):
@@ -206,4 +218,40 @@ def _check_order(values):
             f"search.precision is {precision}; expected float32, as "
             "search.architecture_order is 2: it takes differences of gradients "
             "at weights that are the same in half precision."
+        )
+
+
+def _check_stages(values):
+    """Checks that there is one value a stage, and no thresholds with them."""
+    stages = values.get("progressive.num_cells", ())
+    skips = values.get("network.max_skips", 8)
+    if values.get("network.sparse") and (stages or skips < 8):
+        raise ValueError(
+            "network.sparse is True; expected false, as it knows neither "
+            "progressive.num_cells nor network.max_skips: they choose by rank, "
+            "and it by thresholds."
+        )
+    for path in (
+        "progressive.num_primitives",
+        "progressive.skip_dropout_rates",
+    ):
+        if len(values.get(path, ())) != len(stages):
+            raise ValueError(
+                f"{path} is {values[path]!r}; expected {len(stages)} values, "
+                "one for each of progressive.num_cells."
+            )
+    counts = values.get("progressive.num_primitives", ())
+    space = search_space.SPACES[values.get("network.space", "standard")]
+    growing = counts != tuple(sorted(counts, reverse=True))
+    if counts and (growing or counts[0] != len(space)):
+        raise ValueError(
+            f"progressive.num_primitives is {counts!r}; expected {len(space)}, "
+            "all of network.space, at first, and never more than in the stage "
+            "before."
+        )
+    stage = values.get("progressive.stage", 0)
+    if stage > len(stages):
+        raise ValueError(
+            f"progressive.stage is {stage}; expected at most {len(stages)}, "
+            "the number of progressive.num_cells."
         )

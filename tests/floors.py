@@ -74,6 +74,8 @@ FLOORS = {
     "training_loop": (4, 0),
     "benchmarking": (5, 0),
     "runs": (5, 0),
+    "progressive": (5, 0),
+    "search_making": (5, 0),
     "experiments": (5, 0),
     "oracle": (5, 0),
     "export": (5, 1),
