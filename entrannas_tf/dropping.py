@@ -89,11 +89,15 @@ class SkipDropout(keras.layers.Layer):
     """
 
     def __init__(self, seed, num_units, **kwargs):
-        super().__init__(dtype="float32", **kwargs)
+        super().__init__(**kwargs)
         self.seed = seed
         self.num_units = num_units
         self.rate = self.add_weight(
-            name="rate", shape=(), initializer="zeros", trainable=False
+            name="rate",
+            shape=(),
+            initializer="zeros",
+            trainable=False,
+            autocast=False,
         )
         self.built = True
 

@@ -330,6 +330,15 @@ def few(count, seed=0):
     }
 
 
+def allowed(masks):
+    """Returns a genotype of primitives that masks leave."""
+    cells = (
+        derivation.top_two(masks[kind].astype(float), search_space.STANDARD)
+        for kind in genotypes.KINDS
+    )
+    return genotypes.Genotype(*cells)
+
+
 def take_weights(net, whole):
     """Gives a super-net with masks the weights of one without."""
     for own, others in zip(net.units, whole.units, strict=True):
@@ -362,12 +371,7 @@ def test_masked_operations_are_left_out(sharing):
     coefficients = {
         kind: tf.constant(mask / 3, tf.float32) for kind, mask in masks.items()
     }
-    genotype = genotypes.Genotype(
-        *(
-            derivation.top_two(masks[kind], search_space.STANDARD)
-            for kind in genotypes.KINDS
-        )
-    )
+    genotype = allowed(masks)
     outputs = [
         n(batch(), coefficients=coefficients, genotype=genotype)
         for n in (net, whole)
@@ -379,16 +383,13 @@ def test_gradient_of_what_is_left_out_is_zero():
     masks = few(3, seed=1)
     net = make(feature_sharing=False, masks=masks)
     split = net.split(uniform_coefficients())
-    genotype = genotypes.Genotype(
-        *(
-            derivation.top_two(masks[kind], search_space.STANDARD)
-            for kind in genotypes.KINDS
-        )
-    )
+    genotype = allowed(masks)
     run = net.forward(batch(), split, genotype, "architecture")
     cotangent = tf.random.stateless_normal(run.logits.shape, (0, 1))
     found = run.gradients(cotangent, tf.nest.flatten(split))
-    expected = tf.nest.flatten(net.split(masks))
+    expected = tf.nest.flatten(
+        net.split({k: tf.constant(m) for k, m in masks.items()})
+    )
     for gradient, mask in zip(found, expected, strict=True):
         np.testing.assert_array_equal(np.asarray(gradient) != 0, mask)
 
