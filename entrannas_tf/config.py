@@ -109,7 +109,7 @@ class SearchConfig:
         architecture_weight_decay: L2 on alpha and beta, added to the gradient.
         architecture_order: 1, as in the paper, or 2: alpha and beta follow the
             validation loss after a step of the weights, see `second_order`.
-            It triples a step's time, and needs float32.
+            A step then takes about 2.4 times as long; it needs float32.
         skip_dropout_rate: Share of their elements that the identities of
             Engine-cells lose in training, from 0 to below 1, at first; it
             falls, see `schedules.skip_dropout`.

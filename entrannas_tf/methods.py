@@ -91,7 +91,7 @@ METHODS = {
     "darts_second_order": Method(
         title="DARTS of second order",
         source="alpha follows the validation loss after a step of the weights, "
-        "about three times the cost (Liu et al., ICLR 2019, section 2.3)",
+        "at about 2.4 times the cost (Liu et al., ICLR 2019, section 2.3)",
         switches={**_DARTS, "search.architecture_order": 2},
         settings={**_DARTS_ADAM, **_NO_TEMPERATURE},
         warmup=0.0,
