@@ -11,7 +11,6 @@ from entrannas_tf import (
     files,
     genotypes,
     progress_bar,
-    published,
     search_results,
     workdirs,
 )
@@ -19,12 +18,6 @@ from entrannas_tf import (
 TABLE_FILE = "searches.md"
 
 _SEARCHES = "searches"
-_COPIED = (
-    workdirs.METRICS_FILE,
-    search_results.GENOTYPES,
-    search_results.CELLS,
-    published.GENOTYPE_FILE,
-)
 
 
 def directory(workdir, number):
@@ -49,13 +42,10 @@ def keep(workdir, num_searches):
         directory(workdir, number) for number in range(1, num_searches + 1)
     ]
     best = max(found, key=_accuracy)
-    for name in _COPIED:
-        _copy(os.path.join(best, name), os.path.join(workdir, name))
     files.write_text(
         os.path.join(workdir, TABLE_FILE), _table(found, found.index(best))
     )
-    name = search_results.FILM_FILE  # Its presence says that all is there.
-    _copy(os.path.join(best, name), os.path.join(workdir, name))
+    search_results.copy(best, workdir)
 
 
 def read_table(workdir):
@@ -67,17 +57,6 @@ def read_table(workdir):
 
 def _accuracy(workdir):
     return workdirs.last_record(workdir)["child_accuracy"]
-
-
-def _copy(source, target):
-    """Copies a file, or the files of a directory; each whole or not at all."""
-    if os.path.isdir(source):
-        os.makedirs(target, exist_ok=True)
-        for name in sorted(os.listdir(source)):
-            _copy(os.path.join(source, name), os.path.join(target, name))
-        return
-    with open(source, "rb") as file:
-        files.write_bytes(target, file.read())
 
 
 def _table(found, best):

@@ -7,6 +7,7 @@ coefficients; a Transit-cell runs the derived connections only.
 import collections
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from entrannas_tf import nodes, search_space
@@ -25,8 +26,11 @@ class SearchCell(keras.layers.Layer):
         feature_sharing: Whether an operation on a node is computed once for
             all later nodes.
         bottleneck: As in `nodes.CellNode`.
+        partial_channels: Likewise.
         rectify: Whether the output passes through a ReLU, as other cells read
             it; a network's head does not.
+        mask: bool [E, K], the primitives that each edge chooses from; None for
+            all. An operation that no edge chooses from is not there.
         make_node: Callable with the arguments of `nodes.CellNode`.
 
     The computation stands in `weighted` and `derived`. Both take a callable
@@ -44,15 +48,18 @@ class SearchCell(keras.layers.Layer):
         primitives,
         feature_sharing=True,
         bottleneck=4,
+        partial_channels=1,
         rectify=True,
+        mask=None,
         make_node=nodes.CellNode,
         **kwargs,
     ):
         super().__init__(**kwargs)
-        if channels % bottleneck:
+        if channels % (bottleneck * partial_channels):
             raise ValueError(
                 f"A cell of {channels} channels cannot have a bottleneck of "
-                f"ratio {bottleneck}: choose channels that it divides."
+                f"ratio {bottleneck} and read 1/{partial_channels} of the "
+                "channels: choose channels that both divide."
             )
         self.channels_in = tuple(channels_in)
         self.channels = channels
@@ -61,7 +68,9 @@ class SearchCell(keras.layers.Layer):
         self.primitives = tuple(primitives)
         self.feature_sharing = feature_sharing
         self.bottleneck = bottleneck
+        self.partial_channels = partial_channels
         self.rectify = rectify
+        self.mask = None if mask is None else np.asarray(mask, bool)
         self.names = tuple(n for n in primitives if n != search_space.NONE)
         self.nodes = [
             make_node(**self._node_arguments(node))
@@ -80,8 +89,21 @@ class SearchCell(keras.layers.Layer):
             "stride": 2 if self.reduction and is_input else 1,
             "num_groups": 1 if self.feature_sharing else num_later,
             "bottleneck": self.bottleneck,
+            "partial_channels": self.partial_channels,
             "rectify": self.rectify and num_later == 0,
+            "left_out": () if self.mask is None else self._left_out(node),
         }
+
+    def _left_out(self, node):
+        """Returns (group, name) of the operations that no edge may use."""
+        edges = search_space.edges_from(node)
+        groups = [edges] if self.feature_sharing else [(e,) for e in edges]
+        return tuple(
+            (number, self.primitives[k])
+            for number, group in enumerate(groups)
+            for k in np.flatnonzero(~self.mask[list(group)].any(axis=0))
+            if self.primitives[k] != search_space.NONE
+        )
 
     def weighted(self, inputs, coefficients, run, add=tf.add_n):
         """Runs all connections, weighted (Eq. 6, first line; Eq. 1).
@@ -187,11 +209,15 @@ class SearchCell(keras.layers.Layer):
             "primitives": self.primitives,
             "feature_sharing": self.feature_sharing,
             "bottleneck": self.bottleneck,
+            "partial_channels": self.partial_channels,
             "rectify": self.rectify,
+            "mask": None if self.mask is None else self.mask.tolist(),
         }
 
 
-def split_coefficients(coefficients, primitives, feature_sharing):
+def split_coefficients(
+    coefficients, primitives, feature_sharing, partial_channels=1
+):
     """Sorts coefficients by the node that an edge leaves.
 
     Args:
@@ -200,13 +226,21 @@ def split_coefficients(coefficients, primitives, feature_sharing):
         feature_sharing: Whether all edges of a node share its operations. The
             intermediate nodes then get as many rows as the first of them,
             zeros at the end, so that one graph serves them all.
+        partial_channels: As in `nodes.CellNode`. If it is not 1, a column is
+            added: what bypasses the operations of an edge has the sum of its
+            coefficients, "none" included. That is 1 after a softmax, the
+            edge's weight with edge normalisation, 0 on a pruned edge, and the
+            number of connections where the coefficients are 0 and 1.
 
     Returns:
-        List of float32 [rows, names], one a node but the last: a row for each
-        later node, and perhaps zeros.
+        List of float32 [rows, names], or one column more, for each node but
+        the last: a row for each later node, and perhaps zeros.
     """
     columns = [k for k, n in enumerate(primitives) if n != search_space.NONE]
     named = tf.gather(coefficients, columns, axis=1)
+    if partial_channels > 1:
+        bypass = tf.reduce_sum(coefficients, axis=1, keepdims=True)  # [E, 1]
+        named = tf.concat([named, bypass], axis=1)
     pieces = [
         tf.gather(named, search_space.edges_from(node))
         for node in range(search_space.NUM_NODES - 1)
@@ -233,7 +267,10 @@ class EngineCell(SearchCell):
 
     def call(self, inputs, coefficients, training=False):
         split = split_coefficients(
-            coefficients, self.primitives, self.feature_sharing
+            coefficients,
+            self.primitives,
+            self.feature_sharing,
+            self.partial_channels,
         )
         return self.weighted(inputs, split, self._runner(training))
 

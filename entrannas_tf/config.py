@@ -41,7 +41,8 @@ class NetworkConfig:
             number of connections, no "none").
         num_cells: Number of cells, at least 3; those at 1/3 and 2/3 of the
             depth are reduction cells.
-        init_channels: Channels of the first cells, a multiple of bottleneck.
+        init_channels: Channels of the first cells, a multiple of bottleneck
+            and of partial_channels.
         stem: "cifar", which keeps the size of the images, or "imagenet", whose
             three convolutions of stride 2 divide it by 8; it needs an even
             number of channels.
@@ -51,6 +52,14 @@ class NetworkConfig:
             all later nodes.
         bottleneck: Ratio by which channels are divided before operations; 1
             for no bottleneck.
+        partial_channels: K: operations read the first 1/K of a node's channels
+            and the others bypass them, as in PC-DARTS, where it is 4; 1 for
+            all. It takes the place of a bottleneck.
+        edge_normalization: Whether each edge has a weight of its own too, as in
+            PC-DARTS: a softmax over the edges into a node.
+        max_skips: Number of skip connections that the normal cell is derived
+            with, at most, from 0 to 8, which means any; P-DARTS allows 2. Not
+            when the network is sparse.
         max_fold: Number of images folded into the channels, at most, so that
             small tensors fill the processor; 1 for none. Changes the speed.
     """
@@ -63,6 +72,9 @@ class NetworkConfig:
     engine_cells: str = "first"
     feature_sharing: bool = True
     bottleneck: int = 4
+    partial_channels: int = 1
+    edge_normalization: bool = False
+    max_skips: int = 8
     max_fold: int = 64
 
 
@@ -74,7 +86,13 @@ class SearchConfig:
         epochs: Number of epochs over the weights' share of the images.
         batch_size: Images of each of a step's two batches.
         eval_every_epochs: Epochs between evaluations as super-net and as
-            child network; the last epoch is always evaluated.
+            child network; the last epoch is always evaluated, and alone where
+            the architecture is random.
+        architecture: "gradient", or "random" for random search: no cell is an
+            Engine-cell, and each step runs a genotype of its own, see
+            `random_search`.
+        num_candidates: Number of genotypes that a random search chooses from
+            at the end; 0 for as many as epochs.
         weight_learning_rate: Of SGD on the weights at the start; falls to 0
             along a cosine.
         weight_momentum: Of SGD, from 0 to below 1.
@@ -89,6 +107,12 @@ class SearchConfig:
         architecture_beta_1: Adam's decay of the mean, from 0 to below 1.
         architecture_beta_2: Adam's decay of the variance, from 0 to below 1.
         architecture_weight_decay: L2 on alpha and beta, added to the gradient.
+        architecture_order: 1, as in the paper, or 2: alpha and beta follow the
+            validation loss after a step of the weights, see `second_order`.
+            A step then takes about 2.4 times as long; it needs float32.
+        skip_dropout_rate: Share of their elements that the identities of
+            Engine-cells lose in training, from 0 to below 1, at first; it
+            falls, see `schedules.skip_dropout`.
         threshold_penalty: lambda of Eq. 11: larger means fewer connections.
             Only acts when the network is sparse.
         initial_temperature: tau of Eq. 5 in the first epoch, above 0.
@@ -110,6 +134,8 @@ class SearchConfig:
     epochs: int
     batch_size: int
     eval_every_epochs: int = 1
+    architecture: str = "gradient"
+    num_candidates: int = 0
     weight_learning_rate: float
     weight_momentum: float = 0.9
     weight_decay: float
@@ -120,6 +146,8 @@ class SearchConfig:
     architecture_beta_1: float = 0.5
     architecture_beta_2: float = 0.999
     architecture_weight_decay: float = 1e-3
+    architecture_order: int = 1
+    skip_dropout_rate: float = 0.0
     threshold_penalty: float = 0.0
     initial_temperature: float
     temperature_decay: float
@@ -129,6 +157,32 @@ class SearchConfig:
     max_graphs: int = 256
     precision: str = "float32"
     xla: bool = False
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ProgressiveConfig:
+    """The stages of a search that goes deeper, as P-DARTS's; or none.
+
+    Each is a search of its own, of all epochs, in which an edge chooses from
+    the primitives that were its strongest in the stage before.
+
+    Attributes:
+        num_cells: Of each stage's super-net, instead of `network.num_cells`;
+            empty for a search without stages.
+        num_primitives: Of each edge in each stage, none included: that of the
+            space at first, then 3 or more and never growing.
+        skip_dropout_rates: `search.skip_dropout_rate` of each stage.
+        stage: The stage that a search is, from 1 on. The program sets it in
+            the stages' own config.json; 0 for the whole.
+    """
+
+    num_cells: tuple[int, ...] = ()
+    num_primitives: tuple[int, ...] = ()
+    skip_dropout_rates: tuple[float, ...] = ()
+    stage: int = 0
+
+
+NO_STAGES = ProgressiveConfig()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -146,6 +200,7 @@ class Config:
         data: A `DataConfig`.
         network: A `NetworkConfig`.
         search: A `SearchConfig`.
+        progressive: A `ProgressiveConfig`.
         distribution: A `common_config.DistributionConfig`.
     """
 
@@ -156,6 +211,7 @@ class Config:
     data: DataConfig
     network: NetworkConfig
     search: SearchConfig
+    progressive: ProgressiveConfig = NO_STAGES
     distribution: common_config.DistributionConfig = common_config.ONE_DEVICE
 
 

@@ -2,11 +2,17 @@
 
 import math
 
-from entrannas_tf import common_config
+from entrannas_tf import common_config, search_space
+
+
+def _each(rule):
+    words, is_good = rule
+    return f"each {words}", lambda values: all(map(is_good, values))
 
 
 def _one_of(*choices):
-    return f"one of {', '.join(choices)}", lambda value: value in choices
+    words = ", ".join(map(str, choices))
+    return f"one of {words}", lambda value: value in choices
 
 
 _PRECISION = _one_of("float32", "bfloat16", "float16")
@@ -49,11 +55,15 @@ RULES = {
     "network.init_channels": _FROM_1,
     "network.engine_cells": _one_of("first", "last", "half", "all"),
     "network.bottleneck": _FROM_1,
+    "network.partial_channels": _FROM_1,
     "network.max_fold": _FROM_1,
+    "network.max_skips": ("from 0 to 8", lambda value: 0 <= value <= 8),
     "network.stem": _one_of("cifar", "imagenet"),
     "search.epochs": _FROM_1,
     "search.batch_size": _FROM_1,
     "search.eval_every_epochs": _FROM_1,
+    "search.architecture": _one_of("gradient", "random"),
+    "search.num_candidates": _FROM_0,
     "search.weight_learning_rate": _ABOVE_0,
     "search.weight_momentum": _BELOW_1,
     "search.weight_decay": _FROM_0,
@@ -64,7 +74,13 @@ RULES = {
     "search.architecture_beta_1": _BELOW_1,
     "search.architecture_beta_2": _BELOW_1,
     "search.architecture_weight_decay": _FROM_0,
+    "search.architecture_order": _one_of(1, 2),
     "search.threshold_penalty": _FROM_0,
+    "search.skip_dropout_rate": _BELOW_1,
+    "progressive.num_cells": _each(_FROM_3),
+    "progressive.num_primitives": _each(_FROM_3),
+    "progressive.skip_dropout_rates": _each(_BELOW_1),
+    "progressive.stage": _FROM_0,
     "search.initial_temperature": _ABOVE_0,
     "search.temperature_decay": _FACTOR,
     "search.read_every_steps": _FROM_1,
@@ -111,9 +127,12 @@ def check(values):
         if not finite or not is_good(value):
             raise ValueError(f"{path} is {value!r}; expected {words}.")
     _check_multiple(values)
+    _check_random(values)
     _check_warmup(values)
     _check_directories(values)
     _check_shares(values)
+    _check_order(values)
+    _check_stages(values)
 
 
 def _check_multiple(values):
@@ -124,11 +143,28 @@ def _check_multiple(values):
             f"network.init_channels is {channels}; expected an even number, as "
             "the stem for ImageNet begins with half of them."
         )
-    bottleneck = values.get("network.bottleneck", 1)
-    if channels % bottleneck:
+    for path in ("network.bottleneck", "network.partial_channels"):
+        if channels % values.get(path, 1):
+            raise ValueError(
+                f"network.init_channels is {channels}; expected a multiple of "
+                f"{path}, which is {values[path]}."
+            )
+    partial = values.get("network.partial_channels", 1)
+    if partial > 1 and values["network.bottleneck"] > 1:
         raise ValueError(
-            f"network.init_channels is {channels}; expected a multiple of "
-            f"network.bottleneck, which is {bottleneck}."
+            f"network.partial_channels is {partial} and network.bottleneck is "
+            f"{values['network.bottleneck']}; expected 1 for one of them, as "
+            "both make the operations read fewer channels."
+        )
+
+
+def _check_random(values):
+    """Checks that a random search has a space to draw from."""
+    is_random = values.get("search.architecture") == "random"
+    if is_random and values["network.sparse"]:
+        raise ValueError(
+            "search.architecture is 'random' and network.sparse is True; "
+            "expected False, as two connections a node are drawn."
         )
 
 
@@ -170,4 +206,52 @@ def _check_shares(values):
             "data.architecture_fraction is "
             f"{values['data.architecture_fraction']}; expected at most "
             f"{rest:g}, what data.weight_fraction leaves, or 0 for all of it."
+        )
+
+
+def _check_order(values):
+    """Checks that the second order's small differences are not rounded off."""
+    order = values.get("search.architecture_order", 1)
+    precision = values.get("search.precision", "float32")
+    if order == 2 and precision != "float32":
+        raise ValueError(
+            f"search.precision is {precision}; expected float32, as "
+            "search.architecture_order is 2: it takes differences of gradients "
+            "at weights that are the same in half precision."
+        )
+
+
+def _check_stages(values):
+    """Checks that there is one value a stage, and no thresholds with them."""
+    stages = values.get("progressive.num_cells", ())
+    skips = values.get("network.max_skips", 8)
+    if values.get("network.sparse") and (stages or skips < 8):
+        raise ValueError(
+            "network.sparse is True; expected false, as it knows neither "
+            "progressive.num_cells nor network.max_skips: they choose by rank, "
+            "and it by thresholds."
+        )
+    for path in (
+        "progressive.num_primitives",
+        "progressive.skip_dropout_rates",
+    ):
+        if len(values.get(path, ())) != len(stages):
+            raise ValueError(
+                f"{path} is {values[path]!r}; expected {len(stages)} values, "
+                "one for each of progressive.num_cells."
+            )
+    counts = values.get("progressive.num_primitives", ())
+    space = search_space.SPACES[values.get("network.space", "standard")]
+    growing = counts != tuple(sorted(counts, reverse=True))
+    if counts and (growing or counts[0] != len(space)):
+        raise ValueError(
+            f"progressive.num_primitives is {counts!r}; expected {len(space)}, "
+            "all of network.space, at first, and never more than in the stage "
+            "before."
+        )
+    stage = values.get("progressive.stage", 0)
+    if stage > len(stages):
+        raise ValueError(
+            f"progressive.stage is {stage}; expected at most {len(stages)}, "
+            "the number of progressive.num_cells."
         )

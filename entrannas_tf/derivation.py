@@ -18,7 +18,8 @@ def top_two(coefficients, primitives):
     win.
 
     Args:
-        coefficients: float [E, K], p of Eq. 5.
+        coefficients: float [E, K], p of Eq. 5; with edge normalisation its
+            product with the edges' weights, as in PC-DARTS.
         primitives: The K names of the columns.
 
     Returns:
@@ -40,6 +41,47 @@ def top_two(coefficients, primitives):
             )
         )
     return tuple(cell)
+
+
+def top_two_few_skips(coefficients, primitives, max_skips):
+    """Keeps the two strongest edges of each node, few of them skips (P-DARTS).
+
+    While the cell has more skip connections than allowed, the weakest of them
+    loses its coefficient, and the cell is derived anew (Chen et al., 2019,
+    section 3.3.2).
+
+    Args:
+        coefficients: float [E, K]; each edge has one above 0 of a primitive
+            other than "none" and "skip_connect".
+        primitives: The K names of the columns.
+        max_skips: Number of skip connections of the cell, at most.
+
+    Returns:
+        A cell as `top_two` returns it.
+    """
+    coefficients = np.array(coefficients)
+    column = primitives.index(search_space.SKIP_CONNECT)
+    while True:
+        cell = top_two(coefficients, primitives)
+        if genotypes.num_skip_connections(cell) <= max_skips:
+            return cell
+        kept = indicator(cell, primitives)[:, column] > 0
+        skips = np.where(kept, coefficients[:, column], np.inf)  # [E]
+        coefficients[skips.argmin(), column] = 0
+
+
+def strongest(coefficients, count):
+    """Returns which primitives of each edge are the strongest, bool [E, K].
+
+    Args:
+        coefficients: float [E, K]. Among equals the earlier primitive wins.
+        count: Number of primitives to keep on each edge, "none" included if it
+            is among the strongest.
+    """
+    ranks = np.argsort(-np.asarray(coefficients), axis=1, kind="stable")
+    mask = np.zeros(ranks.shape, bool)
+    np.put_along_axis(mask, ranks[:, :count], True, axis=1)
+    return mask
 
 
 def non_zero(coefficients, primitives):
@@ -83,11 +125,12 @@ def mean_entropy(coefficients):
     the edges that have any.
 
     Args:
-        coefficients: float [E, K], rows that sum to 1, or to 0 where an edge
-            is pruned.
+        coefficients: float [E, K]; only the proportions within a row count. A
+            row of zeros is a pruned edge.
     """
     p = np.asarray(coefficients, np.float64)
     p = p[p.sum(axis=1) > 0]
+    p = p / p.sum(axis=1, keepdims=True)
     logs = np.log(np.where(p > 0, p, 1.0))
     return float(np.mean(-(p * logs).sum(axis=1)) / np.log(p.shape[1]))
 

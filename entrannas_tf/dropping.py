@@ -1,4 +1,4 @@
-"""Drop path, which regularises a target network while it trains."""
+"""What is dropped at random in training: paths, and skips' elements."""
 
 import keras
 import tensorflow as tf
@@ -52,3 +52,72 @@ class DropPath(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "seed": self.seed}
+
+
+def drop_elements(x, seed, rate):
+    """Returns a tensor with some elements 0, and the rest scaled up (dropout).
+
+    Args:
+        x: float, of any shape.
+        seed: int32 [2]; the same seed drops the same elements.
+        rate: float32 scalar, the share to drop, from 0 to below 1.
+    """
+    kept = 1 - tf.stop_gradient(rate)
+    drawn = tf.random.stateless_uniform(tf.shape(x), seed)
+    return x * tf.cast(tf.floor(drawn + kept) / kept, x.dtype)
+
+
+class SkipDropout(keras.layers.Layer):
+    """The dropout behind a super-net's skip connections (P-DARTS).
+
+    Chen et al., 2019, section 3.3.1: it keeps a search from preferring skip
+    connections, which train fast, to operations with weights. As in the
+    authors' program it follows identities in Engine-cells, and none that
+    halves the resolution. Where an operation is shared by all later nodes, so
+    are the elements that it loses.
+
+    What is drawn depends on the seed, the count and the replica alone, so that
+    a search that is resumed draws the same.
+
+    Args:
+        seed: Of the random numbers.
+        num_units: Number of the super-net's units.
+
+    Attributes:
+        rate: float32 scalar variable, the share of elements to drop, from 0 to
+            below 1; not trained.
+    """
+
+    def __init__(self, seed, num_units, **kwargs):
+        super().__init__(**kwargs)
+        self.seed = seed
+        self.num_units = num_units
+        self.rate = self.add_weight(
+            name="rate",
+            shape=(),
+            initializer="zeros",
+            trainable=False,
+            autocast=False,
+        )
+        self.built = True
+
+    def draw(self, count):
+        """Returns what each unit takes: list of (seed int32 [2], rate).
+
+        Args:
+            count: int32 scalar, another for each run of the super-net.
+        """
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        first = tf.random.experimental.stateless_fold_in(
+            tf.stack([self.seed, count]), replica
+        )
+        rate = tf.convert_to_tensor(self.rate)
+        units = range(self.num_units)
+        return [(tf.add(first, (0, unit)), rate) for unit in units]
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "seed": self.seed,
+            "num_units": self.num_units,
+        }

@@ -37,19 +37,42 @@ def accuracies(trainer, source, indices, batch_size):
             trainer.architecture.primitives,
         )
     networks = {
-        "supernet_accuracy": trainer.supernet.split(coefficients),
-        "child_accuracy": None,
+        "supernet_accuracy": (trainer.supernet.split(coefficients), genotype),
+        "child_accuracy": (None, genotype),
     }
+    found = _measure(trainer, networks.values(), source, indices, batch_size)
+    return dict(zip(networks, found, strict=True))
+
+
+def child_accuracies(trainer, genotypes, source, indices, batch_size):
+    """Measures the child networks of several genotypes on images.
+
+    Args:
+        trainer: As in `accuracies`.
+        genotypes: Sequence of `genotypes.Genotype`.
+        source: As in `accuracies`.
+        indices: Likewise.
+        batch_size: Likewise.
+
+    Returns:
+        List of accuracies, from 0 to 1.
+    """
+    networks = [(None, genotype) for genotype in genotypes]
+    return _measure(trainer, networks, source, indices, batch_size)
+
+
+def _measure(trainer, networks, source, indices, batch_size):
+    """Returns the accuracies of (coefficients, genotype) of a super-net."""
 
     def count_hits(images, labels, weights):
-        runs = [
-            trainer.supernet.forward(images, used, genotype, "outputs")
-            for used in networks.values()
+        logits = [
+            trainer.supernet.forward(images, *network, "outputs").logits
+            for network in networks
         ]
-        return _num_hits([run.logits for run in runs], labels, weights)
+        return _num_hits(logits, labels, weights)
 
     hits = _sum(trainer, count_hits, source, indices, batch_size)
-    return dict(zip(networks, (hits / len(indices)).tolist(), strict=True))
+    return (hits / len(indices)).tolist()
 
 
 def check_derivation(genotype, coefficients, primitives):

@@ -1,7 +1,7 @@
 """The search's workflow: from a configuration to files.
 
-Only this module and `retraining` unpack a configuration; all else takes plain
-arguments.
+Only this module, `search_making` and `retraining` unpack a configuration; all
+else takes plain arguments.
 """
 
 import os
@@ -11,7 +11,6 @@ import numpy as np
 from absl import logging
 
 from entrannas_tf import (
-    architecture,
     best_search,
     callbacks,
     distribution,
@@ -19,15 +18,15 @@ from entrannas_tf import (
     genotypes,
     graphs,
     methods,
-    optimizers,
+    progressive,
+    random_search,
     runs,
     runtime,
     schedules,
     search_course,
+    search_making,
     search_results,
     search_space,
-    search_trainer,
-    supernet,
     tensorboard_writer,
     training_loop,
     workdirs,
@@ -69,7 +68,7 @@ def search(config_dict, workdir, strategy=None, profile=False):
         if runs.is_finished(devices, search_results.is_finished, workdir):
             logging.info("The search in %s is finished already.", workdir)
         else:
-            run = _search if config.num_searches == 1 else _search_several
+            run = _search_one if config.num_searches == 1 else _search_several
             run(config, workdir, start, devices, profile)
         found = None
         if is_chief:
@@ -83,15 +82,36 @@ def search(config_dict, workdir, strategy=None, profile=False):
     return genotypes.from_json(found.decode())
 
 
-def _search(config, workdir, start, devices, profile):
-    """Runs what is left of a search, and writes its files."""
+def _search_one(config, workdir, start, devices, profile, masks=None):
+    """Runs what is left of a search, perhaps one in stages.
+
+    Args:
+        config: `config.Config` of the search.
+        workdir: Its directory.
+        start: What `time.monotonic` was when it began.
+        devices: `tf.distribute.Strategy`.
+        profile: As for `search`.
+        masks: Dict by kind of cell of bool [E, K], the primitives to choose
+            from; None for all.
+    """
+    if distribution.is_chief(devices):
+        workdirs.check_workdir(workdir, config)
+    if not runs.is_finished(devices, search_results.is_finished, workdir):
+        if progressive.has_stages(config):
+            _search_in_stages(config, workdir, start, devices, profile)
+        else:
+            _search(config, workdir, start, devices, profile, masks)
+
+
+def _search(config, workdir, start, devices, profile, masks):
+    """Runs what is left of a search without stages, and writes its files."""
     runtime.prepare(config.seed, config.deterministic)
     graphs.switch_off_grappler()
     data = _load_data(config, devices)
     names = (runs.CHECKPOINTS, *search_results.DIRECTORIES)
     with runs.owned(workdir, config, devices, names):
         with devices.scope():
-            trainer = _make_trainer(config, data.source_w)
+            trainer = search_making.make_trainer(config, data.source_w, masks)
         _tell(config, data, trainer)
         loop = _make_loop(config, workdir, data, trainer, start, profile)
         progress = loop.run()
@@ -107,12 +127,22 @@ def _search_several(config, workdir, start, devices, profile):
         for single, path, since in runs.each(
             config, workdir, "num_searches", best_search.directory, start
         ):
-            if distribution.is_chief(devices):
-                workdirs.check_workdir(path, single)
-            if not runs.is_finished(devices, search_results.is_finished, path):
-                _search(single, path, since, devices, profile)
+            _search_one(single, path, since, devices, profile)
         if distribution.is_chief(devices):
             best_search.keep(workdir, config.num_searches)
+
+
+def _search_in_stages(config, workdir, start, devices, profile):
+    """Runs what is left of a search's stages, and keeps the last one's."""
+    # Where the data are not as they should be, nothing is written.
+    _load_data(config, devices)
+    with runs.owned(workdir, config, devices):
+        for stage, path, masks, since in progressive.each(
+            config, workdir, devices, start
+        ):
+            _search_one(stage, path, since, devices, profile, masks)
+        if distribution.is_chief(devices):
+            progressive.keep(workdir, config)
 
 
 def _load_data(config, devices):
@@ -164,47 +194,6 @@ def _search_batches(config, data, devices, epoch, first_step):
     )
 
 
-def _make_trainer(config, source):
-    """Returns the `search_trainer.SearchTrainer` of a search's start."""
-    network, search = config.network, config.search
-    parameters = architecture.Architecture(
-        network.space, network.sparse, search.initial_temperature
-    )
-    weights = supernet.Supernet(
-        parameters.primitives,
-        image_channels=source.image_shape[-1],
-        num_classes=source.num_classes,
-        num_cells=network.num_cells,
-        init_channels=network.init_channels,
-        stem=network.stem,
-        engine_cells=network.engine_cells,
-        feature_sharing=network.feature_sharing,
-        bottleneck=network.bottleneck,
-        max_fold=network.max_fold,
-        max_graphs=search.max_graphs,
-        precision=search.precision,
-        jit_compile=runtime.use_xla(search.xla),
-    )
-    return search_trainer.SearchTrainer(
-        parameters,
-        weights,
-        optimizers.CoupledAdam(
-            search.architecture_learning_rate,
-            search.architecture_beta_1,
-            search.architecture_beta_2,
-            search.architecture_weight_decay,
-        ),
-        optimizers.CoupledSGD(
-            search.weight_learning_rate,
-            search.weight_momentum,
-            search.weight_decay,
-            search.gradient_clip_norm,
-        ),
-        search.threshold_penalty,
-        scale_losses=search.precision == "float16",
-    )
-
-
 def _tell(config, data, trainer):
     """Says what is about to run."""
     height, width, channels = data.source_w.image_shape
@@ -253,7 +242,7 @@ def _make_loop(config, workdir, data, trainer, start, profile):
             *([callbacks.Profile(workdir)] if profile else []),
         ]
     return training_loop.TrainingLoop(
-        _make_course(settings, data, trainer, num_steps),
+        _make_course(config, data, trainer, num_steps),
         os.path.join(workdir, runs.CHECKPOINTS),
         hooks,
         num_epochs=num_epochs,
@@ -261,7 +250,9 @@ def _make_loop(config, workdir, data, trainer, start, profile):
         make_batches=lambda epoch, step: _search_batches(
             config, data, devices, epoch, step
         ),
-        eval_every_epochs=settings.eval_every_epochs,
+        eval_every_epochs=num_epochs
+        if settings.architecture == "random"
+        else settings.eval_every_epochs,
         read_every_steps=settings.read_every_steps,
         checkpoint_every_steps=settings.checkpoint_every_steps,
         checkpoints_to_keep=settings.checkpoints_to_keep,
@@ -269,9 +260,18 @@ def _make_loop(config, workdir, data, trainer, start, profile):
     )
 
 
-def _make_course(settings, data, trainer, num_steps):
-    """Returns the `search_course.SearchCourse` of a `config.SearchConfig`."""
+def _make_course(config, data, trainer, num_steps):
+    """Returns the `search_course.SearchCourse` of a `config.Config`."""
+    settings = config.search
     num_epochs = settings.epochs
+    evaluate, draw = evaluation.accuracies, None
+    if settings.architecture == "random":
+        drawn = random_search.RandomSearch(
+            config.seed,
+            config.network.space,
+            settings.num_candidates or num_epochs,
+        )
+        evaluate, draw = drawn.choose, drawn.draw
     return search_course.SearchCourse(
         trainer,
         batch_size=settings.batch_size,
@@ -288,7 +288,14 @@ def _make_course(settings, data, trainer, num_steps):
         temperature=lambda epoch: schedules.temperature(
             settings.initial_temperature, settings.temperature_decay, epoch
         ),
-        evaluate=lambda: evaluation.accuracies(
+        skip_dropout_rate=lambda epoch: schedules.skip_dropout(
+            settings.skip_dropout_rate,
+            settings.architecture_warmup_epochs,
+            epoch,
+            num_epochs,
+        ),
+        evaluate=lambda: evaluate(
             trainer, data.source_a, data.indices_a, settings.batch_size
         ),
+        draw=draw,
     )

@@ -130,7 +130,7 @@ def draw(seed, space="standard"):
     primitives of the space: all such genotypes are equally likely.
 
     Args:
-        seed: Non-negative integer.
+        seed: Non-negative integer, or a tuple of them.
         space: Name of the search space.
     """
     rng = np.random.default_rng(seed)

@@ -71,21 +71,63 @@ def concat(tensors, channels):
     """Concatenates along the channels of each image.
 
     Args:
-        tensors: Sequence of float [B / F, H, W, F * C].
-        channels: C of every tensor.
+        tensors: Sequence of float [B / F, H, W, F * C_i].
+        channels: C of the first tensor.
 
     Returns:
-        float [B / F, H, W, F * C * len(tensors)].
+        float [B / F, H, W, F * sum of C_i].
     """
     _, height, width, last = tensors[0].shape
     size = last // channels
     if size == 1:
         return tf.concat(tensors, axis=-1)
-    split = [
-        tf.reshape(t, [-1, height, width, size, channels]) for t in tensors
+    apart = [
+        tf.reshape(t, [-1, height, width, size, t.shape[-1] // size])
+        for t in tensors
     ]
-    joined = tf.concat(split, axis=-1)
-    return tf.reshape(joined, [-1, height, width, last * len(tensors)])
+    joined = tf.concat(apart, axis=-1)
+    return tf.reshape(joined, [-1, height, width, size * joined.shape[-1]])
+
+
+def split(x, channels, first):
+    """Splits the channels of each image in two; `concat` undoes it.
+
+    Args:
+        x: float [B / F, H, W, F * C].
+        channels: C.
+        first: Number of channels of the first part, C_1.
+
+    Returns:
+        List of float [B / F, H, W, F * C_1] and the rest, F * (C - C_1).
+    """
+    _, height, width, last = x.shape
+    size = last // channels
+    if size > 1:
+        x = tf.reshape(x, [-1, height, width, size, channels])
+    parts = tf.split(x, [first, channels - first], axis=-1)
+    if size == 1:
+        return parts
+    return [
+        tf.reshape(p, [-1, height, width, size * p.shape[-1]]) for p in parts
+    ]
+
+
+def shuffle(x, channels, groups):
+    """Deals out the channels of groups, one of each group at a time.
+
+    Channel c of group g goes to place c * groups + g, as in PC-DARTS.
+
+    Args:
+        x: float [B / F, H, W, F * C].
+        channels: C.
+        groups: Number of groups, which divides C.
+
+    Returns:
+        float [B / F, H, W, F * C].
+    """
+    grouped = tf.reshape(x, [-1, groups, channels // groups])
+    dealt = tf.transpose(grouped, [0, 2, 1])
+    return tf.reshape(dealt, [-1, *x.shape[1:]])
 
 
 def pointwise(x, kernel):

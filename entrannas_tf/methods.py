@@ -38,6 +38,14 @@ _ENTRANNAS = {
     "network.engine_cells": "first",
     "network.feature_sharing": True,
     "network.bottleneck": 4,
+    "network.max_skips": 8,
+    "search.architecture_order": 1,
+    "progressive.num_cells": (),
+    "progressive.num_primitives": (),
+    "progressive.skip_dropout_rates": (),
+    "network.partial_channels": 1,
+    "network.edge_normalization": False,
+    "search.architecture": "gradient",
 }
 _DARTS = {
     **_ENTRANNAS,
@@ -79,6 +87,50 @@ METHODS = {
         switches=_DARTS,
         settings={**_DARTS_ADAM, **_NO_TEMPERATURE},
         warmup=0.0,
+    ),
+    "darts_second_order": Method(
+        title="DARTS of second order",
+        source="alpha follows the validation loss after a step of the weights, "
+        "at about 2.4 times the cost (Liu et al., ICLR 2019, section 2.3)",
+        switches={**_DARTS, "search.architecture_order": 2},
+        settings={**_DARTS_ADAM, **_NO_TEMPERATURE},
+        warmup=0.0,
+    ),
+    "p_darts": Method(
+        title="P-DARTS",
+        source="DARTS in three stages, deeper and with fewer primitives each, "
+        "with dropout behind skip connections, of which 2 are kept, and 10 of "
+        "25 epochs of warm-up in each (Chen et al., ICCV 2019)",
+        switches={
+            **_DARTS,
+            "network.max_skips": 2,
+            "progressive.num_cells": (5, 11, 17),
+            "progressive.num_primitives": (8, 5, 3),
+            "progressive.skip_dropout_rates": (0.0, 0.4, 0.7),
+        },
+        settings={**_DARTS_ADAM, **_NO_TEMPERATURE},
+        warmup=0.4,
+    ),
+    "pc_darts": Method(
+        title="PC-DARTS",
+        source="DARTS whose operations read a quarter of the channels, with "
+        "edge normalisation and a warm-up of 15 of 50 epochs (Xu et al., ICLR "
+        "2020)",
+        switches={
+            **_DARTS,
+            "network.partial_channels": 4,
+            "network.edge_normalization": True,
+        },
+        settings={**_DARTS_ADAM, **_NO_TEMPERATURE},
+        warmup=0.3,
+    ),
+    "random": Method(
+        title="random search",
+        source="weights shared by genotypes drawn at random, the best of which "
+        "is kept, on EnTranNAS's network at the cost that `random_search` "
+        "says (Li and Talwalkar, UAI 2019)",
+        switches={**_ENTRANNAS, "search.architecture": "random"},
+        settings=_NO_TEMPERATURE,
     ),
 }
 

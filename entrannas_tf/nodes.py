@@ -9,9 +9,11 @@ import tensorflow as tf
 
 from entrannas_tf import (
     blocks,
+    dropping,
     layout,
     normalization,
     operations,
+    pooling,
 )
 
 # The parts of a node that can be called, besides an operation's place.
@@ -37,12 +39,17 @@ class CellNode(keras.layers.Layer):
         bottleneck: Ratio by which a 1x1 convolution divides the channels
             before the operations, and another multiplies them when the node
             is formed (section 2.5); 1 for none.
+        partial_channels: K: operations read the first 1/K of the channels, and
+            the others bypass them (PC-DARTS, section 3.2); 1 for none.
+        left_out: Pairs (group, name) of operations that are not there, and
+            whose coefficients do not act.
         rectify: Whether a ReLU comes last in the last node. DARTS's cells each
             begin with one, on both inputs; here it is done once, where the
             output is made.
 
     Attributes:
         groups: The operations: `num_groups` dicts by name.
+        width: Number of channels that an operation reads.
 
     Call:
         tensors: see below.
@@ -60,6 +67,13 @@ class CellNode(keras.layers.Layer):
         `WEIGHTED` takes what `ENTRY` takes and coefficients, float32 [rows,
         number of names]. It returns the value as `ENTRY` does, and for each
         row the weighted sum of all operations (Eq. 6, first line).
+
+        With partial channels, what bypasses the operations follows what comes
+        out of them, max-pooled where they have stride 2; its weights are a
+        last column of the coefficients. PC-DARTS shuffles the channels on each
+        edge; here it is done once, on the sum that arrives at a node.
+        row the weighted sum of all operations (Eq. 6, first line). What
+        `dropping.SkipDropout` draws may follow.
     """
 
     def __init__(
@@ -71,11 +85,14 @@ class CellNode(keras.layers.Layer):
         stride=1,
         num_groups=1,
         bottleneck=4,
+        partial_channels=1,
         rectify=False,
+        left_out=(),
         **kwargs,
     ):
         super().__init__(**kwargs)
         self.rectify = rectify
+        self.left_out = tuple((group, name) for group, name in left_out)
         self.channels_in = channels_in
         self.channels = channels
         self.names = tuple(names)
@@ -83,29 +100,32 @@ class CellNode(keras.layers.Layer):
         self.stride = stride
         self.num_groups = num_groups
         self.bottleneck = bottleneck
+        self.partial_channels = partial_channels
+        self.width = channels // bottleneck // partial_channels
         self.is_input = channels_in is not None
         self.is_last = not names
         self._add_layers()
         self.built = True
 
     def _add_layers(self):
-        width = self.channels // self.bottleneck
+        squeezed = self.channels // self.bottleneck
         self.form, self.squeeze, self.groups = None, None, []
         if self.is_input:
             block = blocks.FactorizedReduce if self.halve else blocks.ReLUConvBN
             self.form = block(self.channels_in, self.channels)
         elif self.bottleneck > 1:
-            self.form = blocks.Conv1x1(width, self.channels)
+            self.form = blocks.Conv1x1(squeezed, self.channels)
         if self.is_last:
             return
         if self.bottleneck > 1:
-            self.squeeze = blocks.Conv1x1BN(self.channels, width)
+            self.squeeze = blocks.Conv1x1BN(self.channels, squeezed)
         self.groups = [
             {
-                n: operations.OPERATIONS[n](width, self.stride)
+                n: operations.OPERATIONS[n](self.width, self.stride)
                 for n in self.names
+                if (group, n) not in self.left_out
             }
-            for _ in range(self.num_groups)
+            for group in range(self.num_groups)
         ]
 
     def call(self, *tensors, part=VALUE, training=False):
@@ -114,13 +134,17 @@ class CellNode(keras.layers.Layer):
         if part == ENTRY:
             return self._enter(tensors[0], training)
         if part == WEIGHTED:
-            *outputs, x = self._enter(tensors[0], training)
-            return outputs + self._weigh(x, tensors[1], training)
+            x, coefficients, *drawn = tensors
+            *outputs, x = self._enter(x, training)
+            return outputs + self._weigh(x, coefficients, drawn, training)
         group, name = part
-        return [self.groups[group][name](tensors[0], training=training)]
+        return [self._apply(self.groups[group][name], tensors[0], training)]
 
     def _value(self, *tensors):
         *earlier, value = tensors
+        if self.partial_channels > 1:
+            channels = self.width * self.partial_channels
+            value = layout.shuffle(value, channels, self.partial_channels)
         if self.form is not None:
             value = self.form(value)
         if not self.is_last:
@@ -140,17 +164,66 @@ class CellNode(keras.layers.Layer):
             return [*outputs, value]
         return [*outputs, self.squeeze(value, training=training)]
 
-    def _weigh(self, x, coefficients, training):
+    def _apply(self, operation, x, training):
+        """Returns what an operation makes of x, and what bypasses it."""
+        if self.partial_channels == 1:
+            return operation(x, training=training)
+        x, bypass = self._split(x)
+        y = operation(x, training=training)
+        return layout.concat([y, bypass], self.width)
+
+    def _split(self, x):
+        """Returns what operations read, and what bypasses them."""
+        channels = self.width * self.partial_channels
+        x, bypass = layout.split(x, channels, self.width)
+        return x, pooling.max_pool_2x2(bypass) if self.stride == 2 else bypass
+
+    def _weigh(self, x, coefficients, drawn, training):
+        """Returns for each row the weighted sum, and what bypasses it."""
+        if self.partial_channels == 1:
+            return self._weigh_operations(x, coefficients, drawn, training)
+        x, bypass = self._split(x)
+        sums = self._weigh_operations(x, coefficients[:, :-1], drawn, training)
+        passed = _mix([bypass], coefficients[:, -1:])
+        pairs = zip(sums, passed, strict=True)
+        return [layout.concat(pair, self.width) for pair in pairs]
+
+    def _weigh_operations(self, x, coefficients, drawn, training):
         """Returns the weighted sums of the operations for each row."""
         groups = [
             operations.run_together(list(group.values()), x, training)
             for group in self.groups
         ]
-        if len(groups) == 1:
-            return _mix(groups[0], coefficients)
-        rows = tf.split(coefficients, len(groups))
+        if drawn:
+            groups = self._drop(groups, *drawn)
+        rows = [coefficients]
+        if len(groups) > 1:
+            rows = tf.split(coefficients, len(groups))
+        if self.left_out:
+            rows = self._leave_out(rows)
         pairs = zip(groups, rows, strict=True)
-        return [_mix(group, row)[0] for group, row in pairs]
+        return [total for group, row in pairs for total in _mix(group, row)]
+
+    def _drop(self, groups, seed, rate):
+        """Drops elements of what identities return, others in each group."""
+        return [
+            [
+                dropping.drop_elements(x, tf.add(seed, (number, 0)), rate)
+                if operation.is_identity
+                else x
+                for operation, x in zip(group.values(), features, strict=True)
+            ]
+            for number, (group, features) in enumerate(
+                zip(self.groups, groups, strict=True)
+            )
+        ]
+
+    def _leave_out(self, rows):
+        """Returns each group's coefficients of the operations it has."""
+        return [
+            tf.gather(row, [self.names.index(n) for n in group], axis=1)
+            for group, row in zip(self.groups, rows, strict=True)
+        ]
 
     def used_layers(self, part):
         """Returns the sublayers that a call of a part runs."""
@@ -176,7 +249,9 @@ class CellNode(keras.layers.Layer):
             "stride": self.stride,
             "num_groups": self.num_groups,
             "bottleneck": self.bottleneck,
+            "partial_channels": self.partial_channels,
             "rectify": self.rectify,
+            "left_out": self.left_out,
         }
 
 

@@ -30,6 +30,11 @@ def average_pool(x, stride):
     return tf.nn.avg_pool2d(tf.pad(x, _MARGINS), 3, 2, "VALID") / share
 
 
+def max_pool_2x2(x):
+    """2x2 max pooling of stride 2; a last odd row or column stands alone."""
+    return tf.nn.max_pool2d(x, 2, 2, "SAME")
+
+
 def pool_to_two(x):
     """Average pooling to 2x2: [B, H, W, C] -> [B, 2, 2, C], H, W >= 2.
 

@@ -4,6 +4,7 @@ Pure functions of tensors. Shape letters: E edges, in the order of
 `search_space.EDGES`; K primitives; M intermediate nodes.
 """
 
+import numpy as np
 import tensorflow as tf
 
 from entrannas_tf import search_space
@@ -29,6 +30,21 @@ def softmax(alpha, temperature):
         p: float32 [E, K], each edge sums to 1.
     """
     return tf.nn.softmax(alpha / temperature, axis=-1)
+
+
+def masked_softmax(alpha, mask, temperature):
+    """Softmax over the primitives that a mask leaves of each edge (P-DARTS).
+
+    Args:
+        alpha: float32 [E, K], logits.
+        mask: bool [E, K], at least one of each edge.
+        temperature: As for `softmax`.
+
+    Returns:
+        p: float32 [E, K], each edge sums to 1; exactly 0, without a gradient,
+        where the mask is False.
+    """
+    return tf.nn.softmax(tf.where(mask, alpha / temperature, -np.inf), axis=-1)
 
 
 def normalise_connections(p):
@@ -75,6 +91,21 @@ def normalise_operations(q):
     """
     total = tf.reduce_sum(q, axis=-1, keepdims=True)  # [E, 1]
     return tf.math.divide_no_nan(q, total)
+
+
+def normalise_edges(edge_logits):
+    """Softmax over the edges into each node (PC-DARTS, section 3.3).
+
+    Args:
+        edge_logits: float32 [E], beta in that paper.
+
+    Returns:
+        float32 [E], the edges' weights; those into each node sum to 1.
+    """
+    strongest = tf.math.segment_max(edge_logits, _TARGETS)  # [M]
+    exponents = tf.exp(edge_logits - tf.gather(strongest, _TARGETS))
+    total = tf.math.segment_sum(exponents, _TARGETS)  # [M]
+    return exponents / tf.gather(total, _TARGETS)
 
 
 def sparse_coefficients(alpha, beta, temperature):

@@ -55,6 +55,24 @@ def warmed_up(num_rising, schedule, initial, step, num_steps):
     return schedule(initial, step - num_rising, num_steps - num_rising)
 
 
+def skip_dropout(initial, num_waiting, epoch, num_epochs):
+    """Returns the rate of the dropout behind skip connections (P-DARTS).
+
+    While alpha waits it falls slowly along a line; then it starts once more,
+    and falls by e in 5 epochs. The paper says that it decays; how, the authors'
+    program does (github.com/chenxin061/pdarts, train_search.py).
+
+    Args:
+        initial: Rate of epoch 0, but for the line's first step.
+        num_waiting: Number of epochs at the start in which alpha stays.
+        epoch: Number of epochs done, from 0 to below num_epochs.
+        num_epochs: Number of epochs.
+    """
+    if epoch < num_waiting:
+        return initial * (num_epochs - epoch - 1) / num_epochs
+    return initial * math.exp(-0.2 * (epoch - num_waiting))
+
+
 # By the name that the configuration has for it.
 SCHEDULES = {"constant": constant, "cosine": cosine, "linear": linear}
 

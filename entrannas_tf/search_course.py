@@ -13,8 +13,13 @@ class SearchCourse(course.Course):
             the weights' learning rate.
         architecture_learning_rate: The same for alpha and beta.
         temperature: Maps the number of epochs done to tau.
+        skip_dropout_rate: Likewise, to the rate of the trainer's
+            `skip_dropout`; without that it does not act.
         evaluate: Called without arguments, returns what
             `evaluation.accuracies` does.
+        draw: Maps the number of steps done to the `Genotype` that the next one
+            runs, in a random search: alpha then takes no steps. None for a
+            search by gradients.
     """
 
     losses = ("loss", "validation_loss")
@@ -32,6 +37,8 @@ class SearchCourse(course.Course):
         architecture_learning_rate,
         temperature,
         evaluate,
+        draw=None,
+        skip_dropout_rate=None,
     ):
         variables = checkpoints.search_variables(trainer)
         super().__init__(trainer, variables, evaluate)
@@ -39,6 +46,8 @@ class SearchCourse(course.Course):
         self._learning_rate = learning_rate
         self._architecture_learning_rate = architecture_learning_rate
         self._temperature = temperature
+        self._draw = draw
+        self._skip_dropout_rate = skip_dropout_rate
 
     def make_progress(self, saved):
         if saved is not None:
@@ -47,7 +56,10 @@ class SearchCourse(course.Course):
         return search_progress.Progress(before=genotype, genotype=genotype)
 
     def prepare_epoch(self, epoch):
-        self.trainer.architecture.temperature.assign(self._temperature(epoch))
+        trainer = self.trainer
+        trainer.architecture.temperature.assign(self._temperature(epoch))
+        if trainer.skip_dropout is not None:
+            trainer.skip_dropout.rate.assign(self._skip_dropout_rate(epoch))
 
     def prepare_step(self, num_steps):
         trainer = self.trainer
@@ -55,6 +67,9 @@ class SearchCourse(course.Course):
         trainer.architecture_optimizer.learning_rate = (
             self._architecture_learning_rate(num_steps)
         )
+        if self._draw is not None:
+            trainer.architecture_optimizer.learning_rate = 0.0
+            trainer.architecture.settle(self._draw(num_steps))
 
     def check_replicas(self):
         self.trainer.check_replicas()

@@ -22,6 +22,14 @@ CELLS = "cells"
 GENOTYPES = "genotypes"
 DIRECTORIES = (CELLS, GENOTYPES)
 
+# The film comes last, for its presence says that all is there.
+_COPIED = (
+    workdirs.METRICS_FILE,
+    GENOTYPES,
+    CELLS,
+    published.GENOTYPE_FILE,
+    FILM_FILE,
+)
 _MAX_FRAMES = 100
 _METRICS = (
     "supernet_accuracy",
@@ -70,6 +78,20 @@ def write(workdir, genotype, config):
     )
     drawing.save_cells(genotype, os.path.join(workdir, CELLS), config.name)
     write_film(workdir, os.path.join(workdir, FILM_FILE))
+
+
+def copy(source, target):
+    """Copies the files of a finished search to another directory.
+
+    Args:
+        source: The workdir of the search.
+        target: A directory that exists.
+
+    Raises:
+        OSError: If a file cannot be read or written.
+    """
+    for name in _COPIED:
+        _copy(os.path.join(source, name), os.path.join(target, name))
 
 
 def write_film(workdir, path):
@@ -122,6 +144,17 @@ def summary(workdir):
             f"--logdir={tensorboard}",
         ]
     )
+
+
+def _copy(source, target):
+    """Copies a file, or the files of a directory; each whole or not at all."""
+    if os.path.isdir(source):
+        os.makedirs(target, exist_ok=True)
+        for name in sorted(os.listdir(source)):
+            _copy(os.path.join(source, name), os.path.join(target, name))
+        return
+    with open(source, "rb") as file:
+        files.write_bytes(target, file.read())
 
 
 def _film_frames(workdir):

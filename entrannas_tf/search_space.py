@@ -41,7 +41,7 @@ MIN_CELLS = 3  # Of a network: the least whose two reduction cells differ.
 STEM_MULTIPLIER = 3  # DARTS: CIFAR's stem has three times the first cells' C.
 
 STEM_REDUCTIONS = {"cifar": 0, "imagenet": 3}  # How often a stem halves.
-ENGINE_CELLS = ("first", "last", "half", "all")
+ENGINE_CELLS = ("first", "last", "half", "all", "none")
 
 # (source, target) of every edge, by number.
 EDGES = tuple(
@@ -83,7 +83,7 @@ def engine_places(num_cells, which):
         num_cells: Number of cells, 3 or more.
         which: "first", "last", "half" or "all" of the normal and of the
             reduction cells (Table 1). Half of them are the earlier half,
-            at least one of each kind.
+            at least one of each kind. "none" is for random search.
 
     Raises:
         ValueError: If `which` is another word.
@@ -103,6 +103,7 @@ def engine_places(num_cells, which):
         "last": lambda places: places[-1:],
         "half": lambda places: places[: max(1, len(places) // 2)],
         "all": lambda places: places,
+        "none": lambda places: [],
     }[which]
     return {place for kind in kinds for place in chosen(kind)}
 

@@ -1,5 +1,6 @@
 """The search step: alpha and beta on one batch, weights on another."""
 
+import functools
 import zlib
 
 import keras
@@ -7,6 +8,7 @@ import tensorflow as tf
 
 from entrannas_tf import (
     distribution,
+    dropping,
     graphs,
     loss_scaling,
     objective,
@@ -30,11 +32,14 @@ class SearchTrainer(keras.Model):
         threshold_penalty: lambda of Eq. 11; acts on EnTranNAS-DST only.
         scale_losses: Whether to scale the losses, which a super-net in float16
             needs. A step whose gradients are not finite is then skipped.
+        skip_dropout_seed: Of the dropout behind skip connections; None for no
+            dropout.
 
     Attributes:
         genotype: The current derivation, a `genotypes.Genotype`.
         loss_scales: Dict of a `loss_scaling.LossScale` for each of the two
             steps, "architecture" and "weights"; empty unless `scale_losses`.
+        skip_dropout: `dropping.SkipDropout`; None without.
     """
 
     def __init__(
@@ -45,6 +50,7 @@ class SearchTrainer(keras.Model):
         weight_optimizer,
         threshold_penalty=0.0,
         scale_losses=False,
+        skip_dropout_seed=None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -69,9 +75,18 @@ class SearchTrainer(keras.Model):
                 ("accuracy", keras.metrics.Mean),
             )
         }
+        self.skip_dropout = None
+        if skip_dropout_seed is not None:
+            self.skip_dropout = dropping.SkipDropout(
+                skip_dropout_seed, len(self.units)
+            )
         self.genotype = None
         self._trail = 0
         self._relax_graph = distribution.graph(self._relax)
+        self._draw_graphs = {
+            target: distribution.graph(functools.partial(self._draw, number))
+            for number, target in enumerate(("architecture", "weights"))
+        }
         self._architecture_graph = distribution.graph(self._step_architecture)
         self._weights_graph = distribution.graph(self._step_weights)
         self.built = True
@@ -108,7 +123,8 @@ class SearchTrainer(keras.Model):
         """Takes a step on alpha and beta; no gradient is made for weights."""
         split = self._follow()
         found = self.distribute_strategy.run(
-            self._architecture_gradients, (images, labels, split)
+            self._architecture_gradients,
+            (images, labels, split, self._drawn("architecture")),
         )
         with profiling.Part(profiling.UPDATE):
             self.distribute_strategy.run(self._architecture_graph, found)
@@ -117,7 +133,8 @@ class SearchTrainer(keras.Model):
         """Takes a step on the weights that the current derivation uses."""
         split = self._follow()
         found = self.distribute_strategy.run(
-            self._weight_gradients, (images, labels, split)
+            self._weight_gradients,
+            (images, labels, split, self._drawn("weights")),
         )
         with profiling.Part(profiling.UPDATE):
             self.distribute_strategy.run(self._weights_graph, found)
@@ -153,6 +170,17 @@ class SearchTrainer(keras.Model):
         coefficients = self.architecture.coefficients()
         return coefficients, self.supernet.split(coefficients)
 
+    def _drawn(self, target):
+        """Returns what a step's runs drop, None for nothing."""
+        if self.skip_dropout is None:
+            return None
+        return self.distribute_strategy.run(self._draw_graphs[target])
+
+    def _draw(self, number):
+        """Draws for one of an iteration's two steps, numbered from 0."""
+        count = tf.convert_to_tensor(self.weight_optimizer.iterations)
+        return self.skip_dropout.draw(2 * tf.cast(count, tf.int32) + number)
+
     @tf.function(autograph=False, jit_compile=False)
     def coefficients(self):
         """Returns dict by kind of cell of float32 [E, K]."""
@@ -164,10 +192,12 @@ class SearchTrainer(keras.Model):
             coefficients = self.coefficients()
         return self.architecture.derive(_numpy(coefficients))
 
-    def _architecture_gradients(self, images, labels, split):
+    def _architecture_gradients(
+        self, images, labels, split, drawn, vectors=None
+    ):
         """Runs one replica; returns what `_step_architecture` takes."""
         run = self.supernet.forward(
-            images, split, self.genotype, "architecture"
+            images, split, self.genotype, "architecture", vectors, drawn
         )
         logits_gradient, loss, hits = self._measure(
             "architecture", run.logits, labels
@@ -175,9 +205,11 @@ class SearchTrainer(keras.Model):
         gradients = run.gradients(logits_gradient, tf.nest.flatten(split))
         return gradients, loss, hits
 
-    def _weight_gradients(self, images, labels, split):
+    def _weight_gradients(self, images, labels, split, drawn):
         """Runs one replica; returns what `_step_weights` takes."""
-        run = self.supernet.forward(images, split, self.genotype, "weights")
+        run = self.supernet.forward(
+            images, split, self.genotype, "weights", drawn=drawn
+        )
         logits_gradient, loss, hits = self._measure(
             "weights", run.logits, labels
         )

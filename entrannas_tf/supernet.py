@@ -29,14 +29,18 @@ class Supernet(keras.layers.Layer):
             `search_space.engine_places`.
         feature_sharing: As in `cells.SearchCell`.
         bottleneck: As in `cells.SearchCell`.
+        partial_channels: As in `cells.SearchCell`.
         max_fold: Images folded into the channels at most, see `layout`.
         max_graphs: Number of graphs to keep.
         precision: "float32", "bfloat16" or "float16": the type of the features
             and of the convolutions, see `dtypes`.
         jit_compile: Whether XLA compiles the graphs. It pays on GPUs alone.
+        masks: Dict by kind of cell of bool [E, K], as in `cells.SearchCell`;
+            None for all primitives on every edge.
 
     With `engine_cells="all"`, no feature sharing and no bottleneck it is the
-    super-net of DARTS, weight for weight.
+    super-net of DARTS, weight for weight; and with `partial_channels=4` that of
+    PC-DARTS.
 
     Call:
         images: float32 [B, H, W, image_channels].
@@ -57,16 +61,20 @@ class Supernet(keras.layers.Layer):
         engine_cells="first",
         feature_sharing=True,
         bottleneck=4,
+        partial_channels=1,
         max_fold=64,
         max_graphs=512,
         precision="float32",
         jit_compile=False,
+        masks=None,
         **kwargs,
     ):
         super().__init__(dtype="float32", **kwargs)
+        self.masks = masks or {}
         self.cache = graphs.GraphCache(max_graphs, jit_compile)
         self.primitives = tuple(primitives)
         self.feature_sharing = feature_sharing
+        self.partial_channels = partial_channels
         with dtypes.policy(precision):
             template = _make_stem(stem, image_channels, init_channels, max_fold)
             self.stem = packing.PackedLayer(template, self.cache, name="stem")
@@ -113,7 +121,9 @@ class Supernet(keras.layers.Layer):
                 primitives=self.primitives,
                 feature_sharing=self.feature_sharing,
                 bottleneck=bottleneck,
+                partial_channels=self.partial_channels,
                 rectify=place < num_cells - 1,
+                mask=self.masks.get("reduction" if reduction else "normal"),
                 make_node=make_node,
             )
             self.cells.append(PackedCell(cell, self.cache, f"cell_{place}"))
@@ -142,12 +152,17 @@ class Supernet(keras.layers.Layer):
         """Returns coefficients as `forward` takes them, see `cells`."""
         return {
             kind: cells.split_coefficients(
-                matrix, self.primitives, self.feature_sharing
+                matrix,
+                self.primitives,
+                self.feature_sharing,
+                self.partial_channels,
             )
             for kind, matrix in coefficients.items()
         }
 
-    def forward(self, images, coefficients, genotype, goal):
+    def forward(
+        self, images, coefficients, genotype, goal, vectors=None, drawn=None
+    ):
         """Runs the units one after another, each through its graph.
 
         Args:
@@ -155,14 +170,20 @@ class Supernet(keras.layers.Layer):
             coefficients: dict by kind of cell of what `split` returns, or
                 None to run every cell through derived connections only.
             genotype: `Genotype` that Transit-cells run.
-            goal: "weights" or "architecture", what shall get a gradient;
-                "outputs" for none. Batch norms use the batch's statistics,
-                with None the moving ones.
+            goal: "weights", "architecture" or "both", what shall get a
+                gradient; "outputs" for none. Batch norms use the batch's
+                statistics, with None the moving ones.
+            vectors: Sequence of float32 [n], the weights of each of `units`
+                to run with; None for their own.
+            drawn: What `dropping.SkipDropout` drew for each of `units`; None
+                to drop nothing.
 
         Returns:
             A `forward_pass.ForwardPass`.
         """
-        run = forward_pass.ForwardPass(goal)
+        run = forward_pass.ForwardPass(
+            goal, self._by_id(vectors), self._by_id(drawn)
+        )
         outputs = run.call(self.stem, (images,))  # One, or two for ImageNet.
         before, x = outputs[0], outputs[-1]
         for cell in self.cells:
@@ -182,6 +203,12 @@ class Supernet(keras.layers.Layer):
             before, x = x, y
         run.logits = run.call(self.head, (x,))[0]
         return run
+
+    def _by_id(self, values):
+        """Returns {id of a unit: value} of one value a unit, {} of None."""
+        if values is None:
+            return {}
+        return dict(zip(map(id, self.units), values, strict=True))
 
 
 def _make_stem(kind, image_channels, init_channels, max_fold):

@@ -181,4 +181,7 @@ def _differences(there, config):
 
 
 def _shown(values, path):
-    return repr(values[path]) if path in values else "absent"
+    value = values.get(path)
+    if isinstance(value, list):  # JSON's of several values
+        value = tuple(value)
+    return repr(value) if path in values else "absent"

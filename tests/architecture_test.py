@@ -166,3 +166,77 @@ def test_config_round_trip(sparse):
         np.testing.assert_array_equal(
             again.coefficients()[kind], layer.coefficients()[kind]
         )
+
+
+def test_edge_normalisation_weighs_the_edges():
+    layer = architecture.Architecture(edge_normalization=True)
+    rng = np.random.default_rng(0)
+    for variable in layer.trainable_variables:
+        variable.assign(rng.normal(size=variable.shape))
+    assert len(layer.trainable_variables) == 4
+    coefficients = as_arrays(layer.coefficients())
+    for kind in KINDS:
+        weights = relaxation.normalise_edges(layer.edge_logits[kind].value)
+        assert layer.edge_logits[kind].shape == (14,)
+        np.testing.assert_allclose(
+            coefficients[kind].sum(axis=1), weights, rtol=1e-5
+        )
+    # Two edges whose operations are undecided win over two that are not.
+    alpha = np.zeros((14, 8))
+    alpha[:12, 4] = 3.0
+    layer.alpha["normal"].assign(alpha)
+    layer.edge_logits["normal"].assign([0.0] * 9 + [0, 0, 0, 5, 5])
+    genotype = layer.derive(as_arrays(layer.coefficients()))
+    assert [c.source for c in genotype.normal[3]] == [3, 4]
+    again = architecture.Architecture.from_config(layer.get_config())
+    assert set(again.edge_logits) == set(KINDS)
+
+
+def test_edge_logits_get_gradients_and_start_like_alpha():
+    keras.utils.set_random_seed(0)
+    layer = architecture.Architecture(edge_normalization=True)
+    initial = layer.edge_logits["normal"].numpy()
+    assert 0 < np.abs(initial).max() < 5e-3
+    with tf.GradientTape() as tape:
+        found = layer.coefficients()["normal"]
+        loss = tf.reduce_sum(
+            found * tf.random.stateless_normal([14, 8], (0, 1))
+        )
+    gradient = tape.gradient(loss, layer.edge_logits["normal"].value)
+    assert (np.abs(gradient) > 1e-4).all()
+
+
+def random_masks(count, seed=0):
+    rng = np.random.default_rng(seed)
+    return {
+        kind: derivation.strongest(rng.normal(size=(14, 8)), count)
+        for kind in KINDS
+    }
+
+
+def test_masks_choose_the_primitives():
+    masks = random_masks(3)
+    layer = architecture.Architecture(masks=masks)
+    coefficients = as_arrays(layer.coefficients())
+    genotype = layer.derive(coefficients)
+    for kind in KINDS:
+        np.testing.assert_array_equal(coefficients[kind] > 0, masks[kind])
+        cell = getattr(genotype, kind)
+        derived = derivation.indicator(cell, layer.primitives) > 0
+        assert not np.any(derived & ~masks[kind])
+    again = architecture.Architecture.from_config(layer.get_config())
+    for kind in KINDS:
+        np.testing.assert_array_equal(again.masks[kind], masks[kind])
+
+
+def test_skips_of_the_normal_cell_are_few():
+    layer = architecture.Architecture(max_skips=1)
+    skip = layer.primitives.index("skip_connect")
+    coefficients = {kind: np.full((14, 8), 0.1) for kind in KINDS}
+    for matrix in coefficients.values():
+        matrix[:, skip] = 0.3
+    genotype = layer.derive(coefficients)
+    assert genotypes.num_skip_connections(genotype.normal) == 1
+    assert genotypes.num_skip_connections(genotype.reduction) == 8
+    again = architecture.Architecture.from_config(layer.get_config())
+    assert again.max_skips == 1

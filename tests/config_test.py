@@ -21,8 +21,19 @@ def make_dict(**changes):
     return values
 
 
-def test_round_trips():
-    first = config.from_config_dict(digits.get_config())
+def stages(**changes):
+    """Returns the changes that make it P-DARTS, with others."""
+    return {
+        "progressive__num_cells": (5, 11, 17),
+        "progressive__num_primitives": (8, 5, 3),
+        "progressive__skip_dropout_rates": (0.0, 0.4, 0.7),
+        **changes,
+    }
+
+
+@pytest.mark.parametrize("changes", [{}, stages()])
+def test_round_trips(changes):
+    first = config.from_config_dict(make_dict(**changes))
     assert config.from_config_dict(config.to_dict(first)) == first
     assert config.from_config_dict(config.to_config_dict(first)) == first
     text = json.dumps(config.to_dict(first))
@@ -126,6 +137,20 @@ def test_integer_becomes_number():
             "network.bottleneck, which is 4.",
         ),
         (
+            {"network__partial_channels": 3, "network__bottleneck": 1},
+            "network.init_channels is 8; expected a multiple of "
+            "network.partial_channels, which is 3.",
+        ),
+        (
+            {"network__partial_channels": 2},
+            "network.partial_channels is 2 and network.bottleneck is 4; "
+            "expected 1 for one of them",
+        ),
+        (
+            {"search__architecture": "random", "network__sparse": True},
+            "search.architecture is 'random' and network.sparse is True; ",
+        ),
+        (
             {"search__architecture_warmup_epochs": 999},
             "search.architecture_warmup_epochs is 999; expected less than "
             "search.epochs, which is ",
@@ -147,6 +172,45 @@ def test_integer_becomes_number():
             {"data__weight_fraction": 0.7, "data__architecture_fraction": 0.4},
             "data.architecture_fraction is 0.4; expected at most 0.3, what "
             "data.weight_fraction leaves, or 0 for all of it.",
+        ),
+        (
+            {
+                "search__architecture_order": 2,
+                "search__precision": "bfloat16",
+            },
+            "search.precision is bfloat16; expected float32, as "
+            "search.architecture_order is 2",
+        ),
+        (
+            {"network__sparse": True, "network__max_skips": 2},
+            "network.sparse is True; expected false, as it knows neither",
+        ),
+        (
+            stages(progressive__num_primitives=(8, 5)),
+            "progressive.num_primitives is (8, 5); expected 3 values, one for "
+            "each of progressive.num_cells.",
+        ),
+        (
+            stages(progressive__num_primitives=(8, 3, 5)),
+            "progressive.num_primitives is (8, 3, 5); expected 8, all of "
+            "network.space, at first, and never more",
+        ),
+        (
+            stages(network__space="extended"),
+            "progressive.num_primitives is (8, 5, 3); expected 13, all of",
+        ),
+        (
+            stages(progressive__skip_dropout_rates=(0.0, 0.4, 1.0)),
+            "progressive.skip_dropout_rates is (0.0, 0.4, 1.0); expected each "
+            "from 0 to below 1.",
+        ),
+        (
+            stages(search__architecture="random"),
+            "search.architecture is random; expected gradient, as alpha",
+        ),
+        (
+            stages(progressive__stage=4),
+            "progressive.stage is 4; expected at most 3, the number of",
         ),
         (
             {"network__stem": "vgg"},
@@ -171,8 +235,10 @@ def test_bad_values_are_named(changes, message):
         ("network.num_cells", (3, 20), (2, 0, -1)),
         ("network.max_fold", (1, 64), (0,)),
         ("network.engine_cells", ("half", "all"), ("some", "")),
+        ("network.max_skips", (0, 8), (-1, 9)),
         ("search.batch_size", (1,), (0, -64)),
         ("search.weight_momentum", (0.0, 0.99), (1.0, -0.1)),
+        ("search.architecture_order", (1, 2), (0, 3)),
         ("search.temperature_decay", (1.0, 0.1), (0.0, 1.1)),
         ("search.checkpoints_to_keep", (2,), (1, 0)),
     ],

@@ -178,3 +178,67 @@ def test_mean_entropy_against_numpy(seed):
     p = random_softmax(seed, 8)
     expected = np.mean([-sum(v * np.log(v) for v in row) for row in p])
     assert derivation.mean_entropy(p) == pytest.approx(expected / np.log(8))
+
+
+def test_entropy_is_that_of_the_proportions():
+    p = np.random.default_rng(0).dirichlet([1.0] * 8, 14)
+    weights = np.linspace(0.1, 1.0, 14)[:, np.newaxis]
+    assert derivation.mean_entropy(p * weights) == pytest.approx(
+        derivation.mean_entropy(p)
+    )
+
+
+def test_few_skips_by_hand():
+    """The weakest skip goes first, and its edge may go with it."""
+    skip, conv = STANDARD.index("skip_connect"), STANDARD.index("sep_conv_3x3")
+    p = np.full((14, 8), 0.01)
+    p[:, conv] = 0.2
+    p[0, skip], p[1, skip] = 0.5, 0.3  # Node 2 has these two edges only.
+    p[2, skip], p[3, conv] = 0.4, 0.6  # Node 3: edge (0, 3) falls to 0.2,
+    p[4, conv] = 0.25  # and edge (2, 3) is stronger then.
+    cell = derivation.top_two(p, STANDARD)
+    assert cell == derivation.top_two_few_skips(p, STANDARD, 3)
+    assert cell[:2] == (
+        (("skip_connect", 0), ("skip_connect", 1)),
+        (("skip_connect", 0), ("sep_conv_3x3", 1)),
+    )
+    before = p.copy()
+    assert derivation.top_two_few_skips(p, STANDARD, 2)[:2] == (
+        (("skip_connect", 0), ("sep_conv_3x3", 1)),
+        cell[1],
+    )
+    assert derivation.top_two_few_skips(p, STANDARD, 1)[:2] == (
+        (("skip_connect", 0), ("sep_conv_3x3", 1)),
+        (("sep_conv_3x3", 1), ("sep_conv_3x3", 2)),
+    )
+    assert derivation.top_two_few_skips(p, STANDARD, 0)[0] == (
+        ("sep_conv_3x3", 0),
+        ("sep_conv_3x3", 1),
+    )
+    np.testing.assert_array_equal(p, before)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("max_skips", range(9))
+def test_few_skips_are_few_and_no_fewer(seed, max_skips):
+    p = random_softmax(seed, 8)
+    p[:, STANDARD.index("skip_connect")] += 0.4
+    most = genotypes.num_skip_connections(derivation.top_two(p, STANDARD))
+    cell = derivation.top_two_few_skips(p, STANDARD, max_skips)
+    found = genotypes.num_skip_connections(cell)
+    assert most > 4
+    assert found == min(max_skips, most)
+    assert all(len(connections) == 2 for connections in cell)
+
+
+def test_strongest_by_hand():
+    p = np.array([[0.1, 0.4, 0.2, 0.3], [0.3, 0.0, 0.3, 0.3]])
+    for count, expected in (
+        (1, [[0, 1, 0, 0], [1, 0, 0, 0]]),
+        (2, [[0, 1, 0, 1], [1, 0, 1, 0]]),
+        (3, [[0, 1, 1, 1], [1, 0, 1, 1]]),
+        (4, [[1, 1, 1, 1], [1, 1, 1, 1]]),
+    ):
+        mask = derivation.strongest(p, count)
+        assert mask.dtype == bool
+        np.testing.assert_array_equal(mask, expected)

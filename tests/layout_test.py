@@ -51,6 +51,23 @@ def test_fold_undoes_unfold(fold):
 
 
 @pytest.mark.parametrize("fold", folding.FOLDS)
+def test_split_and_concat_of_unequal_parts(fold):
+    images = folding.random(4, 3, 2, 8)
+    folded = layout.fold(tf.constant(images), fold)
+    parts = layout.split(folded, 8, 2)
+    np.testing.assert_array_equal(layout.unfold(parts[0], 2), images[..., :2])
+    np.testing.assert_array_equal(layout.unfold(parts[1], 6), images[..., 2:])
+    np.testing.assert_array_equal(layout.concat(parts, 2), folded)
+
+
+@pytest.mark.parametrize("fold", folding.FOLDS)
+def test_shuffle(fold):
+    images = folding.random(4, 3, 2, 6)
+    actual = folding.on_folded(lambda x: layout.shuffle(x, 6, 2), images, fold)
+    np.testing.assert_array_equal(actual, images[..., [0, 3, 1, 4, 2, 5]])
+
+
+@pytest.mark.parametrize("fold", folding.FOLDS)
 def test_concat(fold):
     parts = [folding.random(4, 3, 2, 5, seed=s) for s in range(3)]
     folded = [layout.fold(tf.constant(part), fold) for part in parts]

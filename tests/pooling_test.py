@@ -22,6 +22,18 @@ def test_pool(name, stride, size):
 
 
 @pytest.mark.parametrize("size", folding.SIZES)
+def test_max_pool_2x2(size):
+    def slow(x):
+        odd = [(0, side % 2) for side in size]
+        x = np.pad(x, [(0, 0), *odd, (0, 0)], constant_values=-np.inf)
+        x = x.reshape(4, x.shape[1] // 2, 2, x.shape[2] // 2, 2, 3)
+        return x.max(axis=(2, 4))
+
+    images = folding.random(4, *size, 3) - 10
+    folding.check_folds(pooling.max_pool_2x2, slow, images)
+
+
+@pytest.mark.parametrize("size", folding.SIZES)
 @pytest.mark.parametrize("stride", [1, 2])
 def test_gradient_of_max_pool(stride, size):
     """As TensorFlow's own kernel, equal values and margins included."""

@@ -291,3 +291,42 @@ def test_gradient_of_sparse_coefficients(temperature):
         alpha,
         beta,
     )
+
+
+def test_edge_weights_are_a_softmax_into_each_node():
+    logits = np.random.default_rng(0).normal(size=14).astype(np.float32)
+    weights = relaxation.normalise_edges(tf.constant(logits)).numpy()
+    for start, end in ((0, 2), (2, 5), (5, 9), (9, 14)):
+        exponents = np.exp(logits[start:end])
+        np.testing.assert_allclose(
+            weights[start:end], exponents / exponents.sum(), rtol=1e-5
+        )
+    large = relaxation.normalise_edges(tf.constant(logits + 500.0))
+    np.testing.assert_allclose(large, weights, rtol=1e-3)
+
+
+def test_masked_softmax_by_hand():
+    alpha = tf.math.log([[1.0, 2.0, 5.0], [3.0, 1.0, 4.0]])
+    mask = np.array([[True, True, False], [False, False, True]])
+    mix = tf.constant([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
+    with tf.GradientTape() as tape:
+        tape.watch(alpha)
+        p = relaxation.masked_softmax(alpha, mask, 1.0)
+        value = tf.reduce_sum(p * mix)
+    np.testing.assert_allclose(p, [[1 / 3, 2 / 3, 0], [0, 0, 1]], rtol=1e-6)
+    np.testing.assert_array_equal(p.numpy() == 0, ~mask)  # exactly
+    gradient = tape.gradient(value, alpha)  # p * (mix - mean)
+    expected = [[-2 / 9, 2 / 9, 0], [0, 0, 0]]
+    np.testing.assert_allclose(gradient, expected, atol=1e-6)
+    cold = relaxation.masked_softmax(alpha, mask, 0.5)
+    np.testing.assert_allclose(cold[0], [1 / 5, 4 / 5, 0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_softmax_is_masked_by_a_mask_of_all(seed):
+    alpha, _ = random_parameters(seed)
+    mask = np.full((14, 7), True)
+    np.testing.assert_array_equal(
+        relaxation.masked_softmax(alpha, mask, 0.7),
+        relaxation.softmax(alpha, 0.7),
+    )

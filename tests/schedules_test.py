@@ -1,3 +1,5 @@
+import math
+
 import pytest
 
 from entrannas_tf import schedules
@@ -51,3 +53,13 @@ def test_temperature_of_the_paper():
     assert schedules.temperature(5.0, 0.923, 0) == 5.0
     assert schedules.temperature(5.0, 0.923, 2) == pytest.approx(4.259645)
     assert schedules.temperature(5.0, 0.923, 49) == pytest.approx(0.0985, 1e-2)
+
+
+@pytest.mark.parametrize(
+    ("epoch", "rate"),
+    [(0, 0.672), (9, 0.42), (10, 0.7), (15, 0.7 / math.e), (24, 0.042567)],
+)
+def test_skip_dropout(epoch, rate):
+    """P-DARTS's 25 epochs, of which 10 leave alpha alone."""
+    found = schedules.skip_dropout(0.7, 10, epoch, 25)
+    assert found == pytest.approx(rate, rel=1e-4)

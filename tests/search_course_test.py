@@ -1,6 +1,6 @@
 import pytest
 
-from entrannas_tf import search_course
+from entrannas_tf import dropping, genotypes, search_course
 from tests import toy_trainer
 
 
@@ -21,3 +21,36 @@ def test_rates_and_temperature():
     assert float(trainer.architecture_optimizer.learning_rate) == (
         pytest.approx(0.5)
     )
+
+
+def test_a_random_search_settles_before_each_step_and_learns_no_alpha():
+    trainer = toy_trainer.ToyTrainer()
+    course = search_course.SearchCourse(
+        trainer,
+        batch_size=4,
+        learning_rate=lambda step: 1.0,
+        architecture_learning_rate=lambda step: 2.0,
+        temperature=lambda epoch: 1.0,
+        evaluate=dict,
+        draw=genotypes.draw,
+    )
+    for step in (0, 5):
+        course.prepare_step(step)
+        assert trainer.derive() == genotypes.draw(step)
+        assert float(trainer.architecture_optimizer.learning_rate) == 0.0
+
+
+def test_rate_of_the_dropout_is_that_of_the_epoch():
+    trainer = toy_trainer.ToyTrainer()
+    trainer.skip_dropout = dropping.SkipDropout(seed=0, num_units=1)
+    course = search_course.SearchCourse(
+        trainer,
+        batch_size=4,
+        learning_rate=None,
+        architecture_learning_rate=None,
+        temperature=lambda epoch: 1.0,
+        evaluate=dict,
+        skip_dropout_rate=lambda epoch: 0.5 / (1 + epoch),
+    )
+    course.prepare_epoch(1)
+    assert float(trainer.skip_dropout.rate) == 0.25

@@ -83,6 +83,7 @@ def test_every_edge_belongs_to_one_node(edges_of):
         ("last", {7, 5}),
         ("half", {0, 1, 3, 2}),
         ("all", set(range(8))),
+        ("none", set()),
     ],
 )
 def test_engine_places(which, expected):

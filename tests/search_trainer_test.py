@@ -6,7 +6,7 @@ import tensorflow as tf
 from entrannas_tf import architecture, optimizers, search_trainer, supernet
 
 
-def make(sparse=False, penalty=0.0, **options):
+def make(sparse=False, penalty=0.0, skip_dropout_seed=None, **options):
     keras.utils.set_random_seed(0)
     parameters = architecture.Architecture(sparse=sparse)
     weights = supernet.Supernet(
@@ -18,6 +18,7 @@ def make(sparse=False, penalty=0.0, **options):
         optimizers.CoupledAdam(0.01),
         optimizers.CoupledSGD(0.05),
         penalty,
+        skip_dropout_seed=skip_dropout_seed,
     )
 
 
@@ -114,3 +115,30 @@ def test_supernet_of_darts_takes_a_step():
     trainer = make(engine_cells="all", feature_sharing=False, bottleneck=1)
     trainer.train_step((batch(0), batch(1)))
     assert all(np.isfinite(float(m.result())) for m in trainer.metrics)
+
+
+def test_dropout_draws_anew_and_again_the_same():
+    """In each step others; in a trainer that begins likewise, the same."""
+    trainers = [make(skip_dropout_seed=5) for _ in range(2)]
+    losses = []
+    for trainer in trainers:
+        trainer.skip_dropout.rate.assign(0.6)
+        for _ in range(2):
+            trainer.architecture_optimizer = KeepGradients()
+            trainer.update_architecture(*batch(0))
+            losses.append(snapshot(trainer.architecture.trainable_variables))
+            trainer.update_weights(*batch(1))
+    for first, again in zip(losses[:2], losses[2:], strict=True):
+        for one, other in zip(first, again, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_runs_of_one_iteration_draw_differently():
+    trainer = make(skip_dropout_seed=5)
+    seeds = [
+        tuple(int(n) for n in trainer._drawn(target)[1][0])
+        for target in ("architecture", "weights")
+    ]
+    trainer.weight_optimizer.iterations.assign_add(1)
+    seeds.append(tuple(int(n) for n in trainer._drawn("architecture")[1][0]))
+    assert len(set(seeds)) == 3

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from entrannas_tf import (
     derivation,
+    dropping,
     genotypes,
     objective,
     porting,
@@ -151,10 +152,16 @@ def test_darts_supernet_has_its_number_of_weights():
 
 
 @pytest.mark.parametrize("sharing", [True, False])
-@pytest.mark.parametrize("bottleneck", [4, 1])
-def test_child_network_equals_engine_with_indicator(sharing, bottleneck):
+@pytest.mark.parametrize(("bottleneck", "partial"), [(4, 1), (1, 1), (1, 4)])
+def test_child_network_equals_engine_with_indicator(
+    sharing, bottleneck, partial
+):
     """A Transit-cell is an Engine-cell whose coefficients are 0 and 1."""
-    net = make(feature_sharing=sharing, bottleneck=bottleneck)
+    net = make(
+        feature_sharing=sharing,
+        bottleneck=bottleneck,
+        partial_channels=partial,
+    )
     genotype = random_genotype(1)
     indicator = {
         kind: tf.constant(
@@ -170,10 +177,13 @@ def test_child_network_equals_engine_with_indicator(sharing, bottleneck):
     assert np.abs(child - other).max() > 1e-3
 
 
-def test_fold_changes_nothing():
+@pytest.mark.parametrize(
+    "options", [{}, {"bottleneck": 1, "partial_channels": 4}]
+)
+def test_fold_changes_nothing(options):
     genotype = random_genotype(2)
     outputs = [
-        make(max_fold=fold)(
+        make(max_fold=fold, **options)(
             batch(),
             coefficients=uniform_coefficients(),
             genotype=genotype,
@@ -215,12 +225,16 @@ def test_unknown_stem_is_named():
 
 
 @pytest.mark.parametrize(
-    ("stem", "side"),
-    [("cifar", 16), pytest.param("imagenet", 64, marks=pytest.mark.long)],
+    ("stem", "side", "options"),
+    [
+        ("cifar", 16, {}),
+        ("cifar", 16, {"bottleneck": 1, "partial_channels": 4}),
+        pytest.param("imagenet", 64, {}, marks=pytest.mark.long),
+    ],
 )
-def test_gradient_equals_that_of_the_plain_layers(stem, side):
+def test_gradient_equals_that_of_the_plain_layers(stem, side, options):
     """The chain of cut graphs against TensorFlow's own tape."""
-    net = make(num_cells=3, stem=stem)
+    net = make(num_cells=3, stem=stem, **options)
     split = net.split(uniform_coefficients())
     genotype = random_genotype(5)
     images = batch(side=side)
@@ -305,3 +319,107 @@ def test_known_derivation_builds_nothing():
             genotype=genotype,
         )
     assert net.cache.num_built == built > 0
+
+
+def few(count, seed=0):
+    """Returns masks that leave so many primitives on each edge."""
+    rng = np.random.default_rng(seed)
+    return {
+        kind: derivation.strongest(rng.normal(size=(14, 8)), count)
+        for kind in genotypes.KINDS
+    }
+
+
+def allowed(masks):
+    """Returns a genotype of primitives that masks leave."""
+    cells = (
+        derivation.top_two(masks[kind].astype(float), search_space.STANDARD)
+        for kind in genotypes.KINDS
+    )
+    return genotypes.Genotype(*cells)
+
+
+def take_weights(net, whole):
+    """Gives a super-net with masks the weights of one without."""
+    for own, others in zip(net.units, whole.units, strict=True):
+        layer, other = own.layer, others.layer
+        groups = getattr(layer, "groups", [])
+        pairs = [(layer, other)]
+        if groups:
+            parts = ("form", "squeeze")
+            pairs = [(getattr(layer, n), getattr(other, n)) for n in parts]
+            pairs += [
+                (operation, other.groups[number][name])
+                for number, group in enumerate(groups)
+                for name, operation in group.items()
+            ]
+        for mine, its in pairs:
+            if mine is not None:
+                mine.set_weights(its.get_weights())
+        own.pack()
+
+
+@pytest.mark.parametrize("sharing", [True, False])
+def test_masked_operations_are_left_out(sharing):
+    """Their coefficients are 0, so the others give the same without them."""
+    masks = few(3)
+    whole = make(feature_sharing=sharing)
+    net = make(feature_sharing=sharing, masks=masks)
+    sizes = [sum(int(u.vector.shape[0]) for u in n.units) for n in (net, whole)]
+    assert sizes[0] < 0.95 * sizes[1]
+    take_weights(net, whole)
+    coefficients = {
+        kind: tf.constant(mask / 3, tf.float32) for kind, mask in masks.items()
+    }
+    genotype = allowed(masks)
+    outputs = [
+        n(batch(), coefficients=coefficients, genotype=genotype)
+        for n in (net, whole)
+    ]
+    np.testing.assert_allclose(*outputs, atol=1e-5)
+
+
+def test_gradient_of_what_is_left_out_is_zero():
+    masks = few(3, seed=1)
+    net = make(feature_sharing=False, masks=masks)
+    split = net.split(uniform_coefficients())
+    genotype = allowed(masks)
+    run = net.forward(batch(), split, genotype, "architecture")
+    cotangent = tf.random.stateless_normal(run.logits.shape, (0, 1))
+    found = run.gradients(cotangent, tf.nest.flatten(split))
+    expected = tf.nest.flatten(
+        net.split({k: tf.constant(m) for k, m in masks.items()})
+    )
+    for gradient, mask in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(np.asarray(gradient) != 0, mask)
+
+
+def logits_of(net, drawn):
+    split = net.split(uniform_coefficients())
+    run = net.forward(
+        batch(), split, random_genotype(5), "outputs", drawn=drawn
+    )
+    return run.logits.numpy()
+
+
+def test_skips_are_dropped_as_drawn():
+    net = make()
+    dropout = dropping.SkipDropout(seed=3, num_units=len(net.units))
+    plain = logits_of(net, None)
+    # At a rate of 0 nothing is lost.
+    np.testing.assert_allclose(logits_of(net, dropout.draw(0)), plain, 1e-5)
+    dropout.rate.assign(0.5)
+    first = logits_of(net, dropout.draw(0))
+    assert np.abs(first - plain).max() > 1e-3
+    assert np.abs(first - logits_of(net, dropout.draw(1))).max() > 1e-3
+    np.testing.assert_array_equal(first, logits_of(net, dropout.draw(0)))
+
+
+def test_dropout_needs_graphs_of_its_own_only_where_it_is():
+    net = make()
+    logits_of(net, None)
+    before = net.cache.num_built
+    dropout = dropping.SkipDropout(seed=3, num_units=len(net.units))
+    logits_of(net, dropout.draw(0))
+    weighted = 2 * (search_space.NUM_NODES - 1)  # Of two Engine-cells.
+    assert 0 < net.cache.num_built - before <= weighted

@@ -35,6 +35,7 @@ class ToyTrainer:
             for name in ("loss", "accuracy")
         ]
         self.loss_scales = {}
+        self.skip_dropout = None
         self.genotype = None
         self.distribute_strategy = tf.distribute.get_strategy()
 

@@ -127,3 +127,17 @@ def test_what_stands_in_a_workdir_stays(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     workdirs.make_workdir(tmp_path, CONFIG)
     assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_several_values_come_back(tmp_path):
+    """JSON knows lists and no tuples."""
+    stages = config_lib.ProgressiveConfig(
+        num_cells=(3, 4), num_primitives=(8, 5), skip_dropout_rates=(0.0, 0.4)
+    )
+    config = dataclasses.replace(CONFIG, progressive=stages)
+    workdirs.make_workdir(tmp_path, config)
+    assert workdirs.check_workdir(tmp_path, config) is True
+    with pytest.raises(
+        ValueError, match=r"progressive.num_cells is \(3, 4\) there and \(\) h"
+    ):
+        workdirs.check_workdir(tmp_path, CONFIG)

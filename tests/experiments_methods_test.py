@@ -1,0 +1,109 @@
+"""Whole searches of a few steps, by every method."""
+
+import pytest
+
+from entrannas_tf import (
+    experiments,
+    files,
+    genotypes,
+    methods,
+    random_search,
+    search_trainer,
+)
+from tests import programs, toy_config
+
+# Searched at length elsewhere.
+_KNOWN = ("entrannas", "entrannas_dst")
+
+
+def make_config(name):
+    """Returns the configuration of a search of two steps."""
+    config = methods.apply(toy_config.get_config(), name)
+    config.deterministic = False
+    config.data.num_examples = 64
+    config.search.epochs = 1
+    config.search.checkpoint_every_steps = 1
+    return config
+
+
+def search(config, workdir):
+    """Runs a search; returns its genotype and its record without the clock."""
+    genotype = experiments.search(config, workdir)
+    (record,) = files.read_json_lines(workdir / "metrics.jsonl")
+    del record["timing"]
+    return genotype, record
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.long if name in _KNOWN else [])
+        for name in methods.METHODS
+    ],
+)
+def test_two_steps(name, tmp_path):
+    genotype, record = search(make_config(name), tmp_path)
+    for kind in genotypes.KINDS:
+        cell = getattr(genotype, kind)
+        assert record["num_connections"][kind] == (
+            genotypes.num_connections(cell)
+        )
+    assert 0 < record["loss"] < 10
+    assert 0 < record["validation_loss"] < 10
+    assert 0 <= record["child_accuracy"] <= 1
+    if name == "random":
+        found = random_search.RandomSearch(0, "standard", 1)
+        assert [genotype] == found.candidates()
+        assert record["supernet_accuracy"] == record["child_accuracy"]
+        assert record["num_derivations"] == 2
+
+
+@pytest.mark.parametrize(
+    "name", ["random", pytest.param("pc_darts", marks=pytest.mark.long)]
+)
+def test_goes_on_where_it_was_stopped(name, tmp_path, monkeypatch):
+    config = make_config(name)
+    expected = search(config, tmp_path / "whole")
+    step, seen = search_trainer.SearchTrainer.train_step, []
+
+    def stop_at_second(self, data):
+        seen.append(data)
+        if len(seen) == 2:
+            raise RuntimeError("stopped")
+        step(self, data)
+
+    monkeypatch.setattr(
+        search_trainer.SearchTrainer, "train_step", stop_at_second
+    )
+    with pytest.raises(RuntimeError, match="stopped"):
+        search(config, tmp_path / "parts")
+    monkeypatch.undo()
+    genotype, record = search(config, tmp_path / "parts")
+    assert genotype == expected[0]
+    for metric in ("loss", "validation_loss", "child_accuracy"):
+        assert record[metric] == pytest.approx(expected[1][metric], rel=1e-3)
+
+
+def launch(*flags):
+    return programs.run(
+        "-m",
+        "launch.search",
+        "--config=tests/toy_config.py",
+        "--workdir=unused",
+        *flags,
+        timeout=600,
+    )
+
+
+def test_launcher_takes_a_method_and_then_what_the_user_says():
+    done = launch("--method=random", "--config.network.sparse=True")
+    assert done.returncode == 2
+    assert done.stderr.startswith(
+        "search.architecture is 'random' and network.sparse is True; expected"
+    )
+
+
+def test_launcher_names_the_methods():
+    done = launch("--method=dart")
+    assert done.returncode == 2
+    assert "entrannas|entrannas_dst|darts|pc_darts" in done.stderr

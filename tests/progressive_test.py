@@ -1,0 +1,141 @@
+"""Searches in stages, at toy size, killed between stages and not."""
+
+import json
+import os
+import signal
+
+import numpy as np
+import pytest
+
+from entrannas_tf import config as config_lib
+from entrannas_tf import (
+    derivation,
+    files,
+    genotypes,
+    progressive,
+    search_results,
+    workdirs,
+)
+from tests import programs, toy_config
+
+# Searches; with a number of steps, dies after so many.
+PROGRAM = """
+import os, signal, sys
+from entrannas_tf import experiments, search_trainer
+from tests import progressive_test
+
+workdir, moment = sys.argv[1:]
+step, seen = search_trainer.SearchTrainer.train_step, []
+
+def train_step(self, data):
+    step(self, data)
+    seen.append(1)
+    if len(seen) == int(moment):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+search_trainer.SearchTrainer.train_step = train_step
+experiments.search(progressive_test.get_config(), workdir)
+"""
+
+
+def get_config():
+    """Returns that of two stages, of 3 steps each, the second with dropout."""
+    values = toy_config.get_config()
+    values.search.epochs = 1
+    values.search.checkpoint_every_steps = 2
+    values.network.max_skips = 1
+    values.progressive.num_cells = (3, 4)
+    values.progressive.num_primitives = (8, 3)
+    values.progressive.skip_dropout_rates = (0.0, 0.4)
+    return values
+
+
+CONFIG = config_lib.from_config_dict(get_config())
+
+
+def run(workdir, moment=0):
+    return programs.run("-c", PROGRAM, workdir, moment, timeout=900)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The workdir of a search that nobody interrupted."""
+    workdir = tmp_path_factory.mktemp("stages") / "toy"
+    done = run(workdir)
+    assert done.returncode == 0, done.stderr
+    return workdir, done
+
+
+def test_configurations_of_the_stages():
+    first, second = progressive.stages(CONFIG)
+    assert [first.network.num_cells, second.network.num_cells] == [3, 4]
+    assert first.search.skip_dropout_rate == 0.0
+    assert second.search.skip_dropout_rate == 0.4
+    assert progressive.has_stages(CONFIG)
+    assert not progressive.has_stages(first)
+    assert second.progressive.stage == 2
+    again = config_lib.from_config_dict(config_lib.to_dict(second))
+    assert again == second
+    plain = config_lib.from_config_dict(toy_config.get_config())
+    assert not progressive.has_stages(plain)
+
+
+def test_the_last_stage_is_the_result(finished):
+    workdir, _ = finished
+    assert sorted(os.listdir(workdir)) == [
+        "cells",
+        "config.json",
+        "genotype.json",
+        "genotypes",
+        "metrics.jsonl",
+        "search.gif",
+        "stages",
+    ]
+    last = progressive.directory(workdir, 2)
+    for name in ("genotype.json", "metrics.jsonl"):
+        with open(os.path.join(last, name), encoding="utf-8") as file:
+            assert (workdir / name).read_text() == file.read()
+    assert search_results.is_finished(workdir)
+    assert workdirs.read_config(workdir) == CONFIG
+
+
+def coefficients(workdir, number):
+    path = search_results.epoch_file(progressive.directory(workdir, number), 1)
+    with open(path, encoding="utf-8") as file:
+        values = json.load(file)["coefficients"]
+    return {kind: np.array(matrix) for kind, matrix in values.items()}
+
+
+def test_a_stage_chooses_from_the_strongest_of_the_one_before(finished):
+    workdir, done = finished
+    first, second = (coefficients(workdir, number) for number in (1, 2))
+    for kind in genotypes.KINDS:
+        assert (first[kind] > 0).all()
+        kept = derivation.strongest(first[kind], 3)
+        np.testing.assert_array_equal(second[kind] > 0, kept)
+    found = search_results.read_genotype(workdir)
+    assert genotypes.num_skip_connections(found.normal) <= 1
+    assert "stage    2 of 2, 4 cells, 3 primitives an edge, in " in done.stderr
+
+
+def without_clock(workdir):
+    records = files.read_json_lines(workdir / "metrics.jsonl")
+    for record in records:
+        del record["timing"]
+    return records, (workdir / "genotype.json").read_text()
+
+
+@pytest.mark.long
+def test_kill_and_resume(finished, tmp_path):
+    """At the end of the first stage, and amid the second, with dropout."""
+    workdir = tmp_path / "toy"
+    for moment in (3, 3):  # The third step of all, then of what was left.
+        done = run(workdir, moment)
+        assert done.returncode == -signal.SIGKILL, done.stderr
+    assert not search_results.is_finished(workdir)
+    stages = sorted(os.listdir(workdir / "stages"))
+    assert stages == ["01", "02"]
+    done = run(workdir)
+    assert done.returncode == 0, done.stderr
+    assert "Goes on after 0 epochs and 2 steps" in done.stderr
+    assert without_clock(workdir) == without_clock(finished[0])
