@@ -42,6 +42,7 @@ RULES = {
     "data.crop_padding": _FROM_0,
     "data.cutout_length": _FROM_0,
     "data.train_fraction": _SHARE,
+    "data.validation_fraction": _BELOW_1,
     "data.min_crop_area": _UP_TO_1,
     "data.color_jitter": _UP_TO_1,
     "network.space": _one_of("standard", "extended"),
