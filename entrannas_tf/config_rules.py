@@ -25,7 +25,7 @@ _UP_TO_1 = "from 0 to 1", lambda value: 0 <= value <= 1
 # 0.7 + 0.3 may be more than 1 by so much.
 _ROUNDING = 1e-9
 
-# What each field of either kind of configuration must be, in words and as a
+# What each field of any kind of configuration must be, in words and as a
 # test. Booleans need no rule.
 RULES = {
     "name": _NOT_EMPTY,
@@ -92,6 +92,14 @@ RULES = {
     "distribution.strategy": _one_of(*common_config.STRATEGIES),
     "distribution.num_devices": _FROM_0,
     "distribution.timeout_seconds": ("10 or more", lambda value: value >= 10),
+    "tuning.num_searches": _FROM_1,
+    "tuning.num_candidates": _FROM_0,
+    "tuning.first_epochs": _FROM_1,
+    "tuning.factor": _FROM_2,
+    "tuning.hyperparameters": _ANY_TEXT,
+    "tuning.max_retries_per_trial": _FROM_0,
+    "tuning.max_consecutive_failed_trials": _FROM_1,
+    "tuning.timeout_seconds": _FROM_1,
 }
 
 
@@ -104,6 +112,15 @@ def check(values):
     Raises:
         ValueError: In one line, for the first field that is out of range.
     """
+    check_ranges(values)
+    _check_multiple(values)
+    _check_warmup(values)
+    _check_directories(values)
+    _check_shares(values)
+
+
+def check_ranges(values):
+    """Checks the range of each value; see `check`."""
     for path, value in values.items():
         if isinstance(value, bool):
             continue
@@ -111,10 +128,6 @@ def check(values):
         finite = not isinstance(value, float) or math.isfinite(value)
         if not finite or not is_good(value):
             raise ValueError(f"{path} is {value!r}; expected {words}.")
-    _check_multiple(values)
-    _check_warmup(values)
-    _check_directories(values)
-    _check_shares(values)
 
 
 def _check_multiple(values):

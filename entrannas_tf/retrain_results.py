@@ -123,7 +123,7 @@ def summary(workdir):
     ]
     if results.get("held_out"):
         lines.append(
-            "                on held-out training images, not on the test images"
+            "                on held-out training images, not on test images"
         )
     if len(results["runs"]) > 1:
         lines += [

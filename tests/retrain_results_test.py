@@ -80,7 +80,7 @@ def test_held_out_images_are_not_called_test_images(tmp_path, monkeypatch):
     monkeypatch.setattr(sys.modules[__name__], "CONFIG", held_out)
     write_run(tmp_path / "run", 0.5)
     assert (
-        "                on held-out training images, not on the test images"
+        "                on held-out training images, not on test images"
         in retrain_results.summary(tmp_path / "run").splitlines()
     )
 
