@@ -81,6 +81,9 @@ class EnTranNASOracle(keras_tuner.Oracle):
         self.attendance = attendance.Attendance(timeout_seconds)
         self._exhausted = False  # Whether all hyperparameters were tried.
         self._losses = {}  # Id of a trial: workers that died with it.
+        # Keras-Tuner makes the lock when it is first used; two threads that do
+        # so at once would have a lock each.
+        self._hear_of(None)
 
     def populate_space(self, trial_id):
         """Returns the status and the values of the next trial."""

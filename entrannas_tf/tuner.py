@@ -5,6 +5,7 @@ import os
 import time
 
 import keras_tuner
+from absl import logging
 
 from entrannas_tf import (
     attendance,
@@ -25,6 +26,7 @@ from entrannas_tf import retrain_config as retrain_config_lib
 
 _RUN = "run"  # The workdir of a trial, in the trial's directory.
 _IDLE_SECONDS = 1.0  # Between two questions for work, where there was none.
+_LOCK_SECONDS = 10.0  # Between two looks whether a workdir is free.
 _BEATS = 10  # Signs of life in the time after which a worker is missed.
 
 
@@ -176,9 +178,22 @@ class EnTranNASTuner(keras_tuner.Tuner):
             lambda: self.oracle.get_trial(trial.trial_id), self._beat_seconds
         ):
             try:
-                return run(trial, self.trial_workdir(trial))
+                return self._run_alone(run, trial)
             except interruptions.Preempted as error:
                 raise _Preempted(*error.args) from error
+
+    def _run_alone(self, run, trial):
+        """Runs a trial, once no other process is in its workdir.
+
+        Another one is there if it was taken for dead and is alive. It ends the
+        trial then, and here nothing is left to do.
+        """
+        while True:
+            try:
+                return run(trial, self.trial_workdir(trial))
+            except BlockingIOError as error:
+                logging.warning("%s: %s.", error.filename, error.strerror)
+                time.sleep(_LOCK_SECONDS)
 
     def trial_workdir(self, trial):
         """Returns the workdir of a trial's search or training."""

@@ -18,8 +18,9 @@ from configs import (
     retrain_digits,
     retrain_imagenet,
     retrain_small,
+    tune_digits,
 )
-from entrannas_tf import config, retrain_config
+from entrannas_tf import config, retrain_config, tune_config
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 EXPERIMENTS = {
@@ -40,7 +41,8 @@ RETRAININGS = {
     "retrain_imagenet": retrain_imagenet,
     "retrain_small": retrain_small,
 }
-ALL = {**EXPERIMENTS, **RETRAININGS}
+TUNINGS = {"tune_digits": tune_digits}
+ALL = {**EXPERIMENTS, **RETRAININGS, **TUNINGS}
 
 
 def values_of(module):
@@ -58,7 +60,16 @@ def test_all_files_are_listed():
     assert stems == {*ALL, "__init__"}
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", TUNINGS)
+def test_tuning_is_good(name):
+    made = TUNINGS[name].get_config()
+    assert made.is_locked
+    checked = tune_config.from_config_dict(made)
+    assert checked.name == name
+    assert checked.retraining.data.validation_fraction > 0
+
+
+@pytest.mark.parametrize("name", [*EXPERIMENTS, *RETRAININGS])
 def test_configuration_is_good(name):
     made = ALL[name].get_config()
     assert isinstance(made, ml_collections.ConfigDict)
@@ -75,6 +86,7 @@ def test_configuration_is_good(name):
 def test_record_says_how_to_run_it(name):
     text = ALL[name].__doc__
     program = "retrain" if name in RETRAININGS else "search"
+    program = "tune" if name in TUNINGS else program
     command = f"python -m launch.{program} --config=configs/{name}.py"
     assert command in " ".join(text.split())
     for word in ("Reproduces", "\nCommand:", "\nCost: ", "\nExpect: "):

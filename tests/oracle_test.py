@@ -5,6 +5,7 @@ import itertools
 import json
 import math
 import os
+import threading
 
 import keras_tuner
 import pytest
@@ -289,16 +290,22 @@ def test_bad_arguments(tmp_path, arguments, message):
 def test_threads(tmp_path):
     """Eight tuners at once: no trial is lost, and none runs twice."""
     made = played_oracle.make(tmp_path, num_searches=20)
+    some_ended = threading.Condition()
 
     def run(tuner_id):
         played = []
         while True:
-            trial = made.create_trial(tuner_id)
+            with some_ended:
+                trial = made.create_trial(tuner_id)
+                if trial.status == "IDLE":
+                    assert some_ended.wait(timeout=300)
+                    continue
             if trial.status == "STOPPED":
                 return played
-            if trial.status == "RUNNING":
-                played.append(trial.trial_id)
-                played_oracle.play(made, trial)
+            played.append(trial.trial_id)
+            played_oracle.play(made, trial)
+            with some_ended:
+                some_ended.notify_all()
 
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         found = pool.map(run, map(str, range(8)))
