@@ -34,8 +34,12 @@ def genotype(trial):
 
 
 def is_completed(trial):
-    """Returns whether a trial has ended well, and has a score."""
-    return trial.status == trial_lib.TrialStatus.COMPLETED
+    """Returns whether a trial has ended well.
+
+    A tuner that is a thread of this process says so a moment before it does.
+    """
+    status = trial_lib.TrialStatus.COMPLETED
+    return trial.status == status and trial.score is not None
 
 
 def of_stage(trials, stage, rung=None):

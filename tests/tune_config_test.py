@@ -69,7 +69,7 @@ def test_bad_values_are_named(changes, message):
 def test_the_other_kinds_are_told():
     with pytest.raises(ValueError, match=r"section tuning: it is one for laun"):
         config_lib.from_config_dict(tune_digits.get_config())
-    with pytest.raises(ValueError, match=r"Unknown field seed"):
+    with pytest.raises(ValueError, match=r"Unknown field data; The fields"):
         tune_config.from_config_dict(digits.get_config())
 
 
