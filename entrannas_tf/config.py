@@ -216,7 +216,11 @@ class Config:
 
 
 # By the section that tells a configuration from the other kind.
-_PROGRAMS = {"search": "launch.search", "training": "launch.retrain"}
+_PROGRAMS = {
+    "tuning": "launch.tune",
+    "search": "launch.search",
+    "training": "launch.retrain",
+}
 
 
 def from_config_dict(config_dict, kind=Config):
@@ -230,6 +234,17 @@ def from_config_dict(config_dict, kind=Config):
     Raises:
         ValueError: In one line, if a field is unknown, missing, of another
             type or out of range.
+    """
+    config = config_fields.make(kind, to_plain(config_dict, kind))
+    config_rules.check(to_flat_dict(config))
+    return config
+
+
+def to_plain(config_dict, kind):
+    """Returns the dict of a configuration of some kind, its fields unchecked.
+
+    Raises:
+        ValueError: In one line, if it is none, or one of another kind.
     """
     if isinstance(config_dict, ml_collections.ConfigDict):
         config_dict = config_dict.to_dict()
@@ -245,9 +260,7 @@ def from_config_dict(config_dict, kind=Config):
                 f"The configuration has a section {section}: it is one for "
                 f"{program}."
             )
-    config = config_fields.make(kind, config_dict)
-    config_rules.check(to_flat_dict(config))
-    return config
+    return config_dict
 
 
 def to_dict(config):

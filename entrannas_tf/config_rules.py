@@ -31,7 +31,7 @@ _UP_TO_1 = "from 0 to 1", lambda value: 0 <= value <= 1
 # 0.7 + 0.3 may be more than 1 by so much.
 _ROUNDING = 1e-9
 
-# What each field of either kind of configuration must be, in words and as a
+# What each field of any kind of configuration must be, in words and as a
 # test. Booleans need no rule.
 RULES = {
     "name": _NOT_EMPTY,
@@ -48,6 +48,7 @@ RULES = {
     "data.crop_padding": _FROM_0,
     "data.cutout_length": _FROM_0,
     "data.train_fraction": _SHARE,
+    "data.validation_fraction": _BELOW_1,
     "data.min_crop_area": _UP_TO_1,
     "data.color_jitter": _UP_TO_1,
     "network.space": _one_of("standard", "extended"),
@@ -107,6 +108,14 @@ RULES = {
     "distribution.strategy": _one_of(*common_config.STRATEGIES),
     "distribution.num_devices": _FROM_0,
     "distribution.timeout_seconds": ("10 or more", lambda value: value >= 10),
+    "tuning.num_searches": _FROM_1,
+    "tuning.num_candidates": _FROM_0,
+    "tuning.first_epochs": _FROM_1,
+    "tuning.factor": _FROM_2,
+    "tuning.hyperparameters": _ANY_TEXT,
+    "tuning.max_retries_per_trial": _FROM_0,
+    "tuning.max_consecutive_failed_trials": _FROM_1,
+    "tuning.timeout_seconds": _FROM_1,
 }
 
 
@@ -119,13 +128,7 @@ def check(values):
     Raises:
         ValueError: In one line, for the first field that is out of range.
     """
-    for path, value in values.items():
-        if isinstance(value, bool):
-            continue
-        words, is_good = RULES[path]
-        finite = not isinstance(value, float) or math.isfinite(value)
-        if not finite or not is_good(value):
-            raise ValueError(f"{path} is {value!r}; expected {words}.")
+    check_ranges(values)
     _check_multiple(values)
     _check_random(values)
     _check_warmup(values)
@@ -133,6 +136,17 @@ def check(values):
     _check_shares(values)
     _check_order(values)
     _check_stages(values)
+
+
+def check_ranges(values):
+    """Checks the range of each value; see `check`."""
+    for path, value in values.items():
+        if isinstance(value, bool):
+            continue
+        words, is_good = RULES[path]
+        finite = not isinstance(value, float) or math.isfinite(value)
+        if not finite or not is_good(value):
+            raise ValueError(f"{path} is {value!r}; expected {words}.")
 
 
 def _check_multiple(values):

@@ -143,6 +143,22 @@ def export(workdir, output, export_format="savedmodel", weights="last"):
     return difference
 
 
+def load(workdir, weights="last"):
+    """Returns the `Classifier` of a finished retraining.
+
+    Args:
+        workdir: Directory of the retraining; of several runs the first.
+        weights: As for `export`.
+
+    Raises:
+        ValueError: If the retraining has not ended, or the data are not there.
+        OSError: If a file cannot be read.
+    """
+    workdir, config, _ = _read_run(os.fspath(workdir))
+    data = retraining.load_data(config)
+    return _load_classifier(workdir, config, data, weights)
+
+
 def _read_run(workdir):
     """Returns the workdir of a single run, its configuration and results."""
     config = workdirs.read_config(workdir, retrain_config.RetrainConfig)

@@ -13,9 +13,14 @@ class RetrainDataConfig(common_config.ImagesConfig):
         train_fraction: Share of a folder's training images that trains where
             there is no val/ to test on, between 0 and 1, both excluded; the
             rest tests.
+        validation_fraction: Share of the images that train which is held out
+            and stands in for the test images, so that choices can be made
+            without these, from 0 to below 1; what is called "test" is then
+            measured on it. 0 tests on the test images.
     """
 
     train_fraction: float = 0.9
+    validation_fraction: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

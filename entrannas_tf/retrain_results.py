@@ -87,6 +87,8 @@ def write_several(workdir, config):
 def _write(workdir, runs, totals, config):
     scores = {name: [run[name] for run in runs] for name in _SCORES}
     content = {
+        # Whether what is called "test" was measured on training images.
+        "held_out": config.data.validation_fraction > 0,
         "mean": {k: statistics.fmean(v) for k, v in scores.items()},
         # Of the sample; of a single run there is none.
         "standard_deviation": {
@@ -119,6 +121,10 @@ def summary(workdir):
         + _multiply_adds(network),
         f"test accuracy   {_accuracy(results)}",
     ]
+    if results.get("held_out"):
+        lines.append(
+            "                on held-out training images, not on test images"
+        )
     if len(results["runs"]) > 1:
         lines += [
             f"  seed {run['seed']:<6}   {run['test_accuracy']:.2%}, among five "

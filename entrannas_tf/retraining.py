@@ -104,9 +104,8 @@ def load_data(config, devices=None):
         image_size=config.data.image_size,
     )
     loading.check_colors(train.image_shape, config.data.color_jitter)
-    data = loading.for_retraining(
-        train, test, indices, config.data.train_fraction
-    )
+    shares = config.data.train_fraction, config.data.validation_fraction
+    data = loading.for_retraining(train, test, indices, *shares)
     devices = devices or tf.distribute.get_strategy()
     _batches(config, data, devices, epoch=0, first_step=0)  # Checks its size.
     return data
@@ -246,10 +245,11 @@ def _tell(config, data, totals, devices):
     height, width, channels = data.source.image_shape
     logging.info("device   %s", runtime.device_name(devices))
     logging.info(
-        "data     %s, %d images to train and %d to test, %d classes, %dx%dx%d",
+        "data     %s, %d images to train and %d to %s, %d classes, %dx%dx%d",
         data.source.name,
         len(data.indices),
         len(data.test_indices),
+        "choose by" if config.data.validation_fraction else "test",
         data.source.num_classes,
         width,
         height,

@@ -54,11 +54,11 @@ def check_workdir(workdir, config):
     path = os.path.join(workdir, CONFIG_FILE)
     if not os.path.lexists(path):
         return False
-    differences = _differences(_read_config(path), config)
-    if differences:
+    found = differences(_read_config(path), config)
+    if found:
         raise ValueError(
             f"{workdir} holds a run of another configuration: "
-            f"{'; '.join(differences)}. Choose another --workdir, or go back "
+            f"{'; '.join(found)}. Choose another --workdir, or go back "
             "to that configuration to resume it."
         )
     return True
@@ -146,6 +146,23 @@ def read_config(workdir, kind=config_lib.Config):
         raise ValueError(f"{path}: {error}") from None
 
 
+def differences(there, config):
+    """Returns in words which fields differ, in the order of the fields.
+
+    Args:
+        there: Another run's configuration, as nested dicts.
+        config: A configuration, of any kind.
+    """
+    there = config_lib.flatten(there)
+    here = config_lib.to_flat_dict(config)
+    return [
+        f"{path} is {_shown(there, path)} there and {_shown(here, path)} here"
+        for path in {**here, **there}
+        if not path.startswith(_FREE)
+        and _shown(there, path) != _shown(here, path)
+    ]
+
+
 def last_record(workdir):
     """Returns the last line of a run's METRICS_FILE, a dict."""
     return files.read_json_lines(os.path.join(workdir, METRICS_FILE))[-1]
@@ -165,19 +182,6 @@ def _read_config(path):
             "directory holds nothing of worth, or choose another --workdir."
         )
     return values
-
-
-def _differences(there, config):
-    """Returns in words which fields differ, in the order of the fields."""
-    there = config_lib.flatten(there)
-    here = json.loads(json.dumps(config_lib.to_dict(config)))  # As `there`.
-    here = config_lib.flatten(here)
-    return [
-        f"{path} is {_shown(there, path)} there and {_shown(here, path)} here"
-        for path in {**here, **there}
-        if not path.startswith(_FREE)
-        and _shown(there, path) != _shown(here, path)
-    ]
 
 
 def _shown(values, path):

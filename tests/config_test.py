@@ -6,7 +6,7 @@ import ml_collections
 import pytest
 
 from configs import digits, retrain_cifar10
-from entrannas_tf import config, config_rules, retrain_config
+from entrannas_tf import config, config_rules, retrain_config, tune_config
 
 
 def make_dict(**changes):
@@ -258,7 +258,12 @@ def test_every_rule_has_a_field():
     training = config.from_config_dict(
         retrain_cifar10.get_config(), retrain_config.RetrainConfig
     )
-    fields = {**config.to_flat_dict(searching), **config.to_flat_dict(training)}
+    tuning = tune_config.TuningConfig(first_epochs=1)
+    fields = {
+        **config.to_flat_dict(searching),
+        **config.to_flat_dict(training),
+        **config.flatten({"tuning": config.to_dict(tuning)}),
+    }
     assert set(config_rules.RULES) <= set(fields)
 
 

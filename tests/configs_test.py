@@ -21,8 +21,9 @@ from configs import (
     retrain_digits,
     retrain_imagenet,
     retrain_small,
+    tune_digits,
 )
-from entrannas_tf import config, retrain_config
+from entrannas_tf import config, retrain_config, tune_config
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 EXPERIMENTS = {
@@ -48,11 +49,13 @@ ABLATIONS = {
     "ablate_small": ablate_small,
     "ablate_toy": ablate_toy,
 }
-ALL = {**EXPERIMENTS, **RETRAININGS, **ABLATIONS}
+TUNINGS = {"tune_digits": tune_digits}
+ALL = {**EXPERIMENTS, **RETRAININGS, **ABLATIONS, **TUNINGS}
 PROGRAMS = {
     **dict.fromkeys(EXPERIMENTS, "launch.search"),
     **dict.fromkeys(RETRAININGS, "launch.retrain"),
     **dict.fromkeys(ABLATIONS, "launch.ablate --table=1"),
+    **dict.fromkeys(TUNINGS, "launch.tune"),
 }
 
 
@@ -76,6 +79,13 @@ def test_configuration_is_locked(name):
     made = ALL[name].get_config()
     assert isinstance(made, ml_collections.ConfigDict)
     assert made.is_locked
+
+
+@pytest.mark.parametrize("name", TUNINGS)
+def test_tuning_is_good(name):
+    checked = tune_config.from_config_dict(TUNINGS[name].get_config())
+    assert checked.name == name
+    assert checked.retraining.data.validation_fraction > 0
 
 
 @pytest.mark.parametrize("name", [*EXPERIMENTS, *RETRAININGS])

@@ -77,6 +77,25 @@ def test_a_retraining_has_all_training_images(tmp_path):
         loading.for_retraining(train, test, indices[:8], 0.75)
 
 
+def test_a_retraining_may_hold_images_out(tmp_path):
+    train, test, indices = loading.load("digits")
+    data = loading.for_retraining(train, test, indices, 0.9, 0.25)
+    assert data.test_source is data.source is train
+    assert (len(data.indices), len(data.test_indices)) == (1078, 359)
+    together = np.concatenate([data.indices, data.test_indices])
+    np.testing.assert_array_equal(np.sort(together), indices)
+
+
+def test_a_folder_without_val_still_keeps_its_test_images(tmp_path):
+    root = make_folder(tmp_path, {"train": {"a": 20, "b": 20}})
+    train, test, indices = loading.load("folder", directory=root)
+    tested = loading.for_retraining(train, test, indices, 0.75)
+    chosen = loading.for_retraining(train, test, indices, 0.75, 0.2)
+    assert (len(chosen.indices), len(chosen.test_indices)) == (24, 6)
+    seen = {*chosen.indices, *chosen.test_indices}
+    assert not seen & set(tested.test_indices)
+
+
 def test_some_of_a_folder_are_of_all_classes(tmp_path):
     root = make_folder(tmp_path, {"train": {"a": 8, "b": 8, "c": 8}})
     train, _, indices = loading.load(

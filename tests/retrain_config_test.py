@@ -65,6 +65,10 @@ def test_defaults_fill_in():
             {"data__min_crop_area": 1.5},
             "data.min_crop_area is 1.5; expected from 0 to 1.",
         ),
+        (
+            {"data__validation_fraction": 1.0},
+            "data.validation_fraction is 1.0; expected from 0 to below 1.",
+        ),
         ({"num_runs": 0}, "num_runs is 0; expected 1 or more."),
         (
             {"training__precision": "float64"},

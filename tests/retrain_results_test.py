@@ -1,4 +1,6 @@
+import dataclasses
 import json
+import sys
 
 import pytest
 
@@ -70,6 +72,17 @@ def test_one_run(tmp_path):
         "memory"
     )
     assert str(tmp_path / "run" / "results.json") in written
+
+
+def test_held_out_images_are_not_called_test_images(tmp_path, monkeypatch):
+    data = dataclasses.replace(CONFIG.data, validation_fraction=0.1)
+    held_out = dataclasses.replace(CONFIG, data=data)
+    monkeypatch.setattr(sys.modules[__name__], "CONFIG", held_out)
+    write_run(tmp_path / "run", 0.5)
+    assert (
+        "                on held-out training images, not on test images"
+        in retrain_results.summary(tmp_path / "run").splitlines()
+    )
 
 
 def test_several_runs(tmp_path):

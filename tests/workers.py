@@ -31,7 +31,8 @@ runpy.run_module(module, run_name="__main__", alter_sys=True)
 """
 
 
-def _free_ports(count):
+def free_ports(count):
+    """Returns the numbers of so many ports that nobody listens on."""
     sockets = [socket.socket() for _ in range(count)]
     for s in sockets:
         s.bind(("localhost", 0))
@@ -54,7 +55,7 @@ def run(module, *flags, signals=((0, 0), (0, 0)), timeout=400):
     Returns:
         List of (exit code, what it said), one a worker.
     """
-    addresses = [f"localhost:{port}" for port in _free_ports(len(signals))]
+    addresses = [f"localhost:{port}" for port in free_ports(len(signals))]
     workers = []
     for index, (number, count) in enumerate(signals):
         cluster = {

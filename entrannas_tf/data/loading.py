@@ -15,6 +15,7 @@ from entrannas_tf.data import (
 )
 
 _TEST_SEED = 0
+_VALIDATION_SEED = 1
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -125,7 +126,9 @@ def halve(
     return SearchData(train, indices[halves[0]], train, indices[halves[1]])
 
 
-def for_retraining(train, test, indices, train_fraction):
+def for_retraining(
+    train, test, indices, train_fraction, validation_fraction=0.0
+):
     """Returns the `RetrainData` of a retraining.
 
     Args:
@@ -135,15 +138,34 @@ def for_retraining(train, test, indices, train_fraction):
         indices: Integers [N], the training images to use.
         train_fraction: Share of them that trains, in (0, 1); has no effect
             where there is `test`.
+        validation_fraction: Share of the images that train which is held out
+            and stands in for the test images, the same at every seed; 0 for
+            none.
 
     Raises:
         ValueError: If a class has no image to train or to test on.
     """
+    if test is None:
+        indices, held_out = _hold_out(
+            train, indices, 1.0 - train_fraction, _TEST_SEED
+        )
+        test = train
+    else:
+        _strata(train, indices)
+        held_out = np.arange(test.num_examples)
+    if validation_fraction:
+        indices, held_out = _hold_out(
+            train, indices, validation_fraction, _VALIDATION_SEED
+        )
+        test = train
+    return RetrainData(train, indices, test, held_out)
+
+
+def _hold_out(train, indices, fraction, seed):
+    """Returns the images that are left, and a share that is held out."""
     labels, names = _strata(train, indices)
-    if test is not None:
-        return RetrainData(train, indices, test, np.arange(test.num_examples))
-    kept, held_out = split.halves(labels, train_fraction, _TEST_SEED, names)
-    return RetrainData(train, indices[kept], train, indices[held_out])
+    kept, held_out = split.halves(labels, 1.0 - fraction, seed, names)
+    return indices[kept], indices[held_out]
 
 
 def _strata(train, indices):

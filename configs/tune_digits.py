@@ -1,0 +1,55 @@
+"""Five searches on handwritten digits, and the best network of theirs.
+
+Reproduces nothing of the paper's numbers, but its rule: five searches at five
+seeds, of which the best is kept (section 4.2). Here the network that is best
+after training is meant: all five are trained for a few epochs, the best ones
+for more, on the real images that come with scikit-learn.
+
+Command: python -m launch.tune --config=configs/tune_digits.py \
+    --workdir=runs/tune
+
+Cost: TODO
+Expect: TODO
+"""
+
+from configs import digits, retrain_digits
+from entrannas_tf import config as config_lib
+from entrannas_tf import (
+    retrain_config,
+    tune_config,
+)
+
+
+def get_config():
+    """Returns the configuration, a locked `ConfigDict`."""
+    search = digits.get_config()
+    search.name = "tune_digits"
+    search.network.num_cells = 3  # Reductions at cells 1 and 2.
+    search.search.epochs = 4
+    search.search.eval_every_epochs = 4
+    search.search.temperature_decay = 0.6  # Each epoch; 0.22 in the last.
+    retraining = retrain_digits.get_config()
+    retraining.name = "tune_digits"
+    retraining.data.validation_fraction = 0.25  # 359 images; 1,078 train.
+    retraining.network.num_cells = 3
+    retraining.training.epochs = 6
+    retraining.training.eval_every_epochs = 6
+    return config_lib.to_config_dict(
+        tune_config.TuneConfig(
+            name="tune_digits",
+            search=config_lib.from_config_dict(search),
+            retraining=config_lib.from_config_dict(
+                retraining, retrain_config.RetrainConfig
+            ),
+            tuning=tune_config.TuningConfig(
+                num_searches=5,
+                num_candidates=0,  # All five are trained.
+                first_epochs=1,  # Five networks; two for 3 epochs, one for 6.
+                factor=2,
+                hyperparameters="",  # The seed.
+                max_retries_per_trial=0,
+                max_consecutive_failed_trials=3,
+                timeout_seconds=60,
+            ),
+        )
+    )

@@ -1,0 +1,65 @@
+"""Who is at work: workers let hear from them, and the chief takes note."""
+
+import contextlib
+import threading
+import time
+
+from absl import logging
+
+
+class Attendance:
+    """When each of several workers was last heard of.
+
+    Args:
+        timeout_seconds: Time after which a silent one is taken for dead, more
+            than 0.
+
+    Attributes:
+        clock: Returns the time in seconds.
+
+    Raises:
+        ValueError: If the time is not more than 0.
+    """
+
+    def __init__(self, timeout_seconds):
+        if timeout_seconds <= 0:
+            raise ValueError(
+                f"timeout_seconds is {timeout_seconds}; expected more than 0."
+            )
+        self.timeout_seconds = timeout_seconds
+        self.clock = time.monotonic
+        self._heard = {}
+
+    def hear(self, name):
+        """Takes note that a worker is alive."""
+        self._heard[name] = self.clock()
+
+    def is_silent(self, name):
+        """Returns whether a worker has not been heard of for too long."""
+        latest = self.clock() - self.timeout_seconds
+        return self._heard.get(name, latest) <= latest
+
+
+@contextlib.contextmanager
+def beating(beat, seconds):
+    """Calls a function now and then, on a thread, while the body runs.
+
+    Args:
+        beat: Called without arguments. Its errors are passed over: whoever
+            waits for it will notice the silence.
+        seconds: Time between two calls.
+    """
+    ended = threading.Event()
+
+    def run():
+        while not ended.wait(seconds):
+            try:
+                beat()
+            except Exception as error:
+                logging.debug("No heartbeat: %s", error)
+
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        yield
+    finally:
+        ended.set()  # Not waited for: it may hang on a chief that is gone.

@@ -1,0 +1,318 @@
+"""The oracle: which search or which training comes next."""
+
+import json
+import os
+
+import keras_tuner
+from absl import logging
+from keras_tuner.engine import trial as trial_lib
+
+from entrannas_tf import attendance, files, halving, trial_values
+
+OBJECTIVE = "val_accuracy"
+
+_MAX_LOSSES = 3  # Of workers by one trial, which is then taken for the cause.
+
+
+class EnTranNASOracle(keras_tuner.Oracle):
+    """Searches several times, then trains what was found, by halving.
+
+    Searches differ by the hyperparameters, drawn at random, or by the seed
+    where there are none: section 4.2 has five. Their networks are trained
+    for a few epochs; the best of them for more, from scratch; and so on, see
+    `halving.plan`. A rung begins when the one before has ended, the first one
+    at once where all networks enter it.
+
+    The score of a search is the accuracy of its child network on the images
+    that trained the architecture, that of a training is measured on held-out
+    images. The two are never compared.
+
+    Args:
+        last_epochs: Number of epochs of the last rung.
+        num_searches: Number of searches; there are fewer if there are not so
+            many different hyperparameters.
+        num_candidates: Number of networks that enter the first rung, those of
+            the most accurate child networks; 0 for all, 1 for section 4.2's
+            choice.
+        first_epochs: Number of epochs of the first rung.
+        factor: By what epochs grow and networks shrink from rung to rung.
+        timeout_seconds: Time after which a worker that is not heard of is
+            taken for dead, and its trial goes to another.
+        seed: Of the first search where there are no hyperparameters, the
+            others have those that follow; else of their values. None for a
+            random one.
+        **kwargs: Of `keras_tuner.Oracle`: `hyperparameters`, whose names are
+            dotted paths of a `config.Config`, `max_retries_per_trial`,
+            `max_consecutive_failed_trials` and others.
+
+    Attributes:
+        rungs: Tuple of `halving.Rung`.
+
+    Raises:
+        ValueError: If an argument is out of its range.
+    """
+
+    def __init__(
+        self,
+        last_epochs,
+        num_searches=5,
+        num_candidates=0,
+        first_epochs=1,
+        factor=3,
+        timeout_seconds=60,
+        seed=0,
+        **kwargs,
+    ):
+        objective = keras_tuner.Objective(OBJECTIVE, "max")
+        super().__init__(objective=objective, seed=seed, **kwargs)
+        if seed is not None:  # Keras-Tuner takes 0 for none.
+            self.seed = self._seed_state = seed
+        if num_searches < 1 or not 0 <= num_candidates <= num_searches:
+            raise ValueError(
+                f"num_searches is {num_searches} and num_candidates "
+                f"{num_candidates}; expected 1 or more searches, and from 0 "
+                "(all) to as many candidates."
+            )
+        self.num_searches = num_searches
+        self.num_candidates = num_candidates or num_searches
+        self.rungs = halving.plan(
+            self.num_candidates, first_epochs, factor, last_epochs
+        )
+        self.attendance = attendance.Attendance(timeout_seconds)
+        self._exhausted = False  # Whether all hyperparameters were tried.
+        self._losses = {}  # Id of a trial: workers that died with it.
+        # Keras-Tuner makes the lock when it is first used; two threads that do
+        # so at once would have a lock each.
+        self._hear_of(None)
+
+    def populate_space(self, trial_id):
+        """Returns the status and the values of the next trial."""
+        del trial_id
+        values = self._next_search() or self._next_retraining()
+        if values:
+            return {"status": trial_lib.TrialStatus.RUNNING, "values": values}
+        # What runs may open the next rung, or have to be run again.
+        if self.ongoing_trials:
+            return {"status": trial_lib.TrialStatus.IDLE}
+        return {"status": trial_lib.TrialStatus.STOPPED}
+
+    def _next_search(self):
+        """Returns the values of the next search, None if all have begun."""
+        number = len(trial_values.of_stage(self.trials, trial_values.SEARCH))
+        if number == self.num_searches or self._exhausted:
+            return None
+        values = {trial_values.SEED: self.seed + number}
+        if self.hyperparameters.space:
+            values = self._random_values()
+        self._exhausted = values is None
+        if self._exhausted:
+            return None
+        return {**values, trial_values.STAGE: trial_values.SEARCH}
+
+    def _next_retraining(self):
+        """Returns the values of the next training, None if there is none."""
+        searches = trial_values.of_stage(self.trials, trial_values.SEARCH)
+        complete = (len(searches) == self.num_searches or self._exhausted) and {
+            trial.trial_id for trial in searches
+        } <= {*self.end_order}
+        found = trial_values.best(searches)
+        if self.num_candidates < self.num_searches:
+            found = found[: self.num_candidates] if complete else []
+        entrants = {trial_values.genotype(trial): trial for trial in found}
+        trainings = trial_values.trainings(
+            self.trials, len(self.rungs), self.end_order
+        )
+        place = halving.next_training(
+            self.rungs, list(entrants), complete, trainings
+        )
+        if place is None:
+            return None
+        number, genotype = place
+        return {
+            **entrants[genotype].hyperparameters.values,
+            trial_values.STAGE: trial_values.RETRAIN,
+            trial_values.RUNG: number,
+            trial_values.EPOCHS: self.rungs[number].epochs,
+            trial_values.OF: entrants[genotype].trial_id,
+        }
+
+    @keras_tuner.synchronized
+    def create_trial(self, tuner_id):
+        """Returns the next trial of a tuner, or the one that it has."""
+        self.attendance.hear(tuner_id)
+        self._forget_silent()
+        if self.failure:
+            self._tuner_ids.discard(tuner_id)
+            return trial_lib.Trial(
+                keras_tuner.HyperParameters(),
+                status=trial_lib.TrialStatus.STOPPED,
+            )
+        if self._retry_queue and tuner_id not in self.ongoing_trials:
+            # With what it reported before, it could not end otherwise.
+            trial = self.trials[self._retry_queue[-1]]
+            trial.metrics = type(trial.metrics)()
+            trial.score = trial.message = None
+            trial.hyperparameters.values.pop(trial_values.ERROR, None)
+        return super().create_trial(tuner_id)
+
+    def get_trial(self, trial_id):
+        """Returns a trial, and takes note that its tuner is alive."""
+        self._hear_of(trial_id)
+        return super().get_trial(trial_id)
+
+    @keras_tuner.synchronized
+    def _hear_of(self, trial_id):
+        for tuner_id, trial in self.ongoing_trials.items():
+            if trial.trial_id == trial_id:
+                self.attendance.hear(tuner_id)
+
+    @keras_tuner.synchronized
+    def end_trial(self, trial):
+        """Ends a trial, or has it run again."""
+        if trial.trial_id in self.end_order:
+            return  # By another, when this tuner was taken for dead.
+        if trial.trial_id in self._retry_queue:  # Likewise, not yet begun.
+            self._retry_queue.remove(trial.trial_id)
+        super().end_trial(trial)
+
+    def _check_consecutive_failures(self):
+        """Does nothing: an error here would leave the oracle locked for ever.
+
+        `create_trial` ends the search instead, see `failure`.
+        """
+
+    @property
+    def failure(self):
+        """Why the search ends before its time, a text; None if it does not."""
+        limit = self.max_consecutive_failed_trials
+        ended = [self.trials[trial_id] for trial_id in self.end_order]
+        last = trial_values.failed_in_a_row(ended, limit)
+        if last is None:
+            return None
+        return (
+            f"Number of consecutive failures exceeded the limit of {limit}. "
+            f"That of trial {last.trial_id}: {trial_values.error(last)} Mend "
+            "it; the same command then runs failed trials again."
+        )
+
+    @property
+    def tuner_ids(self):
+        """Ids of the workers that are alive, a set; the chief waits for it."""
+        self._forget_silent()
+        return self._tuner_ids
+
+    @tuner_ids.setter
+    def tuner_ids(self, ids):
+        self._tuner_ids = ids
+
+    def _forget_silent(self):
+        """Takes their trials from workers that are taken for dead."""
+        for tuner_id in {*self._tuner_ids, *self.ongoing_trials}:
+            if self.attendance.is_silent(tuner_id):
+                self._tuner_ids.discard(tuner_id)
+                if tuner_id in self.ongoing_trials:
+                    self._lose(self.ongoing_trials.pop(tuner_id), tuner_id)
+
+    def _lose(self, trial, tuner_id):
+        logging.warning(
+            "Worker %s has not been heard of for %g seconds; its trial %s "
+            "goes to another.",
+            tuner_id,
+            self.attendance.timeout_seconds,
+            trial.trial_id,
+        )
+        losses = self._losses.get(trial.trial_id, 0) + 1
+        self._losses[trial.trial_id] = losses
+        if losses < _MAX_LOSSES:
+            self._retry_queue.append(trial.trial_id)
+        else:
+            trial.status = trial_lib.TrialStatus.FAILED
+            error = f"{losses} workers died with it."
+            trial.hyperparameters.values[trial_values.ERROR] = error
+            self.end_order.append(trial.trial_id)
+            self._save_trial(trial)
+        self.save()
+
+    def get_best_trials(self, num_trials=1):
+        """Returns the best trained networks, each in its last training.
+
+        Those of a later rung come first, then the more accurate ones. Searches
+        are not among them.
+        """
+        found = trial_values.best_trained(self.trials, len(self.rungs))
+        return found[:num_trials]
+
+    def remaining_trials(self):
+        """Returns how many trials have not begun, at most."""
+        total = self.num_searches + sum(rung.size for rung in self.rungs)
+        return total - len(self.trials)
+
+    def _compute_values_hash(self, values):
+        names = {parameter.name for parameter in self.hyperparameters.space}
+        chosen = {k: v for k, v in values.items() if k in names}
+        return super()._compute_values_hash(chosen)
+
+    def _settings(self):
+        return {
+            "num_searches": self.num_searches,
+            "num_candidates": self.num_candidates,
+            "rungs": [list(rung) for rung in self.rungs],
+            "hyperparameters": self.hyperparameters.get_config()["space"],
+        }
+
+    def get_state(self):
+        return {
+            **super().get_state(),
+            "settings": self._settings(),
+            "exhausted": self._exhausted,
+            "losses": self._losses,
+        }
+
+    def set_state(self, state):
+        for name, here in self._settings().items():
+            there = state["settings"][name]
+            if there != here:
+                raise ValueError(
+                    f"{self._project_dir} holds a tuning of other settings: "
+                    f"{name} is {there} there and {here} here. Go back to "
+                    "those, choose another project_name, or pass "
+                    "overwrite=True."
+                )
+        super().set_state(state)
+        self._exhausted = state["exhausted"]
+        self._losses = state["losses"]
+        self._resumed = dict(self.ongoing_trials)
+
+    def reload(self):
+        """Goes on from the files, whenever the process before was killed."""
+        super().reload()  # What ran is to be run again.
+        begun = set(self.start_order)  # Without the last one, if cut short.
+        self.trials = {k: t for k, t in self.trials.items() if k in begun}
+        if self.failure:
+            for trial_id in trial_values.failed(self.trials):
+                self.end_order.remove(trial_id)
+                self._run_times[trial_id] = self._losses[trial_id] = 0
+                self._retry_queue.append(trial_id)
+        waiting = dict.fromkeys(self._retry_queue)
+        if _is_chief():  # Its workers may have gone on meanwhile.
+            for tuner_id, trial in self._resumed.items():
+                waiting.pop(trial.trial_id, None)
+                if trial.trial_id not in self.end_order:
+                    self.ongoing_trials[tuner_id] = trial
+                    self._tuner_ids.add(tuner_id)
+                    self.attendance.hear(tuner_id)
+        self._retry_queue = [k for k in waiting if k not in self.end_order]
+
+    def save(self):
+        files.write_text(self._get_oracle_fname(), json.dumps(self.get_state()))
+
+    def _save_trial(self, trial):
+        directory = self._get_trial_dir(trial.trial_id)
+        path = os.path.join(directory, "trial.json")
+        files.write_text(path, json.dumps(trial.get_state()))
+
+
+def _is_chief():
+    """Whether this process serves the oracle to workers."""
+    name = os.environ.get("KERASTUNER_TUNER_ID", "")
+    return "KERASTUNER_ORACLE_IP" in os.environ and "chief" in name

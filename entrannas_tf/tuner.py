@@ -1,0 +1,293 @@
+"""The tuner: runs what the oracle proposes, each trial in its own workdir."""
+
+import json
+import os
+import time
+
+import keras_tuner
+from absl import logging
+
+from entrannas_tf import (
+    attendance,
+    experiments,
+    export,
+    files,
+    genotypes,
+    interruptions,
+    published,
+    retraining,
+    trial_values,
+    tune_table,
+    workdirs,
+)
+from entrannas_tf import config as config_lib
+from entrannas_tf import oracle as oracle_lib
+from entrannas_tf import retrain_config as retrain_config_lib
+
+_RUN = "run"  # The workdir of a trial, in the trial's directory.
+_IDLE_SECONDS = 1.0  # Between two questions for work, where there was none.
+_LOCK_SECONDS = 10.0  # Between two looks whether a workdir is free.
+_BEATS = 10  # Signs of life in the time after which a worker is missed.
+
+
+class _Preempted(keras_tuner.errors.FatalError, interruptions.Preempted):
+    """Ends the process; Keras-Tuner takes others for a failure of the trial."""
+
+
+class EnTranNASTuner(keras_tuner.Tuner):
+    """Runs searches, and trains what they find; `search()` takes no data.
+
+    Args:
+        search_config: Of the searches, as `experiments.search` takes it. A
+            trial's hyperparameters stand in for its fields.
+        retrain_config: Of the trainings, as `retraining.retrain` takes it. Its
+            `data.validation_fraction` is above 0, so that no choice looks at
+            the test images; a trial says the number of epochs.
+        oracle: An `EnTranNASOracle`; None for one of five searches, whose last
+            rung has `training.epochs`.
+        **kwargs: Of `keras_tuner.Tuner`: `directory`, `project_name`,
+            `overwrite` and others.
+
+    Raises:
+        ValueError: If a configuration is not as it should be, a hyperparameter
+            is no field of the search or out of its range, or a tuning of
+            other settings has been there.
+    """
+
+    def __init__(self, search_config, retrain_config, oracle=None, **kwargs):
+        self._search_config = config_lib.from_config_dict(search_config)
+        self._retrain_config = config_lib.from_config_dict(
+            retrain_config, retrain_config_lib.RetrainConfig
+        )
+        if oracle is None:
+            epochs = self._retrain_config.training.epochs
+            oracle = oracle_lib.EnTranNASOracle(
+                epochs, seed=self._search_config.seed
+            )
+        self._check(oracle)
+        self._beat_seconds = oracle.attendance.timeout_seconds / _BEATS
+        self._is_idle = False
+        super().__init__(oracle, **kwargs)
+
+    def _check(self, oracle):
+        """Raises ValueError if a trial could not be what it is to be."""
+        for config in (self._search_config, self._retrain_config):
+            if config.distribution.strategy == "multi_worker":
+                raise ValueError(
+                    "distribution.strategy is 'multi_worker'; expected "
+                    "one_device or mirrored, as a trial belongs to one "
+                    "process. Workers of Keras-Tuner share out the trials."
+                )
+        if not self._retrain_config.data.validation_fraction:
+            raise ValueError(
+                "data.validation_fraction of the retraining is 0, and networks "
+                "would be chosen by the test images; expected more than 0, "
+                "such as 0.2."
+            )
+        for rung in oracle.rungs:
+            self._training(rung.epochs)
+        for parameter in oracle.hyperparameters.space:
+            for value in _extremes(parameter):
+                self._search({parameter.name: value})
+
+    def search_config(self, trial):
+        """Returns the `config.Config` of the search that a trial goes back to.
+
+        Raises:
+            ValueError: If its hyperparameters do not go together.
+        """
+        return self._search(trial_values.hyperparameters(trial))
+
+    def _search(self, values):
+        """Returns the configuration of a search.
+
+        Args:
+            values: {dotted path: value} that stand in for its fields.
+        """
+        made = config_lib.to_dict(self._search_config)
+        for path, value in values.items():
+            config_lib.expected_type(path)
+            if path == "num_searches":
+                raise ValueError(
+                    "num_searches is no hyperparameter: a trial is one search. "
+                    "The oracle has an argument of that name."
+                )
+            *sections, name = path.split(".")
+            section = made
+            for part in sections:
+                section = section[part]
+            section[name] = value
+        made["num_searches"] = 1
+        return config_lib.from_config_dict(made)
+
+    def _training(self, epochs):
+        """Returns the checked configuration of a training, as dicts."""
+        made = config_lib.to_dict(self._retrain_config)
+        made["training"]["epochs"] = epochs
+        config_lib.from_config_dict(made, retrain_config_lib.RetrainConfig)
+        return made
+
+    def search(self, verbose="auto"):
+        """Runs all trials; resumes where a tuning has been.
+
+        With KERASTUNER_ORACLE_IP and its like set, this process is the chief,
+        and returns when all trials have ended, or a worker.
+
+        Args:
+            verbose: 0 for no words of Keras-Tuner about trials.
+
+        Raises:
+            RuntimeError: If too many trials failed, one after another.
+            interruptions.Preempted: If the process got SIGTERM.
+        """
+        super().search(verbose=verbose)
+        if self._has_oracle() and self.oracle.failure:
+            raise RuntimeError(self.oracle.failure)
+
+    def _has_oracle(self):
+        """Whether the oracle is here, and not that of a chief elsewhere."""
+        return isinstance(self.oracle, keras_tuner.Oracle)
+
+    def on_search_begin(self):
+        self.save()  # Else a process killed in its first trial begins anew.
+        super().on_search_begin()
+
+    def pre_create_trial(self):
+        # Keras-Tuner asks again at once where the oracle has no trial yet.
+        if self._is_idle:
+            time.sleep(_IDLE_SECONDS)
+        self._is_idle = True
+        super().pre_create_trial()
+
+    def on_trial_begin(self, trial):
+        self._is_idle = False
+        super().on_trial_begin(trial)
+
+    def run_trial(self, trial, verbose="auto"):
+        """Runs a search or a training, or what is left of it.
+
+        Returns:
+            The metrics, a dict; the objective is "val_accuracy".
+        """
+        del verbose
+        run = {
+            trial_values.SEARCH: self._run_search,
+            trial_values.RETRAIN: self._run_training,
+        }[trial.hyperparameters.values[trial_values.STAGE]]
+        with attendance.beating(
+            lambda: self.oracle.get_trial(trial.trial_id), self._beat_seconds
+        ):
+            try:
+                return self._run_alone(run, trial)
+            except interruptions.Preempted as error:
+                raise _Preempted(*error.args) from error
+
+    def _run_alone(self, run, trial):
+        """Runs a trial, once no other process is in its workdir.
+
+        Another one is there if it was taken for dead and is alive. It ends the
+        trial then, and here nothing is left to do.
+        """
+        while True:
+            try:
+                return run(trial, self.trial_workdir(trial))
+            except BlockingIOError as error:
+                logging.warning("%s: %s.", error.filename, error.strerror)
+                time.sleep(_LOCK_SECONDS)
+
+    def trial_workdir(self, trial):
+        """Returns the workdir of a trial's search or training."""
+        return os.path.join(self.get_trial_dir(trial.trial_id), _RUN)
+
+    def _run_search(self, trial, workdir):
+        config = config_lib.to_dict(self.search_config(trial))
+        found = genotypes.to_json(experiments.search(config, workdir))
+        values = trial.hyperparameters.values
+        values[trial_values.GENOTYPE] = json.dumps(json.loads(found))
+        record = workdirs.last_record(workdir)
+        return {
+            oracle_lib.OBJECTIVE: record["child_accuracy"],
+            "supernet_accuracy": record["supernet_accuracy"],
+        }
+
+    def _run_training(self, trial, workdir):
+        values = trial.hyperparameters.values
+        directory = self.get_trial_dir(trial.trial_id)
+        path = os.path.join(directory, published.GENOTYPE_FILE)
+        files.write_text(path, trial_values.genotype(trial))
+        config = self._training(values[trial_values.EPOCHS])
+        scores = retraining.retrain(config, path, workdir)["mean"]
+        return {
+            oracle_lib.OBJECTIVE: scores["test_accuracy"],
+            "val_loss": scores["test_loss"],
+        }
+
+    def on_trial_end(self, trial):
+        if trial.message:  # It does not reach a chief; values do.
+            error = trial_values.error(trial)
+            trial.hyperparameters.values[trial_values.ERROR] = error
+        super().on_trial_end(trial)
+
+    def load_model(self, trial):
+        """Returns the compiled `export.Classifier` of a training's end.
+
+        It takes images as they are, from 0 to 255, and gives probabilities.
+        """
+        model = export.load(self.trial_workdir(trial))
+        model.compile(
+            loss="sparse_categorical_crossentropy",
+            metrics=["accuracy"],
+            jit_compile=False,
+        )
+        return model
+
+    def get_best_genotypes(self, num_genotypes=1):
+        """Returns the genotypes of the best trained networks, best first."""
+        trials = self.oracle.get_best_trials(num_genotypes)
+        return [
+            genotypes.from_json(trial_values.genotype(trial))
+            for trial in trials
+        ]
+
+    def results_summary(self, num_trials=10):
+        """Prints the best trained networks, and the cells of the best."""
+        print("Results summary")
+        print(f"Results in {self.project_dir}")
+        trials = self.oracle.get_best_trials(num_trials)
+        print(tune_table.best(trials) if trials else "No network is trained.")
+
+    def get_state(self):
+        return {
+            **super().get_state(),
+            "search_config": config_lib.to_dict(self._search_config),
+            "retrain_config": config_lib.to_dict(self._retrain_config),
+        }
+
+    def set_state(self, state):
+        for name, config in (
+            ("search_config", self._search_config),
+            ("retrain_config", self._retrain_config),
+        ):
+            found = workdirs.differences(state[name], config)
+            if found:
+                raise ValueError(
+                    f"{self.project_dir} holds a tuning of another {name}: "
+                    f"{'; '.join(found)}. Go back to that, choose another "
+                    "project_name, or pass overwrite=True."
+                )
+        super().set_state(state)
+
+    def save(self):
+        if self._has_oracle():
+            self.oracle.save()
+        files.write_text(self._get_tuner_fname(), json.dumps(self.get_state()))
+
+
+def _extremes(parameter):
+    """Returns values of a hyperparameter, those at its bounds among them."""
+    if isinstance(parameter.default, bool | str):
+        return getattr(parameter, "values", [parameter.default])
+    bounds = ("min_value", "max_value", "value")
+    found = [getattr(parameter, name, None) for name in bounds]
+    found += getattr(parameter, "values", [])
+    return [value for value in found if value is not None]

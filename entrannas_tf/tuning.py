@@ -1,0 +1,150 @@
+"""The tuning's workflow: searches, halving, the winner on the test images."""
+
+import dataclasses
+import os
+
+import keras_tuner
+
+from entrannas_tf import config as config_lib
+from entrannas_tf import (
+    files,
+    genotypes,
+    oracle,
+    provenance,
+    published,
+    retraining,
+    trial_values,
+    tune_config,
+    tune_table,
+    tuner,
+    workdirs,
+)
+
+TABLE_FILE = "tuning.md"
+NETWORK = "network"  # The workdir of the winner's last training.
+
+_TRIALS = "trials"
+
+
+def tune(config_dict, workdir):
+    """Searches several times and trains what was found; resumes.
+
+    With KERASTUNER_ORACLE_IP and its like set, this process is the chief, or
+    one of its workers: these run the trials, and the chief does all else.
+
+    At the end the winner is trained anew on all training images, those that
+    were held out included, and tested; nothing before looks at test images.
+
+    Args:
+        config_dict: A `ConfigDict` of configs/, or a dict likewise, that
+            describes a `tune_config.TuneConfig`.
+        workdir: Directory of the tuning, made if it is not there. Workers
+            share it with their chief.
+
+    Returns:
+        What `retrain_results.read` does of the winner; None of a worker.
+
+    Raises:
+        ValueError: If the configuration, the workdir or the data are not as
+            they should be.
+        OSError: If a file cannot be read or written.
+        RuntimeError: If too many trials failed, one after another, or all.
+        interruptions.Preempted: If the process got SIGTERM; the same call
+            goes on.
+    """
+    config = tune_config.from_config_dict(config_dict)
+    workdir = os.fspath(workdir)
+    if _is_worker():
+        _make_tuner(config, workdir).search()
+        return None
+    retraining.load_data(config.retraining)  # Checks it before all else.
+    workdirs.make_workdir(workdir, config)
+    with workdirs.locked(workdir):
+        made = _make_tuner(config, workdir)
+        made.search()
+        return _report(config, made, workdir)
+
+
+def _is_worker():
+    tuner_id = os.environ.get("KERASTUNER_TUNER_ID", "")
+    return "KERASTUNER_ORACLE_IP" in os.environ and "chief" not in tuner_id
+
+
+def _make_tuner(config, workdir):
+    """Returns the `tuner.EnTranNASTuner` of a configuration."""
+    settings = dataclasses.asdict(config.tuning)
+    parameters = tune_config.parse(settings.pop("hyperparameters"))
+    return tuner.EnTranNASTuner(
+        config_lib.to_dict(config.search),
+        config_lib.to_dict(config.retraining),
+        oracle.EnTranNASOracle(
+            config.retraining.training.epochs,
+            seed=config.search.seed,
+            hyperparameters=_hyperparameters(parameters),
+            **settings,
+        ),
+        directory=workdir,
+        project_name=_TRIALS,
+    )
+
+
+def _hyperparameters(parameters):
+    """Returns the `keras_tuner.HyperParameters` of `tune_config.Parameter`s."""
+    made = keras_tuner.HyperParameters()
+    for path, values, is_range, is_log in parameters:
+        if not is_range:
+            made.Choice(path, list(values))
+            continue
+        kind = made.Float if isinstance(values[0], float) else made.Int
+        kind(path, *values, sampling="log" if is_log else "linear")
+    return made
+
+
+def _report(config, made, workdir):
+    """Writes the winner's genotype, trains and tests it, and says all."""
+    trials = made.oracle.trials
+    best = made.oracle.get_best_trials(1)
+    table = tune_table.report(trials, len(made.oracle.rungs))
+    files.write_text(os.path.join(workdir, TABLE_FILE), table)
+    if not best:
+        raise RuntimeError(
+            "No network was trained: all trials failed. "
+            f"{os.path.join(workdir, TABLE_FILE)} says why."
+        )
+    path = os.path.join(workdir, published.GENOTYPE_FILE)
+    files.write_text(path, _genotype_json(made, best[0]))
+    print(table, flush=True)
+    made.results_summary()
+    print(f"\nThe best one, on all training images: {workdir}/{NETWORK}")
+    results = retraining.retrain(
+        _last_training(config.retraining),
+        path,
+        os.path.join(workdir, NETWORK),
+    )
+    table += tune_table.winner(best[0], results)
+    files.write_text(os.path.join(workdir, TABLE_FILE), table)
+    return results
+
+
+def _genotype_json(made, trial):
+    """Returns the genotype of a trial with its provenance."""
+    search = made.oracle.trials[trial.hyperparameters.values[trial_values.OF]]
+    metrics = {
+        "child_accuracy": search.score,
+        "held_out_accuracy": trial.score,
+    }
+    return genotypes.to_json(
+        genotypes.from_json(trial_values.genotype(trial)),
+        provenance=provenance.collect(made.search_config(trial), metrics),
+    )
+
+
+def _last_training(config):
+    """Returns the configuration of the winner's training, as dicts.
+
+    The test images are looked at once, after the last epoch.
+    """
+    made = config_lib.to_dict(config)
+    made["data"]["validation_fraction"] = 0.0
+    made["training"]["eval_every_epochs"] = config.training.epochs
+    return made

@@ -1,0 +1,39 @@
+"""Searches several times, trains what was found, and keeps the best network.
+
+python -m launch.tune --config=configs/tune_digits.py --workdir=runs/tune
+
+--config.FIELD=VALUE changes a field of the configuration, such as
+--config.tuning.num_searches=3 or --config.search.search.epochs=2. The same
+command on the same workdir resumes. KERASTUNER_ORACLE_IP, _PORT and
+KERASTUNER_TUNER_ID make it the chief, or one of its workers.
+"""
+
+from absl import flags
+from ml_collections import config_flags
+
+from entrannas_tf import command_line, tune_config
+
+command_line.prefer_plain_kernels()
+with command_line.quiet_loading():
+    from entrannas_tf import tuning
+
+_CONFIG = config_flags.DEFINE_config_file(
+    "config",
+    None,
+    "Path of the configuration, a file such as configs/tune_digits.py.",
+)
+_WORKDIR = flags.DEFINE_string(
+    "workdir", None, "Directory of the tuning, made if it is not there."
+)
+
+
+def main():
+    tuning.tune(_CONFIG.value, _WORKDIR.value)
+
+
+if __name__ == "__main__":
+    command_line.run(
+        main,
+        required=("config", "workdir"),
+        config_kind=tune_config.TuneConfig,
+    )

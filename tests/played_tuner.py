@@ -1,0 +1,82 @@
+"""A tuner whose searches and trainings take no time: a table says the end.
+
+As a program it searches in a directory, as chief or worker where the
+environment says so, and may die in its first trial:
+
+python -m tests.played_tuner DIRECTORY [dies]
+"""
+
+import json
+import os
+import signal
+import sys
+
+from entrannas_tf import (
+    experiments,
+    files,
+    genotypes,
+    oracle,
+    published,
+    retraining,
+    tuner,
+)
+from tests import toy_config, toy_retrain_config
+
+_NUM_SEEDS = 10
+
+
+def search(config_dict, workdir):
+    """Stands in for `experiments.search`; later seeds are better."""
+    os.makedirs(workdir, exist_ok=True)
+    seed = config_dict["seed"]
+    record = {"child_accuracy": 0.5 + seed / 100, "supernet_accuracy": 0.9}
+    files.write_text(os.path.join(workdir, "metrics.jsonl"), json.dumps(record))
+    return genotypes.draw(seed)
+
+
+def retrain(config_dict, genotype, workdir):
+    """Stands in for `retraining.retrain`; earlier seeds are better."""
+    os.makedirs(workdir, exist_ok=True)
+    found = published.load(genotype)
+    (seed,) = (n for n in range(_NUM_SEEDS) if genotypes.draw(n) == found)
+    accuracy = 0.8 - seed / 100 + config_dict["training"]["epochs"] / 1000
+    return {"mean": {"test_accuracy": accuracy, "test_loss": 1.0}}
+
+
+def make(directory, search_changes=(), **kwargs):
+    """Returns an `EnTranNASTuner` of toy configurations.
+
+    Args:
+        directory: Where its project is.
+        search_changes: Pairs of a path and its value, of the search.
+        **kwargs: Of the oracle, and `overwrite`.
+    """
+    search_config = toy_config.get_config()
+    for path, value in search_changes:
+        search_config.update_from_flattened_dict({path: value})
+    retrain_config = toy_retrain_config.get_config()
+    retrain_config.data.validation_fraction = 0.4
+    overwrite = kwargs.pop("overwrite", False)
+    arguments = {"last_epochs": 4, "factor": 2, **kwargs}
+    return tuner.EnTranNASTuner(
+        search_config,
+        retrain_config,
+        oracle.EnTranNASOracle(**arguments),
+        directory=str(directory),
+        project_name="project",
+        overwrite=overwrite,
+    )
+
+
+def _die(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    experiments.search, retraining.retrain = search, retrain
+    if sys.argv[2:] == ["dies"]:
+        experiments.search = retraining.retrain = _die
+    made = make(sys.argv[1], timeout_seconds=10)
+    made.search()
+    if os.environ["KERASTUNER_TUNER_ID"] == "chief":
+        made.results_summary()

@@ -1,0 +1,73 @@
+"""A chief and workers of Keras-Tuner on this machine, some of which may die."""
+
+import contextlib
+import os
+import subprocess
+import sys
+
+from tests import programs, workers
+
+# Runs a launcher, and dies after so many steps of a search (0: never).
+DYING = """
+import os, runpy, signal, sys
+from entrannas_tf import search_trainer
+
+module, count, *flags = sys.argv[1:]
+left, step = [int(count)], search_trainer.SearchTrainer.train_step
+
+def train_step(self, data):
+    step(self, data)
+    left[0] -= 1
+    if left[0] == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+search_trainer.SearchTrainer.train_step = train_step
+sys.argv[1:] = flags
+runpy.run_module(module, run_name="__main__", alter_sys=True)
+"""
+
+
+@contextlib.contextmanager
+def started(*commands):
+    """Starts a chief and its workers, and kills at the end what still runs.
+
+    Args:
+        *commands: For each process the arguments of Python; the chief's first.
+
+    Yields:
+        List of `subprocess.Popen`, their output a pipe of text.
+    """
+    (port,) = workers.free_ports(1)
+    found = []
+    try:
+        for number, command in enumerate(commands):
+            environment = {
+                **os.environ,
+                "KERASTUNER_ORACLE_IP": "127.0.0.1",
+                "KERASTUNER_ORACLE_PORT": str(port),
+                "KERASTUNER_TUNER_ID": f"worker{number}" if number else "chief",
+            }
+            found.append(
+                subprocess.Popen(
+                    [sys.executable, *map(str, command)],
+                    cwd=programs.ROOT,
+                    env=environment,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    text=True,
+                )
+            )
+        yield found
+    finally:
+        for process in found:
+            process.kill()
+
+
+def ended(process, timeout):
+    """Returns the exit code of a process and what it said.
+
+    Raises:
+        subprocess.TimeoutExpired: If it does not end in time.
+    """
+    said, _ = process.communicate(timeout=timeout)
+    return process.returncode, said
