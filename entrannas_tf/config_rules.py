@@ -245,6 +245,11 @@ def _check_stages(values):
             "progressive.num_cells nor network.max_skips: they choose by rank, "
             "and it by thresholds."
         )
+    if stages and values["search.architecture"] == "random":
+        raise ValueError(
+            "search.architecture is random; expected gradient, as alpha says "
+            "what the next of progressive.num_cells chooses from."
+        )
     for path in (
         "progressive.num_primitives",
         "progressive.skip_dropout_rates",
