@@ -12,8 +12,8 @@ Cost: 7 minutes of processor time on 2 cores, graphs included, and 1.5 GiB of
     memory. It ran beside much other work and was stopped once, so that there
     is no wall time to report.
 Expect: the network of seed 4, with 99.2 % of the held-out images, as the best
-    of five; the search whose child network was best, seed 0, was the last one
-    of the first rung.
+    of five, and trained anew 99.4 % of the test images, 358 of 360. The search
+    whose child network was best, seed 0, was the last one of the first rung.
 """
 
 from configs import digits, retrain_digits
