@@ -8,8 +8,12 @@ for more, on the real images that come with scikit-learn.
 Command: python -m launch.tune --config=configs/tune_digits.py \
     --workdir=runs/tune
 
-Cost: TODO
-Expect: TODO
+Cost: 7 minutes of processor time on 2 cores, graphs included, and 1.5 GiB of
+    memory. It ran beside much other work and was stopped once, so that there
+    is no wall time to report.
+Expect: the network of seed 4, with 99.2 % of the held-out images, as the best
+    of five, and trained anew 99.4 % of the test images, 358 of 360. The search
+    whose child network was best, seed 0, was the last one of the first rung.
 """
 
 from configs import digits, retrain_digits

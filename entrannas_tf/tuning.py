@@ -55,12 +55,12 @@ def tune(config_dict, workdir):
     config = tune_config.from_config_dict(config_dict)
     workdir = os.fspath(workdir)
     if _is_worker():
-        _make_tuner(config, workdir).search()
+        make_tuner(config, workdir).search()
         return None
     retraining.load_data(config.retraining)  # Checks it before all else.
     workdirs.make_workdir(workdir, config)
     with workdirs.locked(workdir):
-        made = _make_tuner(config, workdir)
+        made = make_tuner(config, workdir)
         made.search()
         return _report(config, made, workdir)
 
@@ -70,8 +70,16 @@ def _is_worker():
     return "KERASTUNER_ORACLE_IP" in os.environ and "chief" not in tuner_id
 
 
-def _make_tuner(config, workdir):
-    """Returns the `tuner.EnTranNASTuner` of a configuration."""
+def make_tuner(config, workdir):
+    """Returns the `tuner.EnTranNASTuner` of a tuning, as far as it is.
+
+    Args:
+        config: A `tune_config.TuneConfig`.
+        workdir: Directory of the tuning.
+
+    Raises:
+        ValueError: As `tuner.EnTranNASTuner`.
+    """
     settings = dataclasses.asdict(config.tuning)
     parameters = tune_config.parse(settings.pop("hyperparameters"))
     return tuner.EnTranNASTuner(
@@ -92,11 +100,15 @@ def _hyperparameters(parameters):
     """Returns the `keras_tuner.HyperParameters` of `tune_config.Parameter`s."""
     made = keras_tuner.HyperParameters()
     for path, values, is_range, is_log in parameters:
-        if not is_range:
+        if is_range:
+            kind = made.Float if isinstance(values[0], float) else made.Int
+            kind(path, *values, sampling="log" if is_log else "linear")
+        elif len(values) == 1:
+            made.Fixed(path, values[0])
+        elif set(values) == {True, False} and isinstance(values[0], bool):
+            made.Boolean(path)  # A choice makes numbers of these.
+        else:
             made.Choice(path, list(values))
-            continue
-        kind = made.Float if isinstance(values[0], float) else made.Int
-        kind(path, *values, sampling="log" if is_log else "linear")
     return made
 
 

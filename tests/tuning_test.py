@@ -6,11 +6,19 @@ import signal
 
 import pytest
 
-from entrannas_tf import files, published, retrain_results, tuning
-from tests import programs, toy_tune_config, tune_workers
+from entrannas_tf import (
+    experiments,
+    files,
+    genotypes,
+    published,
+    retrain_results,
+    retraining,
+    tune_config,
+    tuning,
+)
+from tests import played_tuner, programs, toy_tune_config, tune_workers
 
-pytestmark = pytest.mark.long
-
+LONG = pytest.mark.long
 FLAGS = ("--config=tests/toy_tune_config.py",)
 
 
@@ -25,19 +33,18 @@ def finished(tmp_path_factory):
     """The workdir of a tuning that was killed once, and what it said."""
     workdir = tmp_path_factory.mktemp("runs") / "tune"
     flags = (*FLAGS, f"--workdir={workdir}")
-    # In the second search: the first has 3 steps.
+    # In the last of the 3 steps of the second search.
     died = programs.run(
-        "-c", tune_workers.DYING, "launch.tune", 5, *flags, timeout=900
+        "-c", tune_workers.DYING, "launch.tune", 6, *flags, timeout=900
     )
     assert died.returncode == -signal.SIGKILL, died.stderr
     trials = workdir / "trials"
     assert (trials / "trial_0000" / "run" / "genotype.json").exists()
-    run = trials / "trial_0001" / "run"
-    # A checkpoint of the second of its steps is there.
-    assert os.listdir(run / "checkpoints")
+    assert os.listdir(trials / "trial_0001" / "run" / "checkpoints")
     return workdir, launch("-m", "launch.tune", *flags)
 
 
+@LONG
 def test_workdir(finished):
     workdir, done = finished
     assert sorted(os.listdir(workdir)) == [
@@ -47,9 +54,9 @@ def test_workdir(finished):
         "trials",
         "tuning.md",
     ]
-    # It did not begin anew.
-    assert "The search in " not in done.stderr
-    assert "resume" in done.stderr or "goes on" in done.stderr
+    # The first search had ended, the second goes on.
+    assert "Goes on after 0 epochs and 2 steps of the next." in done.stderr
+    assert "trial_0000/run/cells" not in done.stdout
     table = (workdir / "tuning.md").read_text()
     results = retrain_results.read(workdir / "network")
     accuracy = results["mean"]["test_accuracy"]
@@ -58,6 +65,7 @@ def test_workdir(finished):
     assert table.partition("\n## The best")[0] in done.stdout
 
 
+@LONG
 def test_genotype(finished):
     workdir, _ = finished
     values = json.loads((workdir / "genotype.json").read_text())
@@ -71,6 +79,20 @@ def test_genotype(finished):
     assert "multiply_adds" in done.stdout
 
 
+@LONG
+def test_best_model(finished):
+    workdir, _ = finished
+    config = tune_config.from_config_dict(toy_tune_config.get_config())
+    made = tuning.make_tuner(config, str(workdir))
+    (model,) = made.get_best_models()
+    (trial,) = made.oracle.get_best_trials()
+    data = retraining.load_data(config.retraining)
+    images, labels = data.test_source.fetch(data.test_indices)
+    _, accuracy = model.evaluate(images, labels, verbose=0)
+    assert accuracy == pytest.approx(trial.score)
+
+
+@LONG
 def test_images(finished):
     """Choices look at held-out images, and the end at test images once."""
     workdir, done = finished
@@ -80,6 +102,7 @@ def test_images(finished):
     assert ["test_accuracy" in record for record in records] == [False, True]
 
 
+@LONG
 def test_a_finished_tuning_is_not_run_again(finished, capsys):
     workdir, _ = finished
     before = retrain_results.read(workdir / "network")
@@ -87,6 +110,7 @@ def test_a_finished_tuning_is_not_run_again(finished, capsys):
     assert "epoch" not in capsys.readouterr().err
 
 
+@LONG
 def test_chief_and_workers_one_of_which_dies(tmp_path):
     workdir = tmp_path / "tune"
     flags = (
@@ -109,3 +133,87 @@ def test_chief_and_workers_one_of_which_dies(tmp_path):
     table = (workdir / "tuning.md").read_text()
     assert table.count("| COMPLETED |") == 5
     assert retrain_results.is_finished(workdir / "network")
+
+
+@pytest.fixture
+def played(monkeypatch):
+    """Has searches and trainings take no time; returns configurations."""
+    seen = {"search": [], "retrain": []}
+
+    def search(config_dict, workdir):
+        seen["search"].append(config_dict)
+        return played_tuner.search(config_dict, workdir)
+
+    def retrain(config_dict, genotype, workdir):
+        seen["retrain"].append(config_dict)
+        return played_tuner.retrain(config_dict, genotype, workdir)
+
+    monkeypatch.setattr(experiments, "search", search)
+    monkeypatch.setattr(retraining, "retrain", retrain)
+    return seen
+
+
+def test_course(tmp_path, played, capsys):
+    config = toy_tune_config.get_config()
+    config.search.seed = 3
+    tuning.tune(config, tmp_path)
+    assert [c["seed"] for c in played["search"]] == [3, 4]
+    *chosen_by, last = played["retrain"]
+    for values in chosen_by:
+        assert values["data"]["validation_fraction"] == 0.4
+    assert [c["training"]["epochs"] for c in chosen_by] == [1, 1, 2]
+    assert last["data"]["validation_fraction"] == 0
+    assert last["training"]["eval_every_epochs"] == last["training"]["epochs"]
+    assert published.load(str(tmp_path)) == genotypes.draw(3)
+    assert (
+        "| 1 | 0004 | 0000 | 2 | 77.20% | seed 3 |" in capsys.readouterr().out
+    )
+
+
+def test_hyperparameters(tmp_path, played):
+    config = toy_tune_config.get_config()
+    config.tuning.num_searches = 4
+    config.tuning.hyperparameters = (
+        "search.initial_temperature: 1 .. 5 log; search.epochs: 2 .. 3; "
+        "network.sparse: true; data.flip: true, false; seed: 1, 2"
+    )
+    tuning.tune(config, tmp_path)
+    assert len(played["search"]) == 4
+    for values in played["search"]:
+        assert 1 <= values["search"]["initial_temperature"] <= 5
+        assert values["search"]["epochs"] in (2, 3)
+        assert values["network"]["sparse"] is True
+        assert isinstance(values["data"]["flip"], bool)
+        assert values["seed"] in (1, 2)
+
+
+def test_another_configuration_is_refused(tmp_path, played):
+    config = toy_tune_config.get_config()
+    tuning.tune(config, tmp_path)
+    config.tuning.num_searches = 3
+    with pytest.raises(
+        ValueError, match=r"tuning\.num_searches is 2 there and 3 here"
+    ):
+        tuning.tune(config, tmp_path)
+
+
+def test_nothing_is_written_where_there_are_no_data(tmp_path, played):
+    config = toy_tune_config.get_config()
+    config.retraining.data.name = "folder"
+    config.retraining.data.dir = str(tmp_path / "nowhere")
+    with pytest.raises(ValueError, match=r"nowhere"):
+        tuning.tune(config, tmp_path / "tune")
+    assert not (tmp_path / "tune").exists()
+
+
+def test_where_all_trainings_fail(tmp_path, played, monkeypatch):
+    def retrain(*_):
+        raise FloatingPointError("The loss is NaN.")
+
+    monkeypatch.setattr(retraining, "retrain", retrain)
+    with pytest.raises(RuntimeError, match=r"all trials failed\. .*tuning\.md"):
+        tuning.tune(toy_tune_config.get_config(), tmp_path)
+    assert (
+        "FloatingPointError: The loss is NaN."
+        in (tmp_path / "tuning.md").read_text()
+    )
