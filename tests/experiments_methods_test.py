@@ -18,12 +18,12 @@ _KNOWN = ("entrannas", "entrannas_dst")
 
 def make_config(name):
     """Returns the configuration of a search of two steps."""
-    config = methods.apply(toy_config.get_config(), name)
+    config = toy_config.get_config()
     config.deterministic = False
     config.data.num_examples = 64
     config.search.epochs = 1
     config.search.checkpoint_every_steps = 1
-    return config
+    return methods.apply(config, name)
 
 
 def search(config, workdir):
