@@ -98,9 +98,7 @@ def launch(*flags):
 def test_launcher_takes_a_method_and_then_what_the_user_says():
     done = launch("--method=random", "--config.network.sparse=True")
     assert done.returncode == 2
-    assert done.stderr.startswith(
-        "search.architecture is 'random' and network.sparse is True; expected"
-    )
+    assert "'random' and network.sparse is True; expected" in done.stderr
 
 
 def test_launcher_names_the_methods():
