@@ -11,8 +11,9 @@ batch. This search goes forward only, to see how good a drawn genotype is, and
 what the ways back would have seen passes forward through candidates: an epoch's
 images through one candidate, so that there are as many candidates as epochs
 (`search.num_candidates` chooses another number). Equal, then, is the number of
-passes over images, where the halves are equally large. Time is not: a pass is
-cheaper here, for lack of Engine-cells.
+passes over images, where the halves are equally large; evaluations that only
+report, which a random search does without, are not counted. Time is not equal:
+a pass is cheaper here, for lack of Engine-cells.
 
 Genotypes are functions of the seed and a number alone, so that a search goes on
 with the same ones after it was killed.

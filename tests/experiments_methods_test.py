@@ -18,12 +18,12 @@ _KNOWN = ("entrannas", "entrannas_dst")
 
 def make_config(name):
     """Returns the configuration of a search of two steps."""
-    config = methods.apply(toy_config.get_config(), name)
+    config = toy_config.get_config()
     config.deterministic = False
     config.data.num_examples = 64
     config.search.epochs = 1
     config.search.checkpoint_every_steps = 1
-    return config
+    return methods.apply(config, name)
 
 
 def search(config, workdir):
@@ -98,9 +98,7 @@ def launch(*flags):
 def test_launcher_takes_a_method_and_then_what_the_user_says():
     done = launch("--method=random", "--config.network.sparse=True")
     assert done.returncode == 2
-    assert done.stderr.startswith(
-        "search.architecture is 'random' and network.sparse is True; expected"
-    )
+    assert "'random' and network.sparse is True; expected" in done.stderr
 
 
 def test_launcher_names_the_methods():

@@ -263,6 +263,8 @@ def test_gradient_equals_that_of_the_plain_layers(stem, side, options):
             output_gradients=cotangent,
             unconnected_gradients="zero",
         )
+        if not parts:  # The last node of a cell without a bottleneck.
+            continue
         expected = np.concatenate([np.ravel(part) for part in parts])
         np.testing.assert_allclose(
             found, expected, atol=1e-4 * (1 + np.abs(expected).max())
