@@ -11,7 +11,7 @@ import json
 import os
 
 from entrannas_tf import config as config_lib
-from entrannas_tf import files
+from entrannas_tf import config_fields, files
 
 CONFIG_FILE = "config.json"
 METRICS_FILE = "metrics.jsonl"
@@ -149,10 +149,17 @@ def read_config(workdir, kind=config_lib.Config):
 def differences(there, config):
     """Returns in words which fields differ, in the order of the fields.
 
+    A field that is absent there has its default: the run was made before there
+    was such a field.
+
     Args:
         there: Another run's configuration, as nested dicts.
         config: A configuration, of any kind.
     """
+    # Where it is no such configuration, the differences say why.
+    with contextlib.suppress(ValueError):
+        made = config_fields.make(type(config), there)
+        there = config_lib.to_dict(made)
     there = config_lib.flatten(there)
     here = config_lib.to_flat_dict(config)
     return [

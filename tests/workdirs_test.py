@@ -67,6 +67,18 @@ def test_fields_of_another_version_are_named(tmp_path):
     assert "data.mixup is 0.5 there and absent here" in str(caught.value)
 
 
+def test_a_field_that_came_later_has_its_default(tmp_path):
+    values = config_lib.to_dict(CONFIG)
+    del values["search"]["max_graphs"]
+    (tmp_path / "config.json").write_text(json.dumps(values))
+    assert workdirs.check_workdir(tmp_path, CONFIG) is True
+    search = dataclasses.replace(CONFIG.search, max_graphs=7)
+    with pytest.raises(ValueError, match=r"max_graphs is 256 there and 7 here"):
+        workdirs.check_workdir(
+            tmp_path, dataclasses.replace(CONFIG, search=search)
+        )
+
+
 @pytest.mark.parametrize("text", ["{", "[]", b"\xff"])
 def test_a_config_file_that_is_none(tmp_path, text):
     data = text if isinstance(text, bytes) else text.encode()
