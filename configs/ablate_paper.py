@@ -3,7 +3,7 @@
 Reproduces Tables 1 to 4 and Figure 5 on CIFAR-10: the searches of
 configs/cifar10_entrannas.py, retrained by configs/retrain_cifar10.py. The
 paper's Table 4 and Figure 5 are of ImageNet; ours search CIFAR-10 at the same
-lambda. P-DARTS and PC-DARTS of Table 2 are in `methods`.
+lambda.
 
 Command:
     python -m launch.ablate --table=1 --config=configs/ablate_paper.py \
@@ -31,7 +31,13 @@ def get_config():
             "data_dir": "",  # That of `search` and `retraining`.
             "num_seeds": 1,
             "num_rank_seeds": 6,
-            "methods": ("darts", "entrannas", "entrannas_dst"),
+            "methods": (
+                "darts",
+                "p_darts",
+                "pc_darts",
+                "entrannas",
+                "entrannas_dst",
+            ),
             "penalties": (0.2, 0.1, 0.05),
             "batch_size": 64,
             "num_steps": 10,
