@@ -8,7 +8,13 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from entrannas_tf import checkpoints, experiments, files, genotypes
+from entrannas_tf import (
+    checkpoints,
+    experiments,
+    files,
+    genotypes,
+    search_making,
+)
 from tests import toy_config
 
 
@@ -234,7 +240,7 @@ def test_a_search_has_no_other_variables(tmp_path):
     values.search.precision = "float16"
     config = experiments.config_lib.from_config_dict(values)
     data = experiments._load_data(config, tf.distribute.get_strategy())
-    trainer = experiments._make_trainer(config, data.source_w)
+    trainer = search_making.make_trainer(config, data.source_w, None)
     assert trainer.units[1].template.compute_dtype == "float16"
     saved = checkpoints.search_variables(trainer).values()
     missing = {v.path for v in trainer.variables} - {v.path for v in saved}

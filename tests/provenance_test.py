@@ -52,6 +52,8 @@ def test_every_field_counts():
         other = f"{value}x" if isinstance(value, str) else not value
         if isinstance(value, int | float) and not isinstance(value, bool):
             other = value + 1
+        if isinstance(value, tuple):
+            other = (*value, 1)
         sections = config_lib.to_dict(CONFIG)
         *parents, name = path.split(".")
         section = sections
@@ -64,6 +66,7 @@ def test_every_field_counts():
             data=config_lib.DataConfig(**sections["data"]),
             network=config_lib.NetworkConfig(**sections["network"]),
             search=config_lib.SearchConfig(**sections["search"]),
+            progressive=config_lib.ProgressiveConfig(**sections["progressive"]),
             distribution=common_config.DistributionConfig(
                 **sections["distribution"]
             ),

@@ -96,7 +96,11 @@ def test_best_model(finished):
 def test_images(finished):
     """Choices look at held-out images, and the end at test images once."""
     workdir, done = finished
-    assert "60 images to train and 40 to choose by" in done.stderr
+    config = tune_config.from_config_dict(toy_tune_config.get_config())
+    data = retraining.load_data(config.retraining)
+    train, held_out = len(data.indices), len(data.test_indices)
+    assert (train + held_out, round(held_out, -1)) == (100, 40)
+    assert f"{train} images to train and {held_out} to choose by" in done.stderr
     assert "100 images to train and 360 to test" in done.stderr
     records = files.read_json_lines(workdir / "network" / "metrics.jsonl")
     assert ["test_accuracy" in record for record in records] == [False, True]
