@@ -73,7 +73,7 @@ def read(config_dict):
         try:
             checked = config_lib.from_config_dict(part, kind)
         except ValueError as error:
-            raise ValueError(f"{section}: {error}") from None
+            raise ValueError(f"Of the section {section}: {error}") from None
         values[section] = config_lib.to_dict(checked)
     config = config_fields.make(AblationConfig, values)
     for name, is_good, words in (
