@@ -44,14 +44,14 @@ def _engine_cells(figure, rows):
             for runs in rows.values()
         ]
         bars = axes.bar(places, means, 0.38, label=_LABELS[key].split(",")[0])
-        axes.bar_label(bars, fmt="%.1f", fontsize=8)
+        axes.bar_label(bars, fmt="%.1f", fontsize=9, label_type="center")
         for place, runs in zip(places, rows.values(), strict=True):
             values = [100 * r[key] for r in runs]
             axes.plot([place] * len(values), values, "k.", markersize=4)
     axes.set_xticks(range(len(rows)), rows)
     axes.set_xlabel("Engine-cells")
     axes.set_ylabel("accuracy, %; a dot a seed")
-    axes.legend(loc="lower right")
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
 
 
 def _ranks(figure, rows):
