@@ -4,8 +4,6 @@ import dataclasses
 import math
 import operator
 
-import ml_collections
-
 from entrannas_tf import config as config_lib
 from entrannas_tf import config_fields, methods, retrain_config
 
@@ -58,9 +56,7 @@ def read(config_dict):
         ValueError: In one line, if a field is unknown, missing, of another
             type or out of range.
     """
-    if isinstance(config_dict, ml_collections.ConfigDict):
-        config_dict = config_dict.to_dict()
-    values = dict(config_dict)
+    values = dict(config_lib.to_plain(config_dict, AblationConfig))
     for section, kind in (
         ("search", config_lib.Config),
         ("retraining", retrain_config.RetrainConfig),

@@ -25,13 +25,7 @@ class DropPath(keras.layers.Layer):
         super().__init__(**kwargs)
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
-        self.rate = self.add_weight(
-            name="rate",
-            shape=(),
-            initializer="zeros",
-            trainable=False,
-            autocast=False,
-        )
+        self.rate = _add_rate(self)
         self.built = True
 
     def call(self, x, training=False):
@@ -47,8 +41,7 @@ class DropPath(keras.layers.Layer):
         if count > 1:
             first = size * context.replica_id_in_sync_group
             drawn = drawn[first : first + size]
-        mask = tf.floor(drawn + kept) / kept  # 0 or 1 / kept
-        return x * tf.cast(mask, x.dtype)
+        return _keep(x, drawn, kept)
 
     def get_config(self):
         return {**super().get_config(), "seed": self.seed}
@@ -64,7 +57,7 @@ def drop_elements(x, seed, rate):
     """
     kept = 1 - tf.stop_gradient(rate)
     drawn = tf.random.stateless_uniform(tf.shape(x), seed)
-    return x * tf.cast(tf.floor(drawn + kept) / kept, x.dtype)
+    return _keep(x, drawn, kept)
 
 
 class SkipDropout(keras.layers.Layer):
@@ -92,13 +85,7 @@ class SkipDropout(keras.layers.Layer):
         super().__init__(**kwargs)
         self.seed = seed
         self.num_units = num_units
-        self.rate = self.add_weight(
-            name="rate",
-            shape=(),
-            initializer="zeros",
-            trainable=False,
-            autocast=False,
-        )
+        self.rate = _add_rate(self)
         self.built = True
 
     def draw(self, count):
@@ -121,3 +108,26 @@ class SkipDropout(keras.layers.Layer):
             "seed": self.seed,
             "num_units": self.num_units,
         }
+
+
+def _add_rate(layer):
+    """Returns a new variable of a layer, float32, what share it drops."""
+    return layer.add_weight(
+        name="rate",
+        shape=(),
+        initializer="zeros",
+        trainable=False,
+        autocast=False,
+    )
+
+
+def _keep(x, drawn, kept):
+    """Returns what is kept of a tensor, scaled up so that the mean stays.
+
+    Args:
+        x: float, of any shape.
+        drawn: float32 that broadcasts with it, uniform in [0, 1).
+        kept: float32 scalar, the share to keep, above 0.
+    """
+    mask = tf.floor(drawn + kept) / kept  # 0 or 1 / kept
+    return x * tf.cast(mask, x.dtype)
