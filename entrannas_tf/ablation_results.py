@@ -9,6 +9,7 @@ from entrannas_tf import (
     ablation_plots,
     ablation_tables,
     files,
+    markdown,
     progress_bar,
     provenance,
 )
@@ -79,8 +80,7 @@ def write(workdir, result, records, config, command):
 
 def _document(result, table, records, config, command):
     """Returns the Markdown: the table, what it means, and where it is from."""
-    heading, *lines = (f"| {' | '.join(cells)} |" for cells in table)
-    rule = "|---" * (heading.count("|") - 1) + "|"
+    heading, *rows = table
     seeds = sorted({r["seed"] for r in records if "seed" in r})
     seconds = sum(r.get("search_seconds", 0.0) for r in records)
     retrained = sum(r.get("retrain_seconds", 0.0) for r in records)
@@ -104,7 +104,7 @@ def _document(result, table, records, config, command):
     )
     parts = [
         f"# {_TITLES[result]}",
-        "\n".join([heading, rule, *lines]),
+        "\n".join(markdown.table(heading, rows)),
         _NOTES[result]
         + ' The columns after "paper:" are the paper\'s own.'
         * (result != "figure5"),

@@ -10,6 +10,7 @@ import os
 from entrannas_tf import (
     files,
     genotypes,
+    markdown,
     progress_bar,
     search_results,
     workdirs,
@@ -61,11 +62,16 @@ def _accuracy(workdir):
 
 def _table(found, best):
     """Returns a row a search; the best one's number is bold."""
-    rows = [
-        "| search | seed | super-net | child network | wall time | normal "
-        "cell | reduction cell |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    header = (
+        "search",
+        "seed",
+        "super-net",
+        "child network",
+        "wall time",
+        "normal cell",
+        "reduction cell",
+    )
+    rows = []
     for index, workdir in enumerate(found):
         number = os.path.basename(workdir)
         genotype = search_results.read_genotype(workdir)
@@ -82,5 +88,5 @@ def _table(found, best):
             progress_bar.duration(record["timing"]["elapsed_seconds"]),
             *cells,
         )
-        rows.append(f"| {' | '.join(columns)} |")
-    return "\n".join(rows) + "\n"
+        rows.append(columns)
+    return "\n".join(markdown.table(header, rows)) + "\n"

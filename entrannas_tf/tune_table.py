@@ -1,6 +1,6 @@
 """What a tuning came to, as Markdown."""
 
-from entrannas_tf import genotypes, trial_values
+from entrannas_tf import genotypes, markdown, trial_values
 
 _BEST = ("rank", "trial", "search", "epochs", "accuracy", "hyperparameters")
 _SEARCHES = (
@@ -38,7 +38,7 @@ def best(trials):
             "Networks by their last training, those trained longest first; "
             "accuracy on held-out training images:",
             "",
-            *_table(_BEST, rows),
+            *markdown.table(_BEST, rows),
             "",
             f"normal cell     {genotypes.describe(found.normal)}",
             f"reduction cell  {genotypes.describe(found.reduction)}",
@@ -68,14 +68,14 @@ def report(trials, num_rungs):
             "The accuracy is that of the child network, on the images that "
             "trained the architecture.",
             "",
-            *_table(_SEARCHES, map(_search_row, searches)),
+            *markdown.table(_SEARCHES, map(_search_row, searches)),
             "",
             "## Trainings",
             "",
             "Each from scratch; the accuracy is that on held-out training "
             "images, after the last epoch.",
             "",
-            *_table(_TRAININGS, map(_training_row, trainings)),
+            *markdown.table(_TRAININGS, map(_training_row, trainings)),
             "",
         ]
     )
@@ -146,11 +146,3 @@ def _hyperparameters(trial):
 
 def _shown(value):
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _table(header, rows):
-    """Returns the lines of a Markdown table."""
-    first, *others = (
-        f"| {' | '.join(map(str, line))} |" for line in (header, *rows)
-    )
-    return [first, "|---" * len(header) + "|", *others]
