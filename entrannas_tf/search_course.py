@@ -11,7 +11,8 @@ class SearchCourse(course.Course):
         batch_size: Images of each of a step's two batches.
         learning_rate: Maps the number of steps done since the search began to
             the weights' learning rate.
-        architecture_learning_rate: The same for alpha and beta.
+        architecture_learning_rate: The same for alpha and beta, which stay
+            where it is 0.
         temperature: Maps the number of epochs done to tau.
         skip_dropout_rate: Likewise, to the rate of the trainer's
             `skip_dropout`; without that it does not act.
@@ -64,12 +65,13 @@ class SearchCourse(course.Course):
     def prepare_step(self, num_steps):
         trainer = self.trainer
         trainer.weight_optimizer.learning_rate = self._learning_rate(num_steps)
-        trainer.architecture_optimizer.learning_rate = (
-            self._architecture_learning_rate(num_steps)
-        )
         if self._draw is not None:
-            trainer.architecture_optimizer.learning_rate = 0.0
+            trainer.holds_architecture = True
             trainer.architecture.settle(self._draw(num_steps))
+            return
+        rate = self._architecture_learning_rate(num_steps)
+        trainer.architecture_optimizer.learning_rate = rate
+        trainer.holds_architecture = rate == 0.0
 
     def check_replicas(self):
         self.trainer.check_replicas()

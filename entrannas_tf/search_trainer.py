@@ -37,6 +37,8 @@ class SearchTrainer(keras.Model):
 
     Attributes:
         genotype: The current derivation, a `genotypes.Genotype`.
+        holds_architecture: Whether alpha and beta stay as they are. Their step
+            then measures its batch, forward only, and does no more.
         loss_scales: Dict of a `loss_scaling.LossScale` for each of the two
             steps, "architecture" and "weights"; empty unless `scale_losses`.
         skip_dropout: `dropping.SkipDropout`; None without.
@@ -81,12 +83,16 @@ class SearchTrainer(keras.Model):
                 skip_dropout_seed, len(self.units)
             )
         self.genotype = None
+        self.holds_architecture = False
         self._trail = 0
         self._relax_graph = distribution.graph(self._relax)
         self._draw_graphs = {
             target: distribution.graph(functools.partial(self._draw, number))
             for number, target in enumerate(("architecture", "weights"))
         }
+        self._validation_graph = distribution.graph(
+            functools.partial(self._count, "validation_")
+        )
         self._architecture_graph = distribution.graph(self._step_architecture)
         self._weights_graph = distribution.graph(self._step_weights)
         self.built = True
@@ -121,13 +127,15 @@ class SearchTrainer(keras.Model):
 
     def update_architecture(self, images, labels):
         """Takes a step on alpha and beta; no gradient is made for weights."""
+        step, update = self._architecture_gradients, self._architecture_graph
+        if self.holds_architecture:
+            step, update = self._architecture_loss, self._validation_graph
         split = self._follow()
         found = self.distribute_strategy.run(
-            self._architecture_gradients,
-            (images, labels, split, self._drawn("architecture")),
+            step, (images, labels, split, self._drawn("architecture"))
         )
         with profiling.Part(profiling.UPDATE):
-            self.distribute_strategy.run(self._architecture_graph, found)
+            self.distribute_strategy.run(update, found)
 
     def update_weights(self, images, labels):
         """Takes a step on the weights that the current derivation uses."""
@@ -204,6 +212,14 @@ class SearchTrainer(keras.Model):
         )
         gradients = run.gradients(logits_gradient, tf.nest.flatten(split))
         return gradients, loss, hits
+
+    def _architecture_loss(self, images, labels, split, drawn):
+        """Runs one replica forward; returns the loss and the hits."""
+        run = self.supernet.forward(
+            images, split, self.genotype, "architecture", drawn=drawn
+        )
+        _, loss, hits = self._measure("architecture", run.logits, labels)
+        return loss, hits
 
     def _weight_gradients(self, images, labels, split, drawn):
         """Runs one replica; returns what `_step_weights` takes."""

@@ -82,6 +82,9 @@ class SecondOrderTrainer(search_trainer.SearchTrainer):
     """
 
     def train_step(self, data):
+        if self.holds_architecture:
+            super().train_step(data)
+            return
         validation_batch, training_batch = data
         self.update_architecture_ahead(*validation_batch, *training_batch)
         self.update_weights(*training_batch)

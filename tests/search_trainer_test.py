@@ -49,6 +49,31 @@ def test_step_for_alpha_leaves_the_weights_alone(trainer):
     assert all(np.any(a != b) for a, b in zip(alphas, now, strict=True))
 
 
+def test_a_held_architecture_is_measured_and_left_alone(trainer):
+    metrics = [
+        trainer.search_metrics[f"validation_{n}"] for n in ("loss", "accuracy")
+    ]
+    seen = []
+    for holds in (True, False):
+        held = [
+            *trainer.architecture.trainable_variables,
+            *trainer.architecture_optimizer.variables,
+            *trainer.vectors,
+        ]
+        before = snapshot(held)
+        for metric in metrics:
+            metric.reset_state()
+        trainer.holds_architecture = holds
+        trainer.update_architecture(*batch(3))
+        same = [
+            np.array_equal(a, b)
+            for a, b in zip(before, snapshot(held), strict=True)
+        ]
+        assert all(same) == holds
+        seen.append([float(metric.result()) for metric in metrics])
+    assert seen[0] == seen[1]
+
+
 def test_step_for_the_weights_leaves_alpha_alone(trainer):
     weights = snapshot(trainer.vectors)
     alphas = snapshot(trainer.architecture.trainable_variables)
