@@ -46,7 +46,7 @@ _TITLES = {
 }
 
 
-def write(workdir, result, records, config, command):
+def write(workdir, result, records, config, command, failures=()):
     """Writes a table as Markdown and as a plot, and its runs as CSV.
 
     Args:
@@ -55,6 +55,7 @@ def write(workdir, result, records, config, command):
         records: Dicts of numbers and texts, one a run; each has its `row`.
         config: An `ablation_config.AblationConfig`.
         command: The command that makes it again.
+        failures: Texts, which runs are missing and why.
 
     Returns:
         The paths of the Markdown, the CSV and the PNG.
@@ -71,14 +72,14 @@ def write(workdir, result, records, config, command):
         os.path.join(workdir, result + suffix)
         for suffix in (".md", ".csv", ".png")
     ]
-    text = _document(result, table, records, config, command)
+    text = _document(result, table, records, config, command, failures)
     files.write_text(paths[0], text)
     files.write_text(paths[1], _csv(records))
     files.write_bytes(paths[2], ablation_plots.draw(result, rows))
     return paths
 
 
-def _document(result, table, records, config, command):
+def _document(result, table, records, config, command, failures):
     """Returns the Markdown: the table, what it means, and where it is from."""
     heading, *rows = table
     seeds = sorted({r["seed"] for r in records if "seed" in r})
@@ -102,6 +103,7 @@ def _document(result, table, records, config, command):
     facts.append(
         "- versions: " + ", ".join(f"{k} {v}" for k, v in versions.items())
     )
+    facts += [f"- missing: {failure}" for failure in failures]
     parts = [
         f"# {_TITLES[result]}",
         "\n".join(markdown.table(heading, rows)),

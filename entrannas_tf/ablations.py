@@ -10,7 +10,6 @@ started several times, on as many devices, each takes runs that no other has.
 import contextlib
 import dataclasses
 import gc
-import json
 import os
 import re
 import time
@@ -21,11 +20,10 @@ from absl import logging
 
 from entrannas_tf import (
     ablation_config,
+    ablation_ladder,
     ablation_results,
     accounting,
-    benchmarking,
     experiments,
-    files,
     genotypes,
     methods,
     provenance,
@@ -40,10 +38,8 @@ RESULTS = ("table1", "table2", "table3", "table4", "figure5")
 
 _RUNS, _SEARCH, _NETWORK = "runs", "search", "network"
 _LADDER = "ladder"
-_MOST_BATCHES = 6  # Doublings of Table 3's batch.
 _WAIT_SECONDS = 10.0
 _COUNTS = "parameters", "multiply_adds", "multiply_adds_published"
-_GPU_SHARE = 11 / 9  # See `ablation_config.AblationConfig.memory_limit_mib`.
 
 
 class Run(NamedTuple):
@@ -99,21 +95,34 @@ def ablate(config_dict, result, workdir, command):
             they should be.
         OSError: If a file cannot be read or written.
         RuntimeError: If a row of Table 3 cannot be measured.
-        FloatingPointError: If a run's loss is not a number or infinite.
+        FloatingPointError: If the losses of all runs are not numbers, or
+            infinite. Where those of some are, the table does without.
         interruptions.Preempted: If the process got SIGTERM; the run has a
             checkpoint of the last step.
     """
     config = ablation_config.read(config_dict)
     workdir = os.fspath(workdir)
     workdirs.check_workdir(workdir, config)
+    failures = {}
     if result == "table3":
-        records = _climb(config, workdir)
+        directory = os.path.join(workdir, _LADDER)
+        records = ablation_ladder.climb(config, directory)
     else:
         runs = list_runs(config, result)
-        _finish(runs, workdir)
-        records = [_record(run, workdir) for run in runs]
+        failures = _finish(runs, workdir)
+        records = [_record(r, workdir) for r in runs if r not in failures]
+    if not records:
+        first = next(iter(failures.values()))
+        raise FloatingPointError(f"All {len(failures)} runs failed: {first}")
     workdirs.make_workdir(workdir, config)
-    paths = ablation_results.write(workdir, result, records, config, command)
+    paths = ablation_results.write(
+        workdir,
+        result,
+        records,
+        config,
+        command,
+        [f"{r.row}, seed {r.config.seed}: {e}" for r, e in failures.items()],
+    )
     with open(paths[0], encoding="utf-8") as file:
         print(file.read(), flush=True)
     return paths
@@ -176,7 +185,8 @@ def _make_run(config, row, settings, seed, retrains):
 
 
 def _finish(runs, workdir):
-    """Sees every run to its end."""
+    """Sees every run to its end; returns {`Run` that failed: why}."""
+    failures = {}
     pending = list(runs)
     while pending:
         busy = []
@@ -194,12 +204,16 @@ def _finish(runs, workdir):
             except BlockingIOError:
                 logging.info("run      is another process's")
                 busy.append(run)
+            except FloatingPointError as error:
+                logging.warning("run      failed: %s", error)
+                failures[run] = str(error)
             # What a run leaves behind goes before the next one begins.
             keras.backend.clear_session()
             gc.collect()
         if len(busy) == len(pending):
             time.sleep(_WAIT_SECONDS)
         pending = busy
+    return failures
 
 
 def _do(run, workdir):
@@ -266,40 +280,3 @@ def _edges(cell):
         for node, connections in enumerate(cell)
         for connection in connections
     }
-
-
-def _climb(config, workdir):
-    """Measures the rows of Table 3, each at batches that double.
-
-    Returns the records of all measurements. The first that takes more memory
-    than there may be is the row's last.
-    """
-    directory = os.path.join(workdir, _LADDER)
-    os.makedirs(directory, exist_ok=True)
-    limit = config.memory_limit_mib
-    size = benchmarking.Size(
-        config.search.network.num_cells,
-        config.search.network.init_channels,
-        config.search.data.image_size or benchmarking.Size().image_size,
-    )
-    records = []
-    for row in benchmarking.ROWS:
-        for doublings in range(_MOST_BATCHES):
-            batch_size = config.batch_size * 2**doublings
-            path = os.path.join(directory, f"{row}_{batch_size}.json")
-            if not os.path.exists(path):
-                logging.info("measure  %s, batches of %d", row, batch_size)
-                (measured,) = benchmarking.measure(
-                    [row], batch_size, config.num_steps, size=size
-                )
-                files.write_text(path, json.dumps(measured, indent=2) + "\n")
-            with open(path, encoding="utf-8") as file:
-                measured = json.load(file)
-            limit = limit or _GPU_SHARE * measured["peak_memory_mib"]
-            fits = measured["peak_memory_mib"] <= limit
-            records.append(
-                {**measured, "memory_limit_mib": limit, "fits": fits}
-            )
-            if not fits:
-                break
-    return records

@@ -70,12 +70,9 @@ class SearchTrainer(keras.Model):
         architecture_optimizer.build(architecture.trainable_variables)
         weight_optimizer.build(self.vectors)
         self.search_metrics = {
-            f"{half}{name}": metric(name=f"{half}{name}")
+            f"{half}{name}": keras.metrics.Mean(name=f"{half}{name}")
             for half in ("validation_", "")
-            for name, metric in (
-                ("loss", keras.metrics.Mean),
-                ("accuracy", keras.metrics.Mean),
-            )
+            for name in ("loss", "accuracy")
         }
         self.skip_dropout = None
         if skip_dropout_seed is not None:

@@ -31,17 +31,21 @@ class Runs:
     Attributes:
         done: Counts the seeds and penalties of the searches, and "trained".
         last: How many searches there may be before Ctrl-C.
+        diverge: Values of lambda whose searches fail.
     """
 
     def __init__(self):
         self.done = collections.Counter()
         self.last = None
+        self.diverge = ()
 
     def search(self, values, workdir):
         if self.last == self.done.total():
             raise KeyboardInterrupt
         config = config_lib.from_config_dict(values)
         self.done[config.seed, config.search.threshold_penalty] += 1
+        if config.search.threshold_penalty in self.diverge:
+            raise FloatingPointError("The loss is nan.")
         workdirs.make_workdir(workdir, config)
         connections = ["sep_conv_3x3", 0], ["skip_connect", 1]
         cell = genotypes.make_cell([connections] * 4)
@@ -156,6 +160,24 @@ def test_what_was_interrupted_goes_on(tmp_path, runs):
     ablate("table1", tmp_path)
     assert runs.done == {(0, 0.0): 4}
     assert (tmp_path / "table1.md").exists()
+
+
+def test_a_table_does_without_runs_that_fail(tmp_path, runs):
+    runs.diverge = (0.1,)
+    paths = ablate("table4", tmp_path)
+    with open(paths[0], encoding="utf-8") as file:
+        text = file.read()
+    assert "- missing: 0.1, seed 0: The loss is nan." in text
+    assert "| 0.2 | " in text
+    assert "| 0.05 | " in text
+    assert "| 0.1 | " not in text
+
+
+def test_a_table_of_runs_that_all_fail(tmp_path, runs):
+    runs.diverge = (0.2, 0.1, 0.05)
+    with pytest.raises(FloatingPointError, match=r"All 3 runs .* is nan"):
+        ablate("table4", tmp_path)
+    assert not (tmp_path / "table4.md").exists()
 
 
 def test_a_run_of_another_process_is_left_to_it(tmp_path, runs, monkeypatch):

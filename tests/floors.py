@@ -81,6 +81,7 @@ FLOORS = {
     "tensorboard_writer": (4, 0),
     "training_loop": (4, 0),
     "benchmarking": (5, 0),
+    "ablation_ladder": (5, 1),
     "runs": (5, 0),
     "progressive": (5, 0),
     "search_making": (5, 0),

@@ -1,0 +1,58 @@
+"""Table 3: the rows of the ladder, each at batches that double."""
+
+import json
+import os
+
+from absl import logging
+
+from entrannas_tf import benchmarking, files
+
+_MOST_BATCHES = 6  # Doublings.
+_GPU_SHARE = 11 / 9  # See `ablation_config.AblationConfig.memory_limit_mib`.
+
+
+def climb(config, directory):
+    """Measures the rows, or what is left to be measured of them.
+
+    Args:
+        config: An `ablation_config.AblationConfig`.
+        directory: Directory of the measurements, a file each; made if it is
+            not there.
+
+    Returns:
+        The records of all measurements, dicts as `benchmarking.measure_row`
+        has them, with the `memory_limit_mib` and whether it `fits`. The first
+        that does not is the row's last.
+
+    Raises:
+        RuntimeError: If a row cannot be measured.
+        OSError: If a file cannot be read or written.
+    """
+    os.makedirs(directory, exist_ok=True)
+    limit = config.memory_limit_mib
+    size = benchmarking.Size(
+        config.search.network.num_cells,
+        config.search.network.init_channels,
+        config.search.data.image_size or benchmarking.Size().image_size,
+    )
+    records = []
+    for row in benchmarking.ROWS:
+        for doublings in range(_MOST_BATCHES):
+            batch_size = config.batch_size * 2**doublings
+            path = os.path.join(directory, f"{row}_{batch_size}.json")
+            if not os.path.exists(path):
+                logging.info("measure  %s, batches of %d", row, batch_size)
+                (measured,) = benchmarking.measure(
+                    [row], batch_size, config.num_steps, size=size
+                )
+                files.write_text(path, json.dumps(measured, indent=2) + "\n")
+            with open(path, encoding="utf-8") as file:
+                measured = json.load(file)
+            limit = limit or _GPU_SHARE * measured["peak_memory_mib"]
+            fits = measured["peak_memory_mib"] <= limit
+            records.append(
+                {**measured, "memory_limit_mib": limit, "fits": fits}
+            )
+            if not fits:
+                break
+    return records
