@@ -1,11 +1,12 @@
 """Table 3: the rows of the ladder, each at batches that double."""
 
 import json
+import math
 import os
 
 from absl import logging
 
-from entrannas_tf import benchmarking, files
+from entrannas_tf import benchmarking, files, interruptions
 
 _MOST_BATCHES = 6  # Doublings.
 _GPU_SHARE = 11 / 9  # See `ablation_config.AblationConfig.memory_limit_mib`.
@@ -22,19 +23,16 @@ def climb(config, directory):
     Returns:
         The records of all measurements, dicts as `benchmarking.measure_row`
         has them, with the `memory_limit_mib` and whether it `fits`. The first
-        that does not is the row's last.
+        that does not is the row's last. One that could not be measured, for
+        want of memory, has `failed`, why, and no numbers.
 
     Raises:
-        RuntimeError: If a row cannot be measured.
+        interruptions.RunFailed: If a row cannot be measured at the smallest
+            batch.
         OSError: If a file cannot be read or written.
     """
     os.makedirs(directory, exist_ok=True)
     limit = config.memory_limit_mib
-    size = benchmarking.Size(
-        config.search.network.num_cells,
-        config.search.network.init_channels,
-        config.search.data.image_size or benchmarking.Size().image_size,
-    )
     records = []
     for row in benchmarking.ROWS:
         for doublings in range(_MOST_BATCHES):
@@ -42,17 +40,35 @@ def climb(config, directory):
             path = os.path.join(directory, f"{row}_{batch_size}.json")
             if not os.path.exists(path):
                 logging.info("measure  %s, batches of %d", row, batch_size)
-                (measured,) = benchmarking.measure(
-                    [row], batch_size, config.num_steps, size=size
-                )
+                measured = _measure(config, row, batch_size)
                 files.write_text(path, json.dumps(measured, indent=2) + "\n")
             with open(path, encoding="utf-8") as file:
                 measured = json.load(file)
-            limit = limit or _GPU_SHARE * measured["peak_memory_mib"]
-            fits = measured["peak_memory_mib"] <= limit
+            memory = measured.get("peak_memory_mib", math.inf)
+            limit = limit or _GPU_SHARE * memory
+            fits = memory <= limit
             records.append(
                 {**measured, "memory_limit_mib": limit, "fits": fits}
             )
             if not fits:
                 break
     return records
+
+
+def _measure(config, row, batch_size):
+    """Returns the record of a batch that may be too large."""
+    size = benchmarking.Size(
+        config.search.network.num_cells,
+        config.search.network.init_channels,
+        config.search.data.image_size or benchmarking.Size().image_size,
+    )
+    try:
+        (measured,) = benchmarking.measure(
+            [row], batch_size, config.num_steps, size=size
+        )
+    except interruptions.RunFailed as error:
+        if batch_size == config.batch_size:
+            raise
+        logging.warning("failed   %s", error)
+        return {"row": row, "batch_size": batch_size, "failed": str(error)}
+    return measured

@@ -64,6 +64,7 @@ def _ranks(figure, rows):
 def _ladder(figure, rows):
     memory, speed = figure.subplots(1, 2)
     for name, runs in rows.items():
+        runs = [r for r in runs if "failed" not in r]
         batches = [r["batch_size"] for r in runs]
         memory.plot(
             batches, [r["peak_memory_mib"] for r in runs], "o-", label=name

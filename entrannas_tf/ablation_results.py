@@ -24,7 +24,8 @@ _NOTES = {
     "parentheses the probability of a tau as far from 0 where the two have "
     "nothing to do with each other.",
     "table3": "The rows build up from top to bottom. Memory is the most that "
-    "the process held, TensorFlow's own included. The largest batch is that "
+    "tensors held on the GPU, without one the most that the process held, "
+    "TensorFlow's own included. The largest batch is that "
     "of doubled ones that stays within the limit; the cost is an epoch of the "
     "weights' images at that batch, from the median of a few steps.",
     "table4": "Edges are pairs of nodes that are joined, of 14 in a cell; "

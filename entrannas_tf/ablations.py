@@ -94,7 +94,7 @@ def ablate(config_dict, result, workdir, command):
         ValueError: If the configuration, the workdir or the data are not as
             they should be.
         OSError: If a file cannot be read or written.
-        RuntimeError: If a row of Table 3 cannot be measured.
+        interruptions.RunFailed: If a row of Table 3 cannot be measured.
         FloatingPointError: If the losses of all runs are not numbers, or
             infinite. Where those of some are, the table does without.
         interruptions.Preempted: If the process got SIGTERM; the run has a

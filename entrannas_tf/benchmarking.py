@@ -16,6 +16,8 @@ from entrannas_tf import (
     architecture,
     distribution,
     graphs,
+    interruptions,
+    markdown,
     optimizers,
     profiling,
     provenance,
@@ -79,10 +81,10 @@ def measure_row(
         Dict: `row`, `batch_size`, `num_replicas`, `step_seconds` (a step for
         alpha and one for the weights), `milliseconds_per_image`, `parts` (what
         `profiling.stop` returned, of a step), `bare_step_seconds` (a step of
-        one image of 8x8 a replica), `peak_memory_mib` (of the process),
-        `first_step_seconds` (from the start of the process to the end of the
-        first step), `new_derivation_seconds` (what a step with a new
-        derivation takes longer), `num_graphs`.
+        one image of 8x8 a replica), `peak_memory_mib` (of the first
+        GPU; without one, of the process), `first_step_seconds` (from the start
+        of the process to the end of the first step), `new_derivation_seconds`
+        (what a step with a new derivation takes longer), `num_graphs`.
 
     Raises:
         ValueError: If the batch does not divide among the devices, or as
@@ -114,7 +116,7 @@ def measure_row(
     for seed in range(num_steps):
         _draw_alpha(trainer, seed)
         fresh.append(_seconds(trainer, data))
-    peak = provenance.peak_memory_mib()
+    peak = _peak_memory_mib()
     small = [
         distribution.deal_batch(devices, _batch(num_replicas, s, 8))
         for s in range(2)
@@ -170,7 +172,7 @@ def measure_retraining(genotype, network, batch_size, num_steps, start_time):
         "step_seconds": step,
         "images_per_second": batch_size / step,
         "first_step_seconds": first_step_seconds,
-        "peak_memory_mib": provenance.peak_memory_mib(),
+        "peak_memory_mib": _peak_memory_mib(),
     }
 
 
@@ -193,8 +195,8 @@ def measure(
         size: A `Size`.
 
     Raises:
-        RuntimeError: If a row's process fails, for instance for want of
-            memory.
+        interruptions.RunFailed: If a row's process fails, for instance for want
+            of memory.
     """
     for row, num_devices in itertools.product(rows, nums_devices):
         command = [
@@ -211,7 +213,7 @@ def measure(
         ]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
-            raise RuntimeError(
+            raise interruptions.RunFailed(
                 f"The row {row} ended with exit code {done.returncode}: "
                 f"{done.stderr.strip()[-500:]}"
             )
@@ -224,22 +226,23 @@ def table(measurements):
     "host" is Python between graphs, "bare" a step of next to no images: what
     it costs to call all graphs, kernels' own overhead included.
     """
-    lines = [
-        "| row | devices | step s | ratio | ms/image | host s | bare s "
-        "| peak MiB | first step s | new derivation s | graphs |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    for m in measurements:
-        ratio = measurements[0]["step_seconds"] / m["step_seconds"]
-        lines.append(
-            f"| {m['row']} | {m['num_replicas']} | {m['step_seconds']:.2f} "
-            f"| {ratio:.1f} | {m['milliseconds_per_image']:.1f} "
-            f"| {m['parts'][profiling.HOST]:.3f} "
-            f"| {m['bare_step_seconds']:.3f} "
-            f"| {m['peak_memory_mib']:.0f} | {m['first_step_seconds']:.1f} "
-            f"| {m['new_derivation_seconds']:.2f} | {m['num_graphs']} |"
-        )
-    return "\n".join(lines)
+    columns = {
+        "row": lambda m: m["row"],
+        "devices": lambda m: m["num_replicas"],
+        "step s": lambda m: f"{m['step_seconds']:.2f}",
+        "ratio": lambda m: (
+            f"{measurements[0]['step_seconds'] / m['step_seconds']:.1f}"
+        ),
+        "ms/image": lambda m: f"{m['milliseconds_per_image']:.1f}",
+        "host s": lambda m: f"{m['parts'][profiling.HOST]:.3f}",
+        "bare s": lambda m: f"{m['bare_step_seconds']:.3f}",
+        "peak MiB": lambda m: f"{m['peak_memory_mib']:.0f}",
+        "first step s": lambda m: f"{m['first_step_seconds']:.1f}",
+        "new derivation s": lambda m: f"{m['new_derivation_seconds']:.2f}",
+        "graphs": lambda m: m["num_graphs"],
+    }
+    rows = [[value(m) for value in columns.values()] for m in measurements]
+    return "\n".join(markdown.table(columns, rows))
 
 
 def _make_trainer(options, size):
@@ -267,6 +270,16 @@ def _batch(batch_size, seed, size, channels=3):
     images = rng.normal(size=shape).astype(np.float32)
     labels = rng.integers(_NUM_CLASSES, size=batch_size)
     return tf.constant(images), tf.constant(labels, tf.int32)
+
+
+def _peak_memory_mib():
+    """Returns what the first GPU has held at most; else what the process has.
+
+    Of a GPU it is what tensors took, not what TensorFlow reserved.
+    """
+    if not tf.config.list_logical_devices("GPU"):
+        return provenance.peak_memory_mib()
+    return tf.config.experimental.get_memory_info("GPU:0")["peak"] / 2**20
 
 
 def _draw_alpha(trainer, seed):

@@ -1,7 +1,7 @@
 """What the programs of launch/ have in common: flags, words, exit codes.
 
 A user's mistake ends in one line on the standard error and exit code 2, a
-search that fails in one line and code 3, Ctrl-C in one line and code 130. A
+run that fails in one line and code 3, Ctrl-C in one line and code 130. A
 run that SIGTERM ended, after a checkpoint, has code 75, and one that lost
 another worker code 69: the same command goes on with either.
 Whatever else happens is a fault of the software and shows its traceback, as
@@ -81,8 +81,8 @@ def run(main, required, config_kind=config_lib.Config):
 
     Args:
         main: Called without arguments when the flags are parsed. A ValueError
-            or OSError is taken for bad input, a FloatingPointError for a
-            search that failed.
+            or OSError is taken for bad input, a FloatingPointError or an
+            `interruptions.RunFailed` for a run that failed.
         required: Names of the flags that must be given. "config" is that of
             `config_flags.DEFINE_config_file`.
         config_kind: The class of the configuration: `config.Config`, or
@@ -116,7 +116,7 @@ def _run_main(main):
     except interruptions.WorkerLost as error:
         logging.debug("A worker was lost.", exc_info=True)
         _fail(_WORKER_LOST, error)
-    except FloatingPointError as error:
+    except (FloatingPointError, interruptions.RunFailed) as error:
         logging.debug("The run failed.", exc_info=True)
         _fail(_FAILED, error)
     except (ValueError, OSError) as error:

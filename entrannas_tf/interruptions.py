@@ -1,4 +1,4 @@
-"""What ends a run before its time: a machine is taken away, or breaks.
+"""What ends a run before its time: a machine is taken away, or a fault.
 
 Clusters send SIGTERM before they reclaim a machine. The run then goes on to the
 end of the step, writes a checkpoint and raises `Preempted`.
@@ -13,6 +13,10 @@ _told = threading.Event()
 
 class Preempted(Exception):
     """The run was told to end, and wrote a checkpoint first."""
+
+
+class RunFailed(RuntimeError):
+    """What was to run did not come to its end; the message says why."""
 
 
 class WorkerLost(Exception):

@@ -137,12 +137,13 @@ class EnTranNASTuner(keras_tuner.Tuner):
             verbose: 0 for no words of Keras-Tuner about trials.
 
         Raises:
-            RuntimeError: If too many trials failed, one after another.
+            interruptions.RunFailed: If too many trials failed, one after
+                another.
             interruptions.Preempted: If the process got SIGTERM.
         """
         super().search(verbose=verbose)
         if self._has_oracle() and self.oracle.failure:
-            raise RuntimeError(self.oracle.failure)
+            raise interruptions.RunFailed(self.oracle.failure)
 
     def _has_oracle(self):
         """Whether the oracle is here, and not that of a chief elsewhere."""

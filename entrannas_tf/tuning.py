@@ -9,6 +9,7 @@ from entrannas_tf import config as config_lib
 from entrannas_tf import (
     files,
     genotypes,
+    interruptions,
     oracle,
     provenance,
     published,
@@ -48,7 +49,8 @@ def tune(config_dict, workdir):
         ValueError: If the configuration, the workdir or the data are not as
             they should be.
         OSError: If a file cannot be read or written.
-        RuntimeError: If too many trials failed, one after another, or all.
+        interruptions.RunFailed: If too many trials failed, one after another,
+            or all.
         interruptions.Preempted: If the process got SIGTERM; the same call
             goes on.
     """
@@ -119,7 +121,7 @@ def _report(config, made, workdir):
     table = tune_table.report(trials, len(made.oracle.rungs))
     files.write_text(os.path.join(workdir, TABLE_FILE), table)
     if not best:
-        raise RuntimeError(
+        raise interruptions.RunFailed(
             "No network was trained: all trials failed. "
             f"{os.path.join(workdir, TABLE_FILE)} says why."
         )

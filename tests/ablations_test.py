@@ -16,6 +16,7 @@ from entrannas_tf import (
     experiments,
     files,
     genotypes,
+    interruptions,
     retraining,
     workdirs,
 )
@@ -234,6 +235,21 @@ def test_batches_double_while_there_is_memory(tmp_path, monkeypatch):
     measured.clear()
     ablate("table3", tmp_path, memory_limit_mib=0)
     assert not measured
+
+
+def test_batches_end_where_a_step_fails(tmp_path, monkeypatch):
+    def measure(rows, batch_size, num_steps, size):
+        if batch_size > 4:
+            raise interruptions.RunFailed("Out of memory.")
+        memory = {"peak_memory_mib": 90.0, "step_seconds": 1.0}
+        return [{"row": rows[0], "batch_size": batch_size, **memory}]
+
+    monkeypatch.setattr(benchmarking, "measure", measure)
+    paths = ablate("table3", tmp_path, memory_limit_mib=0)
+    with open(paths[0], encoding="utf-8") as file:
+        text = file.read()
+    assert "| bottleneck | 90 | x1 | 0.2500 |" in text
+    assert "or more" not in text
 
 
 @pytest.mark.parametrize(

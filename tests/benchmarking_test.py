@@ -1,6 +1,7 @@
 import time
 
 import pytest
+import tensorflow as tf
 
 from entrannas_tf import accounting, benchmarking, profiling
 from tests import toy_genotype
@@ -29,8 +30,11 @@ def test_table_gives_ratios_to_the_first_row():
 
 
 def test_measures_a_row_in_a_process_of_its_own():
-    """The smallest batch; the numbers are of no interest, the fields are."""
-    (measured,) = benchmarking.measure(["bottleneck"], 2, 1, "mirrored", [2])
+    """At a small size; the numbers are of no interest, the fields are."""
+    size = benchmarking.Size(3, 4, 16)
+    (measured,) = benchmarking.measure(
+        ["bottleneck"], 2, 1, "mirrored", [2], size
+    )
     assert measured["num_replicas"] == 2
     parts = measured["parts"]
     assert sum(parts.values()) >= measured["step_seconds"] > parts["update"] > 0
@@ -41,14 +45,28 @@ def test_measures_a_row_in_a_process_of_its_own():
     assert measured["num_graphs"] > 10
 
 
-def test_measures_a_retraining():
-    measured = benchmarking.measure_retraining(
+def measure_toy_retraining():
+    return benchmarking.measure_retraining(
         toy_genotype.GENOTYPE,
         accounting.Network("cifar", 3, 4, 10, 8),
-        4,
-        1,
-        time.time(),
+        batch_size=4,
+        num_steps=1,
+        start_time=time.time(),
     )
+
+
+def test_measures_a_retraining():
+    measured = measure_toy_retraining()
     assert measured["first_step_seconds"] > measured["step_seconds"] > 0
     images = measured["images_per_second"] * measured["step_seconds"]
     assert images == pytest.approx(4)
+
+
+def test_memory_is_that_of_a_gpu_where_there_is_one(monkeypatch):
+    known = {"GPU:0": {"current": 2**20, "peak": 3 * 2**20}}
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: [kind])
+    monkeypatch.setattr(
+        tf.config.experimental, "get_memory_info", known.__getitem__
+    )
+    measured = measure_toy_retraining()
+    assert measured["peak_memory_mib"] == 3.0

@@ -22,13 +22,14 @@ PROGRAM = """
 from absl import flags, logging
 from ml_collections import config_flags
 
-from entrannas_tf import command_line, config
+from entrannas_tf import command_line, config, interruptions
 
 CONFIG = config_flags.DEFINE_config_file("config")
 WORKDIR = flags.DEFINE_string("workdir", None, "Directory of the run.")
 ENDS = {
     "nan": FloatingPointError("The loss is NaN\\nin step 3."),
     "full": OSError(28, "No space left on device", "metrics.jsonl"),
+    "failed": interruptions.RunFailed("All trials failed."),
     "bug": RuntimeError("A fault of ours."),
     "interrupt": KeyboardInterrupt(),
 }
@@ -188,6 +189,9 @@ def test_bad_configuration_file(tmp_path, text, line):
 def test_a_failed_search():
     done = run(DIGITS, WORKDIR, "--config.name=nan")
     assert done.stderr == "The loss is NaN in step 3.\n"
+    assert done.returncode == 3
+    done = run(DIGITS, WORKDIR, "--config.name=failed")
+    assert done.stderr == "All trials failed.\n"
     assert done.returncode == 3
 
 

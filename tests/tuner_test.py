@@ -240,7 +240,9 @@ def test_too_many_failures_end_the_search(tmp_path, monkeypatch):
 
     monkeypatch.setattr(experiments, "search", search)
     made = played_tuner.make(tmp_path)
-    with pytest.raises(RuntimeError, match=r"exceeded the limit of 3.*no imag"):
+    with pytest.raises(
+        interruptions.RunFailed, match=r"exceeded the limit of 3.*no imag"
+    ):
         made.search(verbose=0)
     assert len(made.oracle.trials) == 3
 

@@ -10,6 +10,7 @@ from entrannas_tf import (
     experiments,
     files,
     genotypes,
+    interruptions,
     published,
     retrain_results,
     retraining,
@@ -215,7 +216,9 @@ def test_where_all_trainings_fail(tmp_path, played, monkeypatch):
         raise FloatingPointError("The loss is NaN.")
 
     monkeypatch.setattr(retraining, "retrain", retrain)
-    with pytest.raises(RuntimeError, match=r"all trials failed\. .*tuning\.md"):
+    with pytest.raises(
+        interruptions.RunFailed, match=r"all trials failed\. .*tuning\.md"
+    ):
         tuning.tune(toy_tune_config.get_config(), tmp_path)
     assert (
         "FloatingPointError: The loss is NaN."
