@@ -116,6 +116,7 @@ def export(workdir, output, export_format="savedmodel", weights="last"):
             data_name=data.source.name,
             num_train=len(data.indices),
             num_test=len(data.test_indices),
+            held_out=config.data.validation_fraction > 0,
             **_scores(results, config, weights),
             totals=results["network"],
             genotype=classifier.network.genotype,

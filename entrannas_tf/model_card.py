@@ -36,6 +36,7 @@ def render(
     data_name,
     num_train,
     num_test,
+    held_out,
     weights,
     epoch,
     accuracy,
@@ -59,6 +60,7 @@ def render(
         data_name: What the training images are called.
         num_train: Number of training images.
         num_test: Number of test images.
+        held_out: Whether these are training images that were held out.
         weights: "last" or "best".
         epoch: After which epoch the weights were taken.
         accuracy: Share of test images, from 0 to 1.
@@ -74,10 +76,11 @@ def render(
     use = _USE[export_format].format(
         output=output, num_classes=len(label_names)
     )
+    tested = "held-out training images" if held_out else "test images"
     chosen = (
         "the weights after the last epoch"
         if weights == "last"
-        else "the weights that did best on the test images, so that this is "
+        else f"the weights that did best on the {tested}, so that this is "
         "optimistic"
     )
     top5 = "" if top5_accuracy is None else f", {top5_accuracy:.2%} among five"
@@ -85,7 +88,7 @@ def render(
         ("data", f"{data_name}, {num_train:,} training images"),
         (
             "accuracy",
-            f"{accuracy:.2%}{top5}, on {num_test:,} test images; epoch "
+            f"{accuracy:.2%}{top5}, on {num_test:,} {tested}; epoch "
             f"{epoch}, {chosen}",
         ),
         ("parameters", f"{totals['parameters']:,}"),
@@ -107,7 +110,7 @@ def render(
         (
             "checked",
             f"reloaded and compared with the trained network on "
-            f"{num_compared} test images: probabilities differ by at most "
+            f"{num_compared} {tested}: probabilities differ by at most "
             f"{largest_difference:.1e}",
         ),
     ]

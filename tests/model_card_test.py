@@ -16,6 +16,7 @@ def values():
         "data_name": "pets/train",
         "num_train": 12_345,
         "num_test": 678,
+        "held_out": False,
         "weights": "last",
         "epoch": 15,
         "accuracy": 0.912,
@@ -50,6 +51,14 @@ def test_what_it_says(values):
         '{"seed": 3}',
     ):
         assert line in card
+
+
+@pytest.mark.parametrize("weights", ["last", "best"])
+def test_images_that_were_held_out_are_no_test_images(values, weights):
+    values |= {"held_out": True, "weights": weights}
+    card = model_card.render(**values)
+    assert ", on 678 held-out training images; epoch 15" in card
+    assert "test images" not in card
 
 
 def test_rows_of_the_table_are_whole(values):
