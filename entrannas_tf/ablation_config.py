@@ -5,7 +5,7 @@ import math
 import operator
 
 from entrannas_tf import config as config_lib
-from entrannas_tf import config_fields, methods, retrain_config
+from entrannas_tf import config_fields, config_rules, methods, retrain_config
 
 _ONE = "1; num_seeds and num_rank_seeds say how often"
 
@@ -56,22 +56,17 @@ def read(config_dict):
         ValueError: In one line, if a field is unknown, missing, of another
             type or out of range.
     """
-    values = dict(config_lib.to_plain(config_dict, AblationConfig))
-    for section, kind in (
-        ("search", config_lib.Config),
-        ("retraining", retrain_config.RetrainConfig),
-    ):
-        if section not in values:
-            continue  # Said below.
-        part = dict(values[section])
-        if values.get("data_dir"):
-            part["data"] = {**part["data"], "data_dir": values["data_dir"]}
-        try:
-            checked = config_lib.from_config_dict(part, kind)
-        except ValueError as error:
-            raise ValueError(f"Of the section {section}: {error}") from None
-        values[section] = config_lib.to_dict(checked)
+    values = config_lib.to_plain(config_dict, AblationConfig)
     config = config_fields.make(AblationConfig, values)
+    sections = "search", "retraining"
+    if config.data_dir:
+        config = dataclasses.replace(
+            config,
+            **{s: _from(config.data_dir, getattr(config, s)) for s in sections},
+        )
+    config_rules.check_sections(
+        {s: config_lib.to_flat_dict(getattr(config, s)) for s in sections}
+    )
     for name, is_good, words in (
         ("name", config.name.strip(), "a text that is not empty"),
         ("search.num_searches", config.search.num_searches == 1, _ONE),
@@ -96,6 +91,12 @@ def read(config_dict):
             came = operator.attrgetter(name)(config)
             raise ValueError(f"{name} is {came!r}; expected {words}.")
     return config
+
+
+def _from(data_dir, config):
+    """Returns a configuration whose data are in another directory."""
+    data = dataclasses.replace(config.data, data_dir=data_dir)
+    return dataclasses.replace(config, data=data)
 
 
 def _are_choices(values, known):

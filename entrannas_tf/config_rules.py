@@ -138,6 +138,22 @@ def check(values):
     _check_stages(values)
 
 
+def check_sections(sections):
+    """Checks configurations that stand within another.
+
+    Args:
+        sections: {name: values as `check` takes them}.
+
+    Raises:
+        ValueError: As `check`; it names the section.
+    """
+    for name, values in sections.items():
+        try:
+            check(values)
+        except ValueError as error:
+            raise ValueError(f"Of the section {name}: {error}") from None
+
+
 def check_ranges(values):
     """Checks the range of each value; see `check`."""
     for path, value in values.items():

@@ -82,11 +82,12 @@ def from_config_dict(config_dict):
     """
     plain = config_lib.to_plain(config_dict, TuneConfig)
     made = config_fields.make(TuneConfig, plain)
-    for part in ("search", "retraining"):
-        try:
-            config_rules.check(config_lib.to_flat_dict(getattr(made, part)))
-        except ValueError as error:
-            raise ValueError(f"Of the section {part}: {error}") from None
+    config_rules.check_sections(
+        {
+            "search": config_lib.to_flat_dict(made.search),
+            "retraining": config_lib.to_flat_dict(made.retraining),
+        }
+    )
     config_rules.check_ranges(
         {
             "name": made.name,

@@ -41,8 +41,8 @@ def test_one_directory_of_data_for_both():
         ),
         (
             {"retraining__training__epoch": 3},
-            "retraining: Unknown field training.epoch; did you mean "
-            "training.epochs?",
+            "Unknown field retraining.training.epoch; did you mean "
+            "retraining.training.epochs?",
         ),
         (
             {"methods": ("darts", "nasnet")},
