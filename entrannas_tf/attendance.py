@@ -1,6 +1,7 @@
 """Who is at work: workers let hear from them, and the chief takes note."""
 
 import contextlib
+import os
 import threading
 import time
 
@@ -38,6 +39,24 @@ class Attendance:
         """Returns whether a worker has not been heard of for too long."""
         latest = self.clock() - self.timeout_seconds
         return self._heard.get(name, latest) <= latest
+
+
+def is_chief():
+    """Whether this process serves Keras-Tuner's oracle to workers."""
+    return _has_chief() and "chief" in _tuner_id()
+
+
+def is_worker():
+    """Whether this process is one of Keras-Tuner's workers."""
+    return _has_chief() and "chief" not in _tuner_id()
+
+
+def _has_chief():
+    return "KERASTUNER_ORACLE_IP" in os.environ
+
+
+def _tuner_id():
+    return os.environ.get("KERASTUNER_TUNER_ID", "")
 
 
 @contextlib.contextmanager

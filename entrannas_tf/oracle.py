@@ -98,9 +98,9 @@ class EnTranNASOracle(keras_tuner.Oracle):
 
     def _next_search(self):
         """Returns the values of the next search, None if all have begun."""
-        number = len(trial_values.of_stage(self.trials, trial_values.SEARCH))
-        if number == self.num_searches or self._exhausted:
+        if self._is_searched():
             return None
+        number = len(trial_values.of_stage(self.trials, trial_values.SEARCH))
         values = {trial_values.SEED: self.seed + number}
         if self.hyperparameters.space:
             values = self._random_values()
@@ -109,10 +109,20 @@ class EnTranNASOracle(keras_tuner.Oracle):
             return None
         return {**values, trial_values.STAGE: trial_values.SEARCH}
 
+    def _is_searched(self):
+        """Whether all searches have begun."""
+        begun = trial_values.of_stage(self.trials, trial_values.SEARCH)
+        return self._exhausted or len(begun) == self.num_searches
+
+    def has_ended(self):
+        """Returns whether no trial runs, and none is to come."""
+        idle = not (self.ongoing_trials or self._retry_queue)
+        return idle and self._is_searched() and not self._next_retraining()
+
     def _next_retraining(self):
         """Returns the values of the next training, None if there is none."""
         searches = trial_values.of_stage(self.trials, trial_values.SEARCH)
-        complete = (len(searches) == self.num_searches or self._exhausted) and {
+        complete = self._is_searched() and {
             trial.trial_id for trial in searches
         } <= {*self.end_order}
         found = trial_values.best(searches)
@@ -176,10 +186,7 @@ class EnTranNASOracle(keras_tuner.Oracle):
         super().end_trial(trial)
 
     def _check_consecutive_failures(self):
-        """Does nothing: an error here would leave the oracle locked for ever.
-
-        `create_trial` ends the search instead, see `failure`.
-        """
+        """Does nothing: an error would leave the oracle locked for ever; see `failure`."""
 
     @property
     def failure(self):
@@ -294,7 +301,7 @@ class EnTranNASOracle(keras_tuner.Oracle):
                 self._run_times[trial_id] = self._losses[trial_id] = 0
                 self._retry_queue.append(trial_id)
         waiting = dict.fromkeys(self._retry_queue)
-        if _is_chief():  # Its workers may have gone on meanwhile.
+        if attendance.is_chief():  # Its workers may have gone on meanwhile.
             for tuner_id, trial in self._resumed.items():
                 waiting.pop(trial.trial_id, None)
                 if trial.trial_id not in self.end_order:
@@ -310,9 +317,3 @@ class EnTranNASOracle(keras_tuner.Oracle):
         directory = self._get_trial_dir(trial.trial_id)
         path = os.path.join(directory, "trial.json")
         files.write_text(path, json.dumps(trial.get_state()))
-
-
-def _is_chief():
-    """Whether this process serves the oracle to workers."""
-    name = os.environ.get("KERASTUNER_TUNER_ID", "")
-    return "KERASTUNER_ORACLE_IP" in os.environ and "chief" in name

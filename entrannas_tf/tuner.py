@@ -2,6 +2,7 @@
 
 import json
 import os
+import threading
 import time
 
 import keras_tuner
@@ -141,9 +142,18 @@ class EnTranNASTuner(keras_tuner.Tuner):
                 another.
             interruptions.Preempted: If the process got SIGTERM.
         """
-        super().search(verbose=verbose)
+        if attendance.is_chief() and self.oracle.has_ended():
+            self._dismiss()
+        else:
+            super().search(verbose=verbose)
         if self._has_oracle() and self.oracle.failure:
             raise interruptions.RunFailed(self.oracle.failure)
+
+    def _dismiss(self):
+        """Tells workers that wait for a chief, if there are any, to end."""
+        server = threading.Thread(target=super().search, daemon=True)
+        server.start()  # It would wait for a worker for ever.
+        server.join(self.oracle.attendance.timeout_seconds)
 
     def _has_oracle(self):
         """Whether the oracle is here, and not that of a chief elsewhere."""

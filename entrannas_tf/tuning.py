@@ -5,8 +5,8 @@ import os
 
 import keras_tuner
 
-from entrannas_tf import config as config_lib
 from entrannas_tf import (
+    attendance,
     files,
     genotypes,
     interruptions,
@@ -20,6 +20,7 @@ from entrannas_tf import (
     tuner,
     workdirs,
 )
+from entrannas_tf import config as config_lib
 
 TABLE_FILE = "tuning.md"
 NETWORK = "network"  # The workdir of the winner's last training.
@@ -56,7 +57,7 @@ def tune(config_dict, workdir):
     """
     config = tune_config.from_config_dict(config_dict)
     workdir = os.fspath(workdir)
-    if _is_worker():
+    if attendance.is_worker():
         make_tuner(config, workdir).search()
         return None
     retraining.load_data(config.retraining)  # Checks it before all else.
@@ -65,11 +66,6 @@ def tune(config_dict, workdir):
         made = make_tuner(config, workdir)
         made.search()
         return _report(config, made, workdir)
-
-
-def _is_worker():
-    tuner_id = os.environ.get("KERASTUNER_TUNER_ID", "")
-    return "KERASTUNER_ORACLE_IP" in os.environ and "chief" not in tuner_id
 
 
 def make_tuner(config, workdir):

@@ -24,6 +24,19 @@ def test_a_timeout_must_be_positive():
         attendance.Attendance(0)
 
 
+@pytest.mark.parametrize(
+    ("tuner_id", "roles"),
+    [("chief", (True, False)), ("worker1", (False, True)), (None, (0, 0))],
+)
+def test_roles(monkeypatch, tuner_id, roles):
+    for name in ("KERASTUNER_ORACLE_IP", "KERASTUNER_TUNER_ID"):
+        monkeypatch.delenv(name, raising=False)
+    if tuner_id:
+        monkeypatch.setenv("KERASTUNER_ORACLE_IP", "127.0.0.1")
+        monkeypatch.setenv("KERASTUNER_TUNER_ID", tuner_id)
+    assert (attendance.is_chief(), attendance.is_worker()) == roles
+
+
 def test_beats_while_the_body_runs_and_in_spite_of_errors():
     beaten, many = [], threading.Event()
 

@@ -313,3 +313,14 @@ def test_threads(tmp_path):
     assert sorted(played) == sorted(made.trials)
     assert len(played) == 20 + 20 + 10 + 5
     assert all(t.status == "COMPLETED" for t in made.trials.values())
+
+
+def test_has_ended(tmp_path):
+    made = played_oracle.make(tmp_path, num_searches=2)
+    ended = []
+    while not made.has_ended():
+        trial = made.create_trial("tuner0")
+        ended.append(made.has_ended())
+        played_oracle.play(made, trial)
+    assert not any(ended)
+    assert made.create_trial("tuner0").status == "STOPPED"

@@ -32,3 +32,13 @@ def test_values_reach_the_chief_and_a_lost_trial_another_worker(tmp_path):
     statuses = {trial.status for trial in made.oracle.trials.values()}
     assert statuses == {"COMPLETED"}
     assert len(made.oracle.trials) == 13
+    # A chief that comes back has nobody to wait for, and nobody to send away
+    # but a worker that comes back too.
+    with tune_workers.started(program) as (chief,):
+        code, said = tune_workers.ended(chief, 120)
+        assert code == 0, said
+    assert genotypes.describe(genotypes.draw(0).normal) in said
+    with tune_workers.started(program, program) as processes:
+        for process in processes:
+            code, said = tune_workers.ended(process, 120)
+            assert code == 0, said
