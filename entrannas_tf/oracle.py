@@ -186,7 +186,7 @@ class EnTranNASOracle(keras_tuner.Oracle):
         super().end_trial(trial)
 
     def _check_consecutive_failures(self):
-        """Does nothing: an error would leave the oracle locked for ever; see `failure`."""
+        """Does nothing: an error would lock the oracle; see `failure`."""
 
     @property
     def failure(self):
