@@ -12,9 +12,7 @@ from entrannas_tf import (
 )
 from tests import programs, toy_config
 
-# Searched at length elsewhere.
-_KNOWN = ("entrannas", "entrannas_dst")
-_NEW = [name for name in methods.METHODS if name not in _KNOWN]
+_LONG = ("darts", "darts_second_order", "p_darts", "pc_darts")
 
 
 def make_config(name):
@@ -38,7 +36,10 @@ def search(config, workdir):
     return genotype, record
 
 
-@pytest.mark.parametrize("name", _NEW)
+@pytest.mark.parametrize(
+    "name",
+    ["random", *(pytest.param(name, marks=pytest.mark.long) for name in _LONG)],
+)
 def test_two_steps(name, tmp_path):
     genotype, record = search(make_config(name), tmp_path)
     for kind in genotypes.KINDS:

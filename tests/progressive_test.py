@@ -80,6 +80,7 @@ def test_configurations_of_the_stages():
     assert not progressive.has_stages(plain)
 
 
+@pytest.mark.long
 def test_the_last_stage_is_the_result(finished):
     workdir = finished
     assert sorted(os.listdir(workdir)) == [
@@ -106,6 +107,7 @@ def coefficients(workdir, number):
     return {kind: np.array(matrix) for kind, matrix in values.items()}
 
 
+@pytest.mark.long
 def test_a_stage_chooses_from_the_strongest_of_the_one_before(finished):
     workdir = finished
     first, second = (coefficients(workdir, number) for number in (1, 2))

@@ -15,11 +15,14 @@ from entrannas_tf import (
 )
 
 
-def make(rate, sparse=False, **options):
-    """Returns a trainer whose alpha, beta and momentum are not at the start."""
+def make(rate, sparse=False, weights=None, **options):
+    """Returns a trainer whose alpha, beta and momentum are not at the start.
+
+    With `weights`, that is a trainer of a super-net which is there already.
+    """
     keras.utils.set_random_seed(0)
     parameters = architecture.Architecture(sparse=sparse)
-    weights = supernet.Supernet(
+    weights = weights or supernet.Supernet(
         parameters.primitives,
         1,
         10,
@@ -152,8 +155,14 @@ def distance(first, second):
     return np.sqrt(sum(np.square(a - b).sum() for a, b in pairs))
 
 
-def test_a_held_architecture_takes_no_step(monkeypatch):
-    trainer = make(0.1)
+@pytest.fixture(scope="module")
+def weights():
+    """A super-net of ReLUs, whose graphs are traced once."""
+    return make(0.0).supernet
+
+
+def test_a_held_architecture_takes_no_step(weights, monkeypatch):
+    trainer = make(0.1, weights=weights)
     monkeypatch.delattr(type(trainer), "update_architecture_ahead")
     trainer.holds_architecture = True
     alphas = [v.numpy() for v in trainer.architecture.trainable_variables]
@@ -203,16 +212,16 @@ def test_gradient_against_the_exact_one(options, smooth):
     assert distance(found, exact) < 0.01 * second
 
 
-def test_rate_of_zero_gives_the_first_order():
-    trainer = make(0.0)
+def test_rate_of_zero_gives_the_first_order(weights):
+    trainer = make(0.0, weights=weights)
     found = found_gradients(trainer)
     first = found_gradients(trainer, ahead=False)
     for second, expected in zip(found, first, strict=True):
         np.testing.assert_array_equal(second, expected)
 
 
-def test_weights_statistics_and_momentum_stay():
-    trainer = make(0.1)
+def test_weights_statistics_and_momentum_stay(weights):
+    trainer = make(0.1, weights=weights)
     held = [
         *(v for unit in trainer.units for v in unit.variables),
         *trainer.weight_optimizer.variables,
@@ -223,8 +232,8 @@ def test_weights_statistics_and_momentum_stay():
         np.testing.assert_array_equal(variable.numpy(), value)
 
 
-def test_step_moves_alpha_and_then_the_weights():
-    trainer = make(0.1)
+def test_step_moves_alpha_and_then_the_weights(weights):
+    trainer = make(0.1, weights=weights)
     trainer.architecture_optimizer = optimizers.CoupledAdam(0.01)
     trainer.architecture_optimizer.build(
         trainer.architecture.trainable_variables
