@@ -6,10 +6,13 @@ import tensorflow as tf
 from entrannas_tf import architecture, optimizers, search_trainer, supernet
 
 
-def make(sparse=False, penalty=0.0, skip_dropout_seed=None, **options):
+def make(
+    sparse=False, penalty=0.0, skip_dropout_seed=None, weights=None, **options
+):
+    """Returns a trainer; with `weights`, of a super-net that is there."""
     keras.utils.set_random_seed(0)
     parameters = architecture.Architecture(sparse=sparse)
-    weights = supernet.Supernet(
+    weights = weights or supernet.Supernet(
         parameters.primitives, 1, 10, num_cells=3, init_channels=4, **options
     )
     return search_trainer.SearchTrainer(
@@ -123,9 +126,10 @@ class KeepGradients:
 
 def test_penalty_acts_on_the_thresholds():
     """By hand: lambda times the mean of -log(sigmoid(beta)), at beta = 0."""
-    betas = []
+    betas, weights = [], None
     for penalty in (0.0, 0.4):
-        trainer = make(sparse=True, penalty=penalty)
+        trainer = make(sparse=True, penalty=penalty, weights=weights)
+        weights = trainer.supernet
         trainer.architecture_optimizer = KeepGradients()
         trainer.update_architecture(*batch(0))
         betas.append(trainer.architecture.beta)
@@ -144,9 +148,14 @@ def test_supernet_of_darts_takes_a_step():
 
 def test_dropout_draws_anew_and_again_the_same():
     """In each step others; in a trainer that begins likewise, the same."""
-    trainers = [make(skip_dropout_seed=5) for _ in range(2)]
+    weights = make(skip_dropout_seed=5).supernet
+    start = [snapshot(unit.variables) for unit in weights.units]
     losses = []
-    for trainer in trainers:
+    for _ in range(2):
+        for unit, values in zip(weights.units, start, strict=True):
+            for variable, value in zip(unit.variables, values, strict=True):
+                variable.assign(value)
+        trainer = make(skip_dropout_seed=5, weights=weights)
         trainer.skip_dropout.rate.assign(0.6)
         for _ in range(2):
             trainer.architecture_optimizer = KeepGradients()
