@@ -4,6 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+SHARED := -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -34,10 +35,10 @@ demo: install ## Search, retrain, draw, export and classify digits, in ten minut
 	    --model=runs/demo/model
 
 test: install ## Run the tests, but for the long ones
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not long"
+	$(BIN)/python -m pytest $(SHARED) -m "not long"
 
 test-all: install ## Run all tests, those of several devices and workers too
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest $(SHARED)
 
 lint: install ## Check format and style
 	$(BIN)/ruff format --check .

@@ -15,6 +15,16 @@ tf.config.set_logical_device_configuration(
 )
 
 
+@pytest.hookimpl(tryfirst=True)  # Before `-m` takes tests away.
+def pytest_collection_modifyitems(items):
+    """Puts the files that have long tests first: none is left over at the end.
+
+    Several processes share the files out, and each ends with small ones.
+    """
+    slow = {item.path for item in items if item.get_closest_marker("long")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(scope="session")
 def shared_data():
     """Folder with the real data sets, or a skip where it is missing."""
