@@ -100,8 +100,8 @@ class SearchConfig:
         gradient_clip_norm: Largest global norm of the weights' gradient.
         architecture_learning_rate: Of Adam on alpha and beta, at the start.
         architecture_warmup_epochs: Epochs at the start whose rate is 0, so that
-            the weights mean something when alpha and beta begin to move; fewer
-            than `epochs`.
+            the weights mean something when alpha and beta begin to move, and
+            Adam has seen their gradients; fewer than `epochs`.
         architecture_schedule: "constant", as in the paper, or "cosine": it
             falls to 0, so that a short search with large steps settles.
         architecture_beta_1: Adam's decay of the mean, from 0 to below 1.

@@ -11,8 +11,7 @@ class SearchCourse(course.Course):
         batch_size: Images of each of a step's two batches.
         learning_rate: Maps the number of steps done since the search began to
             the weights' learning rate.
-        architecture_learning_rate: The same for alpha and beta, which stay
-            where it is 0.
+        architecture_learning_rate: The same for alpha and beta.
         temperature: Maps the number of epochs done to tau.
         skip_dropout_rate: Likewise, to the rate of the trainer's
             `skip_dropout`; without that it does not act.
@@ -69,9 +68,10 @@ class SearchCourse(course.Course):
             trainer.holds_architecture = True
             trainer.architecture.settle(self._draw(num_steps))
             return
-        rate = self._architecture_learning_rate(num_steps)
-        trainer.architecture_optimizer.learning_rate = rate
-        trainer.holds_architecture = rate == 0.0
+        # At a rate of 0 Adam's moments gather; docs/results.md has the reason.
+        trainer.architecture_optimizer.learning_rate = (
+            self._architecture_learning_rate(num_steps)
+        )
 
     def check_replicas(self):
         self.trainer.check_replicas()

@@ -40,23 +40,6 @@ def test_a_random_search_settles_before_each_step_and_learns_no_alpha():
         assert trainer.holds_architecture
 
 
-def test_a_rate_of_0_holds_the_architecture():
-    trainer = toy_trainer.ToyTrainer()
-    course = search_course.SearchCourse(
-        trainer,
-        batch_size=4,
-        learning_rate=lambda step: 1.0,
-        architecture_learning_rate=[0.0, 0.5, 0.0].__getitem__,
-        temperature=lambda epoch: 1.0,
-        evaluate=dict,
-    )
-    held = []
-    for step in range(3):
-        course.prepare_step(step)
-        held.append(trainer.holds_architecture)
-    assert held == [True, False, True]
-
-
 def test_rate_of_the_dropout_is_that_of_the_epoch():
     trainer = toy_trainer.ToyTrainer()
     trainer.skip_dropout = dropping.SkipDropout(seed=0, num_units=1)
