@@ -17,14 +17,16 @@ _LABELS = {
 }
 
 
-def draw(result, rows):
+def draw(result, rows, title):
     """Returns the plot of a table or figure, bytes of a PNG.
 
     Args:
         result: "table1" to "table4" or "figure5".
         rows: {row: list of records}, see `ablation_results.write`.
+        title: What stands above it.
     """
-    figure = figures.Figure((8.4, 3.8), dpi=_DPI, layout="constrained")
+    figure = figures.Figure((8.4, 4.0), dpi=_DPI, layout="constrained")
+    figure.suptitle(title, fontsize=11)
     canvas = backend_agg.FigureCanvasAgg(figure)
     _PLOTS[result](figure, rows)
     for axes in figure.axes:

@@ -76,7 +76,8 @@ def write(workdir, result, records, config, command, failures=()):
     text = _document(result, table, records, config, command, failures)
     files.write_text(paths[0], text)
     files.write_text(paths[1], _csv(records))
-    files.write_bytes(paths[2], ablation_plots.draw(result, rows))
+    title = f"{_TITLES[result]} ({config.name})"
+    files.write_bytes(paths[2], ablation_plots.draw(result, rows, title))
     return paths
 
 

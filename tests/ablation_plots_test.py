@@ -18,7 +18,9 @@ def draw(*sizes):
         ]
         for number, size in enumerate(sizes)
     }
-    return image.imread(io.BytesIO(ablation_plots.draw("figure5", rows)))
+    return image.imread(
+        io.BytesIO(ablation_plots.draw("figure5", rows, "A title"))
+    )
 
 
 def test_every_row_is_drawn():
