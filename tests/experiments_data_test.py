@@ -34,6 +34,7 @@ def search(config, workdir):
     return genotype, record
 
 
+@pytest.mark.long
 def test_dst(tmp_path):
     config = make_config()
     config.network.sparse = True
@@ -65,6 +66,7 @@ def test_cifar10(tmp_path, shared_data):
     assert 0 < record["loss"] < 10
 
 
+@pytest.mark.long
 def test_imagenette(tmp_path, shared_data):
     """Photographs in a folder whose val/ trains the architecture."""
     root = tmp_path / "images"
@@ -99,6 +101,7 @@ def imagenet_config(data_dir):
     return config
 
 
+@pytest.mark.long
 def test_imagenet(tmp_path, imagenet_dir):
     genotype, record = search(imagenet_config(imagenet_dir), tmp_path)
     assert genotypes.num_connections(genotype.normal) == 8

@@ -57,9 +57,8 @@ def test_two_steps(name, tmp_path):
         assert record["num_derivations"] == 2
 
 
-@pytest.mark.parametrize(
-    "name", ["random", pytest.param("pc_darts", marks=pytest.mark.long)]
-)
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["random", "pc_darts"])
 def test_goes_on_where_it_was_stopped(name, tmp_path, monkeypatch):
     config = make_config(name)
     expected = search(config, tmp_path / "whole")

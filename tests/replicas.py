@@ -20,6 +20,7 @@ from entrannas_tf import (
     optimizers,
     retrain_trainer,
     search_trainer,
+    second_order,
     strategies,
     supernet,
     target_network,
@@ -62,7 +63,7 @@ def batch(seed):
     return images, rng.integers(10, size=BATCH_SIZE).astype(np.int32)
 
 
-def make_search(strategy, keeps_gradients=False, precision="float32"):
+def make_search(strategy, keeps_gradients=False, precision="float32", order=1):
     with strategy.scope():
         keras.utils.set_random_seed(0)
         parameters = architecture.Architecture(sparse=True)
@@ -76,11 +77,14 @@ def make_search(strategy, keeps_gradients=False, precision="float32"):
             precision=precision,
         )
         keep = KeepGradients() if keeps_gradients else None
-        return search_trainer.SearchTrainer(
+        make_trainer, sgd = search_trainer.SearchTrainer, keep
+        if order == 2:  # It asks for the weights' rate and momentum.
+            make_trainer, sgd = second_order.SecondOrderTrainer, None
+        return make_trainer(
             parameters,
             weights,
             keep or optimizers.CoupledAdam(0.01),
-            keep or optimizers.CoupledSGD(0.05),
+            sgd or optimizers.CoupledSGD(0.05),
             threshold_penalty=0.2,
             scale_losses=precision == "float16",
         )
@@ -106,7 +110,10 @@ def flat(variables):
 
 
 def gradients(strategy):
-    """Returns those of alpha and beta, of weights, and of a training."""
+    """Returns those of alpha and beta, of weights, and of a training.
+
+    The last are those of alpha and beta of second order.
+    """
     trainer = make_search(strategy, keeps_gradients=True)
     before = flat(trainer.vectors)
     trainer.update_architecture(*distribution.deal_batch(strategy, batch(0)))
@@ -118,6 +125,10 @@ def gradients(strategy):
     trainer = make_training(strategy, KeepGradients)
     trainer.train_step(distribution.deal_batch(strategy, batch(2)))
     found.append(flat(trainer.network.trainable_variables))
+    trainer = make_search(strategy, keeps_gradients=True, order=2)
+    parts = [distribution.deal_batch(strategy, batch(seed)) for seed in (0, 1)]
+    trainer.update_architecture_ahead(*parts[0], *parts[1])
+    found.append(flat(trainer.architecture.trainable_variables))
     return found
 
 
@@ -141,7 +152,7 @@ def main(num_devices):
     numbers = {"replicas": mirrored.num_replicas_in_sync}
     trainers = {s: make_search(s) for s in (alone, mirrored)}
     for strategy, trainer in trainers.items():
-        for step in range(3):
+        for step in range(2):
             parts = [
                 distribution.deal_batch(strategy, batch(step + k))
                 for k in (0, 10)

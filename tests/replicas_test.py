@@ -44,6 +44,13 @@ def test_gradients_are_those_of_the_whole_batch(kind):
     assert gradient["largest"] > 1e-3
 
 
+def test_gradients_of_second_order_are_those_of_the_whole_batch():
+    """As far as a difference of gradients in float32 tells."""
+    gradient = measure(2)["gradients"][3]
+    assert gradient["difference"] < 1e-3 * gradient["largest"]
+    assert gradient["largest"] > 1e-3
+
+
 def test_replicas_that_come_apart_are_noticed(numbers):
     assert "no longer have the same alpha and beta" in numbers["came_apart"]
 
