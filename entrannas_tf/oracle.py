@@ -214,7 +214,7 @@ class EnTranNASOracle(keras_tuner.Oracle):
 
     def _forget_silent(self):
         """Takes their trials from workers that are taken for dead."""
-        for tuner_id in {*self._tuner_ids, *self.ongoing_trials}:
+        for tuner_id in sorted({*self._tuner_ids, *self.ongoing_trials}):
             if self.attendance.is_silent(tuner_id):
                 self._tuner_ids.discard(tuner_id)
                 if tuner_id in self.ongoing_trials:

@@ -101,8 +101,10 @@ def test_a_chief_that_is_started_again_waits_for_its_workers(
         again.attendance.hear(tuner_id)
     # The one has gone on meanwhile, the other is not there any more.
     played_oracle.play(again, again.get_trial(trial.trial_id))
+    now[0] = 30.0
     assert again.create_trial("a").trial_id == "0002"
     now[0] = 60.0
+    assert again.tuner_ids == {"a"}
     assert again.create_trial("c").trial_id == lost.trial_id
 
 
