@@ -17,7 +17,9 @@ from entrannas_tf import (
 _NOTES = {
     "table1": "Accuracies on the images that trained the architecture, at the "
     "end of the search; the child network runs the derived connections alone. "
-    "All else is EnTranNAS in each row. Mean and deviation over the seeds.",
+    "The entropy is that of the coefficients, 0 where every edge has one "
+    "operation left, 1 where all are equal. All else is EnTranNAS in each "
+    "row. Mean and deviation over the seeds.",
     "table2": "Kendall's tau of two accuracies of the same runs, one a seed: "
     "that of the super-net, or of the child network, at the end of the search, "
     "and that of the network retrained from scratch, on the test images. In "

@@ -18,6 +18,7 @@ def make_run(row, seed, **changes):
         "seed": seed,
         "supernet_accuracy": 0.5 + 0.1 * seed,
         "child_accuracy": 0.4,
+        "mean_entropy": 0.25,
         "test_accuracy": 0.6 - 0.1 * seed,
         "edges_normal": 8 + seed,
         "edges_reduction": 8,
@@ -86,7 +87,7 @@ def test_engine_cells_beside_the_paper(tmp_path):
     lines, _, text = write(tmp_path, "table1")
     assert lines[2] == (
         "| all (DARTS) | 60.00 ± 10.00 | 40.00 ± 0.00 | 20.00 ± 10.00 | "
-        "88.29 | 63.97 | 24.32 |"
+        "0.250 ± 0.000 | 88.29 | 63.97 | 24.32 |"
     )
     assert lines[3].endswith("| 86.68 | 86.24 | 0.44 |")
     assert "- seeds: 0, 1, 2" in text
