@@ -37,7 +37,7 @@ def get_config():
     search.search.weight_learning_rate = 0.05  # To 0 along a cosine.
     search.search.architecture_learning_rate = 0.03
     search.search.architecture_warmup_epochs = 1
-    search.search.temperature_decay = 0.4  # Each epoch; 0.026 in the last.
+    search.search.temperature_decay = 0.5  # Each epoch; 0.06 in the last.
     training = retrain_small.get_config()
     training.name = "ablate_small"
     training.data.num_examples = 8_000

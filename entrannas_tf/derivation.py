@@ -8,6 +8,8 @@ import numpy as np
 
 from entrannas_tf import genotypes, search_space
 
+_SMALLEST = float(np.finfo(np.float32).tiny)
+
 
 def top_two(coefficients, primitives):
     """Keeps the two strongest edges of each node (Eq. 4, as in DARTS).
@@ -15,7 +17,9 @@ def top_two(coefficients, primitives):
     An edge is as strong as its best primitive other than "none", which is
     also the one it keeps. Hence a node has two connections, from two
     different nodes. Among equals the lower source and the earlier primitive
-    win.
+    win. Where a softmax at a low temperature has come so close to 1 that
+    float32 holds edges for equal, the one that leaves less to its other
+    primitives is the stronger: the order is the exact one.
 
     Args:
         coefficients: float [E, K], p of Eq. 5; with edge normalisation its
@@ -26,16 +30,20 @@ def top_two(coefficients, primitives):
         A cell with two connections per intermediate node, by source.
     """
     columns = [k for k, n in enumerate(primitives) if n != search_space.NONE]
-    eligible = np.asarray(coefficients)[:, columns]  # [E, K - 1]
-    best = eligible.argmax(axis=1)
-    strength = eligible.max(axis=1)
+    p = np.array(coefficients, np.float64)
+    best = np.asarray(columns)[p[:, columns].argmax(axis=1)]  # [E]
+    strength = np.take_along_axis(p, best[:, None], axis=1)[:, 0]
+    # Rounded to what float32 tells apart near 1, relative to it below.
+    strength = np.log(np.maximum(strength, _SMALLEST)).round(6)
+    np.put_along_axis(p, best[:, None], 0.0, axis=1)
+    rest = p.sum(axis=1)
     cell = []
     for edges in _edges_by_node():
-        strongest = sorted(edges, key=lambda e: -strength[e])[:2]
+        strongest = sorted(edges, key=lambda e: (-strength[e], rest[e]))[:2]
         cell.append(
             tuple(
                 genotypes.Connection(
-                    primitives[columns[best[e]]], search_space.EDGES[e][0]
+                    primitives[best[e]], search_space.EDGES[e][0]
                 )
                 for e in sorted(strongest)
             )

@@ -48,6 +48,27 @@ def test_top_two_against_the_rule(seed, primitives):
 
 
 @pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("temperature", [1.0, 0.1, 0.03])
+def test_top_two_of_saturated_softmaxes(seed, temperature):
+    """The odds of p, which no rounding makes equal, have p's order."""
+    alpha = np.random.default_rng(seed).normal(size=(14, 8))
+    logits = alpha / temperature
+    edges = range(14)
+    best = logits[:, 1:].argmax(axis=1) + 1
+    others = np.stack([np.delete(logits[e], best[e]) for e in edges])
+    log_odds = logits[edges, best] - np.logaddexp.reduce(others, axis=1)
+    expected = np.zeros((14, 8))
+    expected[edges, best] = log_odds - log_odds.min() + 1.0
+
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    p = (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
+    if temperature < 0.1:
+        assert np.sum(p == 1.0) >= 2
+    cell = derivation.top_two(p, STANDARD)
+    assert [set(node) for node in cell] == top_two_by_hand(expected, STANDARD)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
 def test_top_two_takes_two_different_sources(seed):
     cell = derivation.top_two(random_softmax(seed, 8), STANDARD)
     assert len(cell) == 4
