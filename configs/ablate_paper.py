@@ -12,6 +12,11 @@ Command:
 --table=2, 3, 4 and --figure=5 likewise, in the same workdir. Start it on each
 GPU: the runs are shared out.
 
+Memory: by the paper's own figures EnTranNAS at this batch of 512 fits 11 GB,
+    but DARTS takes 9.0 GB at 64, so about 70 GB here. Rows for which the memory
+    does not suffice are reported as missing. DARTS's own batch, for all rows:
+    --config.search.search.batch_size=64
+    --config.search.search.weight_learning_rate=0.025.
 Cost: by the paper's own figures 0.06 to 0.73 days on one GTX 1080 Ti a search,
     and far more for 30 retrainings of 600 epochs in Table 2. Ours: not
     measured.

@@ -3,10 +3,11 @@
 import json
 import math
 import os
+import time
 
 from absl import logging
 
-from entrannas_tf import benchmarking, files, interruptions
+from entrannas_tf import benchmarking, files, interruptions, workdirs
 
 _MOST_BATCHES = 6  # Doublings.
 _GPU_SHARE = 11 / 9  # See `ablation_config.AblationConfig.memory_limit_mib`.
@@ -18,20 +19,28 @@ def climb(config, directory):
     Args:
         config: An `ablation_config.AblationConfig`.
         directory: Directory of the measurements, a file each; made if it is
-            not there.
+            not there. It belongs to one configuration.
 
     Returns:
         The records of all measurements, dicts as `benchmarking.measure_row`
-        has them, with the `memory_limit_mib` and whether it `fits`. The first
-        that does not is the row's last. One that could not be measured, for
-        want of memory, has `failed`, why, and no numbers.
+        has them, with the `memory_limit_mib`, whether it `fits`, and the
+        `wall_seconds` that it took. The first that does not fit is the row's
+        last. One that could not be measured, for want of memory, has `failed`,
+        why, and no numbers.
 
     Raises:
         interruptions.RunFailed: If a row cannot be measured at the smallest
             batch.
+        ValueError: If the directory belongs to another configuration.
+        BlockingIOError: If another process measures there.
         OSError: If a file cannot be read or written.
     """
-    os.makedirs(directory, exist_ok=True)
+    workdirs.make_workdir(directory, config)
+    with workdirs.locked(directory):
+        return _climb(config, directory)
+
+
+def _climb(config, directory):
     limit = config.memory_limit_mib
     records = []
     for row in benchmarking.ROWS:
@@ -62,6 +71,7 @@ def _measure(config, row, batch_size):
         config.search.network.init_channels,
         config.search.data.image_size or benchmarking.Size().image_size,
     )
+    start = time.monotonic()
     try:
         (measured,) = benchmarking.measure(
             [row], batch_size, config.num_steps, size=size
@@ -70,5 +80,5 @@ def _measure(config, row, batch_size):
         if batch_size == config.batch_size:
             raise
         logging.warning("failed   %s", error)
-        return {"row": row, "batch_size": batch_size, "failed": str(error)}
-    return measured
+        measured = {"row": row, "batch_size": batch_size, "failed": str(error)}
+    return {**measured, "wall_seconds": time.monotonic() - start}

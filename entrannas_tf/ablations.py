@@ -25,6 +25,7 @@ from entrannas_tf import (
     accounting,
     experiments,
     genotypes,
+    interruptions,
     methods,
     provenance,
     retrain_results,
@@ -94,9 +95,11 @@ def ablate(config_dict, result, workdir, command):
         ValueError: If the configuration, the workdir or the data are not as
             they should be.
         OSError: If a file cannot be read or written.
-        interruptions.RunFailed: If a row of Table 3 cannot be measured.
-        FloatingPointError: If the losses of all runs are not numbers, or
-            infinite. Where those of some are, the table does without.
+        interruptions.RunFailed: If a row of Table 3 cannot be measured, or all
+            runs have failed: their losses are not numbers, or the memory does
+            not suffice. Where some have, the table does without.
+        BlockingIOError: If another process is at Table 3: two at once would
+            spoil each other's times.
         interruptions.Preempted: If the process got SIGTERM; the run has a
             checkpoint of the last step.
     """
@@ -113,7 +116,9 @@ def ablate(config_dict, result, workdir, command):
         records = [_record(r, workdir) for r in runs if r not in failures]
     if not records:
         first = next(iter(failures.values()))
-        raise FloatingPointError(f"All {len(failures)} runs failed: {first}")
+        raise interruptions.RunFailed(
+            f"All {len(failures)} runs failed: {first}"
+        )
     workdirs.make_workdir(workdir, config)
     paths = ablation_results.write(
         workdir,
@@ -204,7 +209,7 @@ def _finish(runs, workdir):
             except BlockingIOError:
                 logging.info("run      is another process's")
                 busy.append(run)
-            except FloatingPointError as error:
+            except (FloatingPointError, interruptions.OutOfMemory) as error:
                 logging.warning("run      failed: %s", error)
                 failures[run] = str(error)
             # What a run leaves behind goes before the next one begins.

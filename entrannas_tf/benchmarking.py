@@ -22,6 +22,7 @@ from entrannas_tf import (
     profiling,
     provenance,
     retrain_trainer,
+    runtime,
     search_trainer,
     strategies,
     supernet,
@@ -78,8 +79,9 @@ def measure_row(
         size: A `Size`.
 
     Returns:
-        Dict: `row`, `batch_size`, `num_replicas`, `step_seconds` (a step for
-        alpha and one for the weights), `milliseconds_per_image`, `parts` (what
+        Dict: `row`, `batch_size`, `device` (its name), `num_replicas`,
+        `step_seconds` (a step for alpha and one for the weights),
+        `milliseconds_per_image`, `parts` (what
         `profiling.stop` returned, of a step), `bare_step_seconds` (a step of
         one image of 8x8 a replica), `peak_memory_mib` (of the first
         GPU; without one, of the process), `first_step_seconds` (from the start
@@ -127,6 +129,7 @@ def measure_row(
     return {
         "row": row,
         "batch_size": batch_size,
+        "device": runtime.device_name(devices),
         "num_replicas": num_replicas,
         "step_seconds": steady,
         "milliseconds_per_image": 1000 * steady / batch_size,

@@ -196,6 +196,12 @@ def _check_random(values):
             "search.architecture is 'random' and network.sparse is True; "
             "expected False, as two connections a node are drawn."
         )
+    if is_random and values["search.architecture_order"] > 1:
+        raise ValueError(
+            "search.architecture is 'random' and search.architecture_order is "
+            f"{values['search.architecture_order']}; expected 1, as alpha "
+            "takes no steps."
+        )
 
 
 def _check_warmup(values):

@@ -19,6 +19,10 @@ class RunFailed(RuntimeError):
     """What was to run did not come to its end; the message says why."""
 
 
+class OutOfMemory(ValueError):
+    """The device has too little memory for what was to run."""
+
+
 class WorkerLost(Exception):
     """Another worker of the run is gone."""
 

@@ -1,8 +1,11 @@
 """Search methods by name, each a configuration of the same super-net.
 
 A method says which fields of `config.Config` it sets, and no more: data, size
-of the network, epochs, batch and learning rates stay those of the experiment,
-so that methods can be compared in one frame.
+of the network, batch and learning rates stay those of the experiment, so that
+methods can be compared in one frame; the epochs too, but for P-DARTS, which
+goes through them in stages. Where alpha stands still at first, Adam's moments
+gather meanwhile, unlike in the authors' programs: without, alpha's first steps
+were so large that super-nets suffered.
 """
 
 import copy
@@ -22,7 +25,9 @@ class Method:
             no two methods have the same.
         settings: {dotted path: value} of the published numbers that belong to
             it and not to the experiment.
-        warmup: Share of the epochs at the start that train the weights alone;
+        epochs: Share of the experiment's epochs that it takes, or that each of
+            its stages takes.
+        warmup: Share of its epochs at the start in which alpha stands still;
             None to leave `search.architecture_warmup_epochs` as it is.
     """
 
@@ -30,6 +35,7 @@ class Method:
     source: str
     switches: dict
     settings: dict = dataclasses.field(default_factory=dict)
+    epochs: float = 1.0
     warmup: float | None = None
 
 
@@ -91,7 +97,8 @@ METHODS = {
     "darts_second_order": Method(
         title="DARTS of second order",
         source="alpha follows the validation loss after a step of the weights, "
-        "at about 2.4 times the cost (Liu et al., ICLR 2019, section 2.3)",
+        "with three more runs of the super-net a step (Liu et al., ICLR 2019, "
+        "section 2.3)",
         switches={**_DARTS, "search.architecture_order": 2},
         settings={**_DARTS_ADAM, **_NO_TEMPERATURE},
         warmup=0.0,
@@ -99,8 +106,9 @@ METHODS = {
     "p_darts": Method(
         title="P-DARTS",
         source="DARTS in three stages, deeper and with fewer primitives each, "
-        "with dropout behind skip connections, of which 2 are kept, and 10 of "
-        "25 epochs of warm-up in each (Chen et al., ICCV 2019)",
+        "with dropout behind skip connections, of which 2 are kept, and 25 "
+        "epochs in each, 10 of them warm-up, where others have 50 in all (Chen "
+        "et al., ICCV 2019)",
         switches={
             **_DARTS,
             "network.max_skips": 2,
@@ -109,6 +117,7 @@ METHODS = {
             "progressive.skip_dropout_rates": (0.0, 0.4, 0.7),
         },
         settings={**_DARTS_ADAM, **_NO_TEMPERATURE},
+        epochs=0.5,
         warmup=0.4,
     ),
     "pc_darts": Method(
@@ -179,7 +188,10 @@ def title(config):
 def _fields(method, search):
     """Returns {dotted path: value} of all that a method sets."""
     fields = {**method.switches, **method.settings}
+    epochs = max(1, round(method.epochs * search["epochs"]))
+    if epochs != search["epochs"]:
+        fields["search.epochs"] = epochs
     if method.warmup is not None:
-        epochs = round(method.warmup * search["epochs"])
-        fields["search.architecture_warmup_epochs"] = epochs
+        warmup = round(method.warmup * epochs)
+        fields["search.architecture_warmup_epochs"] = warmup
     return fields

@@ -66,14 +66,13 @@ class CellNode(keras.layers.Layer):
         operation of that place makes of it.
         `WEIGHTED` takes what `ENTRY` takes and coefficients, float32 [rows,
         number of names]. It returns the value as `ENTRY` does, and for each
-        row the weighted sum of all operations (Eq. 6, first line).
+        row the weighted sum of all operations (Eq. 6, first line). What
+        `dropping.SkipDropout` draws may follow the coefficients.
 
         With partial channels, what bypasses the operations follows what comes
         out of them, max-pooled where they have stride 2; its weights are a
         last column of the coefficients. PC-DARTS shuffles the channels on each
         edge; here it is done once, on the sum that arrives at a node.
-        row the weighted sum of all operations (Eq. 6, first line). What
-        `dropping.SkipDropout` draws may follow.
     """
 
     def __init__(

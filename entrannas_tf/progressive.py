@@ -17,7 +17,13 @@ import time
 import numpy as np
 from absl import logging
 
-from entrannas_tf import derivation, distribution, genotypes, search_results
+from entrannas_tf import (
+    derivation,
+    distribution,
+    genotypes,
+    search_results,
+    workdirs,
+)
 
 _STAGES = "stages"
 
@@ -82,11 +88,18 @@ def each(config, workdir, strategy, start):
 def keep(workdir, config):
     """Copies the files of the last stage to the workdir of the whole.
 
+    There the time of all stages counts.
+
     Raises:
         OSError: If a file cannot be read or written.
     """
-    last = directory(workdir, len(config.progressive.num_cells))
-    search_results.copy(last, workdir)
+    num_stages = len(config.progressive.num_cells)
+    *before, last = (directory(workdir, n + 1) for n in range(num_stages))
+    seconds = sum(
+        workdirs.last_record(path)["timing"]["elapsed_seconds"]
+        for path in before
+    )
+    search_results.copy(last, workdir, seconds)
 
 
 def _masks(workdir, config, strategy, count):

@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 from absl import logging
 
-from entrannas_tf import distribution
+from entrannas_tf import distribution, interruptions
 
 
 def prepare(seed, deterministic):
@@ -63,12 +63,13 @@ def plain_errors(batch_size_field):
         batch_size_field: Dotted path of the batch size in the configuration.
 
     Raises:
-        ValueError: If the memory does not suffice, or an image is broken.
+        interruptions.OutOfMemory: If the memory does not suffice.
+        ValueError: If an image is broken.
     """
     try:
         yield
     except tf.errors.ResourceExhaustedError as error:
-        raise ValueError(
+        raise interruptions.OutOfMemory(
             "The device has too little memory: choose a smaller "
             f"{batch_size_field} or network.init_channels."
         ) from error

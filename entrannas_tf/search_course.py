@@ -68,7 +68,7 @@ class SearchCourse(course.Course):
             trainer.holds_architecture = True
             trainer.architecture.settle(self._draw(num_steps))
             return
-        # At a rate of 0 Adam's moments gather; docs/results.md has the reason.
+        # At a rate of 0 Adam's moments gather: steps without a past are large.
         trainer.architecture_optimizer.learning_rate = (
             self._architecture_learning_rate(num_steps)
         )

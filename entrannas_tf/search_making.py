@@ -46,11 +46,11 @@ def make_trainer(config, source, masks):
         jit_compile=runtime.use_xla(search.xla),
         masks=masks,
     )
-    make_trainer = {
+    kind = {
         1: search_trainer.SearchTrainer,
         2: second_order.SecondOrderTrainer,
     }[search.architecture_order]
-    return make_trainer(
+    return kind(
         parameters,
         weights,
         optimizers.CoupledAdam(

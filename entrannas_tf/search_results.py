@@ -80,18 +80,26 @@ def write(workdir, genotype, config):
     write_film(workdir, os.path.join(workdir, FILM_FILE))
 
 
-def copy(source, target):
+def copy(source, target, seconds=0.0):
     """Copies the files of a finished search to another directory.
 
     Args:
         source: The workdir of the search.
         target: A directory that exists.
+        seconds: Time to add to that of the search, for what came before it.
 
     Raises:
         OSError: If a file cannot be read or written.
     """
     for name in _COPIED:
         _copy(os.path.join(source, name), os.path.join(target, name))
+        if seconds and name == workdirs.METRICS_FILE:
+            path = os.path.join(target, name)
+            records = files.read_json_lines(path)
+            for record in records:
+                record["timing"]["elapsed_seconds"] += seconds
+            lines = [json.dumps(record) + "\n" for record in records]
+            files.write_text(path, "".join(lines))
 
 
 def write_film(workdir, path):

@@ -17,7 +17,7 @@ _WIDTH = 0.01  # DARTS, footnote of section 2.3: times the gradient's norm.
 
 
 def look_ahead(weights, velocity, gradient, rate, momentum, weight_decay):
-    """Returns the weights w' after one step of SGD (in DARTS's Eq. 7).
+    """Returns the weights w' after one step of SGD (within Eq. 7 of DARTS).
 
     The gradient is not clipped, as in the authors' program.
 
@@ -34,7 +34,7 @@ def look_ahead(weights, velocity, gradient, rate, momentum, weight_decay):
 
 
 def width(gradients):
-    """Returns epsilon, half the width of the difference (in DARTS's Eq. 8).
+    """Returns epsilon, half a difference's width (within Eq. 8 of DARTS).
 
     Args:
         gradients: Sequence of float32 [n], of the validation loss to w'.
@@ -82,9 +82,6 @@ class SecondOrderTrainer(search_trainer.SearchTrainer):
     """
 
     def train_step(self, data):
-        if self.holds_architecture:
-            super().train_step(data)
-            return
         validation_batch, training_batch = data
         self.update_architecture_ahead(*validation_batch, *training_batch)
         self.update_weights(*training_batch)

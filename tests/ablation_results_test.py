@@ -40,6 +40,8 @@ def make_step(row, batch_size, memory, seconds, fits):
         "batch_size": batch_size,
         "peak_memory_mib": memory,
         "step_seconds": seconds,
+        "device": "CPU, 2 cores",
+        "wall_seconds": 30.0,
         "memory_limit_mib": 1000.0,
         "fits": fits,
         "parts": {"graphs": 1.0},
@@ -112,6 +114,8 @@ def test_the_largest_batch_that_fits(tmp_path):
         "| 12.2 |"
     )
     assert "- limit of memory: 1,000 MiB" in text
+    assert "- seed: 0, images made up; CPU, 2 cores" in text
+    assert "added up: measurements 2:30" in text
 
 
 def test_a_limit_that_nothing_keeps(tmp_path):

@@ -32,21 +32,21 @@ class Runs:
     Attributes:
         done: Counts the seeds and penalties of the searches, and "trained".
         last: How many searches there may be before Ctrl-C.
-        diverge: Values of lambda whose searches fail.
+        failures: {lambda: the error of its searches}.
     """
 
     def __init__(self):
         self.done = collections.Counter()
         self.last = None
-        self.diverge = ()
+        self.failures = {}
 
     def search(self, values, workdir):
         if self.last == self.done.total():
             raise KeyboardInterrupt
         config = config_lib.from_config_dict(values)
         self.done[config.seed, config.search.threshold_penalty] += 1
-        if config.search.threshold_penalty in self.diverge:
-            raise FloatingPointError("The loss is nan.")
+        if config.search.threshold_penalty in self.failures:
+            raise self.failures[config.search.threshold_penalty]
         workdirs.make_workdir(workdir, config)
         connections = ["sep_conv_3x3", 0], ["skip_connect", 1]
         cell = genotypes.make_cell([connections] * 4)
@@ -146,7 +146,7 @@ def test_each_run_is_done_once(tmp_path, runs):
     assert runs.done.total() == 6
     assert runs.done["trained"] == 3
     with open(paths[0], encoding="utf-8") as file:
-        assert "| 0.05 | 0.200 | 9.00 | 75.00 |" in file.read()
+        assert "| 0.05 | 0.200 | 9.00 | 75.00 | 6.99 | 779 | - |" in file.read()
     ablate("figure5", tmp_path)
     assert runs.done.total() == 6
 
@@ -164,19 +164,24 @@ def test_what_was_interrupted_goes_on(tmp_path, runs):
 
 
 def test_a_table_does_without_runs_that_fail(tmp_path, runs):
-    runs.diverge = (0.1,)
+    runs.failures = {
+        0.1: FloatingPointError("The loss is nan."),
+        0.05: interruptions.OutOfMemory("Too little memory."),
+    }
     paths = ablate("table4", tmp_path)
     with open(paths[0], encoding="utf-8") as file:
         text = file.read()
     assert "- missing: 0.1, seed 0: The loss is nan." in text
+    assert "- missing: 0.05, seed 0: Too little memory." in text
     assert "| 0.2 | " in text
-    assert "| 0.05 | " in text
+    assert "| 0.05 | " not in text
     assert "| 0.1 | " not in text
 
 
 def test_a_table_of_runs_that_all_fail(tmp_path, runs):
-    runs.diverge = (0.2, 0.1, 0.05)
-    with pytest.raises(FloatingPointError, match=r"All 3 runs .* is nan"):
+    error = FloatingPointError("The loss is nan.")
+    runs.failures = dict.fromkeys((0.2, 0.1, 0.05), error)
+    with pytest.raises(interruptions.RunFailed, match=r"All 3 runs .* is nan"):
         ablate("table4", tmp_path)
     assert not (tmp_path / "table4.md").exists()
 
@@ -219,6 +224,7 @@ def test_batches_double_while_there_is_memory(tmp_path, monkeypatch):
                 "batch_size": batch_size,
                 "peak_memory_mib": 90.0 * batch_size * factor,
                 "step_seconds": 1.0,
+                "device": "CPU",
             }
         ]
 
@@ -237,14 +243,43 @@ def test_batches_double_while_there_is_memory(tmp_path, monkeypatch):
     assert not measured
 
 
-def test_batches_end_where_a_step_fails(tmp_path, monkeypatch):
-    def measure(rows, batch_size, num_steps, size):
-        if batch_size > 4:
-            raise interruptions.RunFailed("Out of memory.")
-        memory = {"peak_memory_mib": 90.0, "step_seconds": 1.0}
-        return [{"row": rows[0], "batch_size": batch_size, **memory}]
+def fake_measure(rows, batch_size, num_steps, size):
+    """Has memory for the first batch alone."""
+    if batch_size > 4:
+        raise interruptions.RunFailed("Out of memory.")
+    memory = {"peak_memory_mib": 90.0, "step_seconds": 1.0, "device": "CPU"}
+    return [{"row": rows[0], "batch_size": batch_size, **memory}]
+
+
+def test_a_ladder_of_another_size_is_left_alone(tmp_path, monkeypatch):
+    """Even where the other one did not come to its end."""
+
+    def stop(rows, batch_size, num_steps, size):
+        if rows == ["darts"]:
+            return fake_measure(rows, batch_size, num_steps, size)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(benchmarking, "measure", stop)
+    with pytest.raises(KeyboardInterrupt):
+        ablate("table3", tmp_path)
+    monkeypatch.setattr(benchmarking, "measure", fake_measure)
+    with pytest.raises(ValueError, match=r"num_steps is 1 there and 2 here"):
+        ablate("table3", tmp_path, num_steps=2)
+    ablate("table3", tmp_path)
+
+
+def test_ladders_do_not_run_side_by_side(tmp_path, monkeypatch):
+    def measure(*args, **kwargs):
+        with pytest.raises(BlockingIOError, match="in use by another process"):
+            ablate("table3", tmp_path)
+        return fake_measure(*args, **kwargs)
 
     monkeypatch.setattr(benchmarking, "measure", measure)
+    ablate("table3", tmp_path)
+
+
+def test_batches_end_where_a_step_fails(tmp_path, monkeypatch):
+    monkeypatch.setattr(benchmarking, "measure", fake_measure)
     paths = ablate("table3", tmp_path, memory_limit_mib=0)
     with open(paths[0], encoding="utf-8") as file:
         text = file.read()

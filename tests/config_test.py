@@ -151,6 +151,14 @@ def test_integer_becomes_number():
             "search.architecture is 'random' and network.sparse is True; ",
         ),
         (
+            {
+                "search__architecture": "random",
+                "search__architecture_order": 2,
+            },
+            "search.architecture is 'random' and search.architecture_order is "
+            "2; expected 1",
+        ),
+        (
             {"search__architecture_warmup_epochs": 999},
             "search.architecture_warmup_epochs is 999; expected less than "
             "search.epochs, which is ",

@@ -93,9 +93,17 @@ def test_the_last_stage_is_the_result(finished):
         "stages",
     ]
     last = progressive.directory(workdir, 2)
-    for name in ("genotype.json", "metrics.jsonl"):
-        with open(os.path.join(last, name), encoding="utf-8") as file:
-            assert (workdir / name).read_text() == file.read()
+    with open(os.path.join(last, "genotype.json"), encoding="utf-8") as file:
+        assert (workdir / "genotype.json").read_text() == file.read()
+    seconds = [
+        workdirs.last_record(path)["timing"].pop("elapsed_seconds")
+        for path in (progressive.directory(workdir, 1), last, workdir)
+    ]
+    assert seconds[2] == pytest.approx(seconds[0] + seconds[1])
+    records = files.read_json_lines(workdir / "metrics.jsonl")
+    (record,) = files.read_json_lines(os.path.join(last, "metrics.jsonl"))
+    record["timing"]["elapsed_seconds"] = seconds[2]
+    assert records == [record]
     assert search_results.is_finished(workdir)
     assert workdirs.read_config(workdir) == CONFIG
 

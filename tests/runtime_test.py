@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from entrannas_tf import runtime
+from entrannas_tf import interruptions, runtime
 from entrannas_tf.data import folder
 
 
@@ -61,7 +61,9 @@ def test_an_image_that_breaks_in_mid_run_is_named(tmp_path):
 
 def test_too_little_memory_is_said_plainly():
     with (
-        pytest.raises(ValueError, match=r"a smaller search\.batch_size"),
+        pytest.raises(
+            interruptions.OutOfMemory, match=r"a smaller search\.batch_size"
+        ),
         runtime.plain_errors("search.batch_size"),
     ):
         raise tf.errors.ResourceExhaustedError(None, None, "OOM when ...")

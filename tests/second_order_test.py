@@ -161,17 +161,6 @@ def weights():
     return make(0.0).supernet
 
 
-def test_a_held_architecture_takes_no_step(weights, monkeypatch):
-    trainer = make(0.1, weights=weights)
-    monkeypatch.delattr(type(trainer), "update_architecture_ahead")
-    trainer.holds_architecture = True
-    alphas = [v.numpy() for v in trainer.architecture.trainable_variables]
-    trainer.train_step((batch(0), batch(1)))
-    now = [v.numpy() for v in trainer.architecture.trainable_variables]
-    np.testing.assert_equal(now, alphas)
-    assert float(trainer.search_metrics["validation_loss"].result()) > 0
-
-
 @pytest.fixture
 def smooth(monkeypatch):
     """Makes the super-net smooth, and the difference narrow.
