@@ -9,7 +9,6 @@ started several times, on as many devices, each takes runs that no other has.
 
 import contextlib
 import dataclasses
-import gc
 import os
 import re
 import time
@@ -212,9 +211,6 @@ def _finish(runs, workdir):
             except (FloatingPointError, interruptions.OutOfMemory) as error:
                 logging.warning("run      failed: %s", error)
                 failures[run] = str(error)
-            # What a run leaves behind goes before the next one begins.
-            keras.backend.clear_session()
-            gc.collect()
         if len(busy) == len(pending):
             time.sleep(_WAIT_SECONDS)
         pending = busy
@@ -237,10 +233,21 @@ def _do(run, workdir):
         ):
             pass  # It raises where another process is at it.
     if not search_results.is_finished(searched):
-        experiments.search(config_lib.to_dict(run.config), searched)
+        with _cleared():
+            experiments.search(config_lib.to_dict(run.config), searched)
     if run.retrain_config and not retrain_results.is_finished(trained):
         values = config_lib.to_dict(run.retrain_config)
-        retraining.retrain(values, searched, trained)
+        with _cleared():
+            retraining.retrain(values, searched, trained)
+
+
+@contextlib.contextmanager
+def _cleared():
+    """Frees what a run leaves behind, also where it fails."""
+    try:
+        yield
+    finally:
+        keras.backend.clear_session()
 
 
 def _record(run, workdir):

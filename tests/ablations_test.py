@@ -6,6 +6,7 @@ import json
 import os
 import time
 
+import keras
 import pytest
 
 from configs import ablate_toy
@@ -33,12 +34,17 @@ class Runs:
         done: Counts the seeds and penalties of the searches, and "trained".
         last: How many searches there may be before Ctrl-C.
         failures: {lambda: the error of its searches}.
+        num_cleared: How often Keras was told to free its memory.
     """
 
     def __init__(self):
         self.done = collections.Counter()
         self.last = None
         self.failures = {}
+        self.num_cleared = 0
+
+    def clear(self):
+        self.num_cleared += 1
 
     def search(self, values, workdir):
         if self.last == self.done.total():
@@ -88,6 +94,7 @@ def runs(monkeypatch):
     made = Runs()
     monkeypatch.setattr(experiments, "search", made.search)
     monkeypatch.setattr(retraining, "retrain", made.retrain)
+    monkeypatch.setattr(keras.backend, "clear_session", made.clear)
     return made
 
 
@@ -145,6 +152,7 @@ def test_each_run_is_done_once(tmp_path, runs):
     paths = ablate("figure5", tmp_path)
     assert runs.done.total() == 6
     assert runs.done["trained"] == 3
+    assert runs.num_cleared == 6
     with open(paths[0], encoding="utf-8") as file:
         assert "| 0.05 | 0.200 | 9.00 | 75.00 | 6.99 | 779 | - |" in file.read()
     ablate("figure5", tmp_path)
