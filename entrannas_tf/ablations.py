@@ -5,6 +5,7 @@ found. Each has a directory under `runs/` that is named by its settings, so
 that a run that stands in several tables is done once. A table that was stopped
 or killed goes on with the run at which it was; and where the same command is
 started several times, on as many devices, each takes runs that no other has.
+Table 3 has no runs, but is timed, by one process.
 """
 
 import contextlib

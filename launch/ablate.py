@@ -6,7 +6,7 @@ python -m launch.ablate --figure=5 --config=configs/ablate_small.py \
     --workdir=runs/ablate
 
 The same command resumes. Started several times at once, on as many devices, it
-shares the runs out.
+shares the runs out; not those of Table 3, which are timed.
 """
 
 import shlex
