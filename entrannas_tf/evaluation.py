@@ -40,7 +40,7 @@ def accuracies(trainer, source, indices, batch_size):
         "supernet_accuracy": (trainer.supernet.split(coefficients), genotype),
         "child_accuracy": (None, genotype),
     }
-    found = _measure(trainer, networks.values(), source, indices, batch_size)
+    found = measure(trainer, networks.values(), source, indices, batch_size)
     return dict(zip(networks, found, strict=True))
 
 
@@ -58,11 +58,23 @@ def child_accuracies(trainer, genotypes, source, indices, batch_size):
         List of accuracies, from 0 to 1.
     """
     networks = [(None, genotype) for genotype in genotypes]
-    return _measure(trainer, networks, source, indices, batch_size)
+    return measure(trainer, networks, source, indices, batch_size)
 
 
-def _measure(trainer, networks, source, indices, batch_size):
-    """Returns the accuracies of (coefficients, genotype) of a super-net."""
+def measure(trainer, networks, source, indices, batch_size):
+    """Measures a super-net as several networks on images.
+
+    Args:
+        trainer: As in `accuracies`.
+        networks: Sequence of pairs: coefficients as `supernet.Supernet.split`
+            returns them, None for a child network; and a `genotypes.Genotype`.
+        source: As in `accuracies`.
+        indices: Likewise.
+        batch_size: Likewise.
+
+    Returns:
+        List of accuracies, from 0 to 1.
+    """
 
     def count_hits(images, labels, weights):
         logits = [
