@@ -86,6 +86,7 @@ FLOORS = {
     "progressive": (5, 0),
     "search_making": (5, 0),
     "experiments": (5, 0),
+    "attended_oracle": (5, 0),
     "oracle": (5, 0),
     "trial_values": (5, 0),
     "tune_table": (5, 0),

@@ -1,0 +1,142 @@
+"""An oracle whose workers may die: what they ran goes to others."""
+
+import json
+import os
+
+import keras_tuner
+from absl import logging
+from keras_tuner.engine import trial as trial_lib
+
+from entrannas_tf import attendance, files, trial_values
+
+_MAX_LOSSES = 3  # Of workers by one trial, which is then taken for the cause.
+
+
+class AttendedOracle(keras_tuner.Oracle):
+    """Misses workers that are silent, and goes on when it was killed itself.
+
+    Args:
+        timeout_seconds: Time after which a worker that is not heard of is
+            taken for dead, and its trial goes to another.
+        **kwargs: Of `keras_tuner.Oracle`.
+
+    Attributes:
+        attendance: The `attendance.Attendance` of the workers.
+
+    Raises:
+        ValueError: If the time is not more than 0.
+    """
+
+    def __init__(self, timeout_seconds, **kwargs):
+        super().__init__(**kwargs)
+        self.attendance = attendance.Attendance(timeout_seconds)
+        self._losses = {}  # Id of a trial: workers that died with it.
+        # Keras-Tuner makes the lock when it is first used; two threads that do
+        # so at once would have a lock each.
+        self._hear_of(None)
+
+    @keras_tuner.synchronized
+    def create_trial(self, tuner_id):
+        """Returns the next trial of a tuner, or the one that it has."""
+        self._attend(tuner_id)
+        if self._retry_queue and tuner_id not in self.ongoing_trials:
+            # With what it reported before, it could not end otherwise.
+            trial = self.trials[self._retry_queue[-1]]
+            trial.metrics = type(trial.metrics)()
+            trial.score = trial.message = None
+            trial.hyperparameters.values.pop(trial_values.ERROR, None)
+        return super().create_trial(tuner_id)
+
+    def _attend(self, tuner_id):
+        """Takes note that a worker is there, and which ones are not."""
+        self.attendance.hear(tuner_id)
+        self._forget_silent()
+
+    def get_trial(self, trial_id):
+        """Returns a trial, and takes note that its tuner is alive."""
+        self._hear_of(trial_id)
+        return super().get_trial(trial_id)
+
+    @keras_tuner.synchronized
+    def _hear_of(self, trial_id):
+        for tuner_id, trial in self.ongoing_trials.items():
+            if trial.trial_id == trial_id:
+                self.attendance.hear(tuner_id)
+
+    @keras_tuner.synchronized
+    def end_trial(self, trial):
+        """Ends a trial, or has it run again."""
+        if trial.trial_id in self.end_order:
+            return  # By another, when this tuner was taken for dead.
+        if trial.trial_id in self._retry_queue:  # Likewise, not yet begun.
+            self._retry_queue.remove(trial.trial_id)
+        super().end_trial(trial)
+
+    @property
+    def tuner_ids(self):
+        """Ids of the workers that are alive, a set; the chief waits for it."""
+        self._forget_silent()
+        return self._tuner_ids
+
+    @tuner_ids.setter
+    def tuner_ids(self, ids):
+        self._tuner_ids = ids
+
+    def _forget_silent(self):
+        """Takes their trials from workers that are taken for dead."""
+        for tuner_id in sorted({*self._tuner_ids, *self.ongoing_trials}):
+            if self.attendance.is_silent(tuner_id):
+                self._tuner_ids.discard(tuner_id)
+                if tuner_id in self.ongoing_trials:
+                    self._lose(self.ongoing_trials.pop(tuner_id), tuner_id)
+
+    def _lose(self, trial, tuner_id):
+        logging.warning(
+            "Worker %s has not been heard of for %g seconds; its trial %s "
+            "goes to another.",
+            tuner_id,
+            self.attendance.timeout_seconds,
+            trial.trial_id,
+        )
+        losses = self._losses.get(trial.trial_id, 0) + 1
+        self._losses[trial.trial_id] = losses
+        if losses < _MAX_LOSSES:
+            self._retry_queue.append(trial.trial_id)
+        else:
+            trial.status = trial_lib.TrialStatus.FAILED
+            error = f"{losses} workers died with it."
+            trial.hyperparameters.values[trial_values.ERROR] = error
+            self.end_order.append(trial.trial_id)
+            self._save_trial(trial)
+        self.save()
+
+    def get_state(self):
+        return {**super().get_state(), "losses": self._losses}
+
+    def set_state(self, state):
+        super().set_state(state)
+        self._losses = state["losses"]
+        self._resumed = dict(self.ongoing_trials)
+
+    def reload(self):
+        """Goes on from the files, whenever the process before was killed."""
+        super().reload()  # What ran is to be run again.
+        begun = set(self.start_order)  # Without the last one, if cut short.
+        self.trials = {k: t for k, t in self.trials.items() if k in begun}
+        waiting = dict.fromkeys(self._retry_queue)
+        if attendance.is_chief():  # Its workers may have gone on meanwhile.
+            for tuner_id, trial in self._resumed.items():
+                waiting.pop(trial.trial_id, None)
+                if trial.trial_id not in self.end_order:
+                    self.ongoing_trials[tuner_id] = trial
+                    self._tuner_ids.add(tuner_id)
+                    self.attendance.hear(tuner_id)
+        self._retry_queue = [k for k in waiting if k not in self.end_order]
+
+    def save(self):
+        files.write_text(self._get_oracle_fname(), json.dumps(self.get_state()))
+
+    def _save_trial(self, trial):
+        directory = self._get_trial_dir(trial.trial_id)
+        path = os.path.join(directory, "trial.json")
+        files.write_text(path, json.dumps(trial.get_state()))
