@@ -67,9 +67,16 @@ class AttendedOracle(keras_tuner.Oracle):
     def end_trial(self, trial):
         """Ends a trial, or has it run again."""
         if trial.trial_id in self.end_order:
-            return  # By another, when this tuner was taken for dead.
+            # By another, when this tuner was taken for dead.
+            for tuner_id, other in [*self.ongoing_trials.items()]:
+                if other.trial_id == trial.trial_id:
+                    del self.ongoing_trials[tuner_id]
+            return
         if trial.trial_id in self._retry_queue:  # Likewise, not yet begun.
             self._retry_queue.remove(trial.trial_id)
+        if trial.trial_id not in self._display.trial_start:
+            # That is not in the file of a trial's beginning.
+            self._display.on_trial_begin(self.trials[trial.trial_id])
         super().end_trial(trial)
 
     @property
@@ -91,6 +98,8 @@ class AttendedOracle(keras_tuner.Oracle):
                     self._lose(self.ongoing_trials.pop(tuner_id), tuner_id)
 
     def _lose(self, trial, tuner_id):
+        if trial.trial_id in self.end_order:
+            return  # By another worker, to which it went.
         logging.warning(
             "Worker %s has not been heard of for %g seconds; its trial %s "
             "goes to another.",
@@ -131,6 +140,7 @@ class AttendedOracle(keras_tuner.Oracle):
                     self.ongoing_trials[tuner_id] = trial
                     self._tuner_ids.add(tuner_id)
                     self.attendance.hear(tuner_id)
+                    self._display.on_trial_begin(trial)
         self._retry_queue = [k for k in waiting if k not in self.end_order]
 
     def save(self):

@@ -48,6 +48,19 @@ def test_a_trial_ends_once(timed):
     assert made.create_trial("b").trial_id != trial.trial_id
 
 
+def test_an_ended_trial_is_nobodys(timed):
+    made, now = timed
+    trial, other = made.create_trial("a"), made.create_trial("b")
+    for ended in (trial, other):
+        played_oracle.play(made, ended)
+    made.ongoing_trials.update(a=trial, b=other)  # By an error in the end.
+    made.end_trial(trial)
+    assert made.ongoing_trials == {"b": other}
+    now[0] = 60.0
+    assert not made.tuner_ids and not made.ongoing_trials
+    assert made.create_trial("c").trial_id not in made.end_order
+
+
 def test_an_idle_worker_that_dies_is_not_waited_for(tmp_path):
     made, now = played_oracle.make(tmp_path, num_searches=1), [0.0]
     made.attendance.clock = lambda: now[0]
@@ -87,20 +100,23 @@ def test_a_trial_that_kills_its_workers_fails(timed):
     assert trial.hyperparameters.values["error"] == "3 workers died with it."
 
 
+@pytest.mark.parametrize("verbose", [0, 1])
 def test_a_chief_that_is_started_again_waits_for_its_workers(
-    tmp_path, monkeypatch
+    tmp_path, monkeypatch, verbose
 ):
-    made = played_oracle.make(tmp_path)
-    trial, lost = made.create_trial("a"), made.create_trial("b")
+    made = played_oracle.make(tmp_path, verbose=1)
+    lost, trial = made.create_trial("b"), made.create_trial("a")
     monkeypatch.setenv("KERASTUNER_ORACLE_IP", "localhost")
     monkeypatch.setenv("KERASTUNER_TUNER_ID", "chief")
-    again, now = played_oracle.make(tmp_path, reload=True), [0.0]
+    again = played_oracle.make(tmp_path, reload=True, verbose=verbose)
+    again.verbose, now = 1, [0.0]  # Until then a tuner has no say in it.
     assert again.tuner_ids == {"a", "b"}
     again.attendance.clock = lambda: now[0]
     for tuner_id in "ab":
         again.attendance.hear(tuner_id)
     # The one has gone on meanwhile, the other is not there any more.
     played_oracle.play(again, again.get_trial(trial.trial_id))
+    assert again.ongoing_trials == {"b": again.trials[lost.trial_id]}
     now[0] = 30.0
     assert again.create_trial("a").trial_id == "0002"
     now[0] = 60.0
