@@ -39,7 +39,7 @@ class AttendedOracle(keras_tuner.Oracle):
     def create_trial(self, tuner_id):
         """Returns the next trial of a tuner, or the one that it has."""
         self._attend(tuner_id)
-        if self._retry_queue and tuner_id not in self.ongoing_trials:
+        if self._retry_queue and tuner_id not in self._ongoing_trials:
             # With what it reported before, it could not end otherwise.
             trial = self.trials[self._retry_queue[-1]]
             trial.metrics = type(trial.metrics)()
@@ -59,18 +59,19 @@ class AttendedOracle(keras_tuner.Oracle):
 
     @keras_tuner.synchronized
     def _hear_of(self, trial_id):
-        for tuner_id, trial in self.ongoing_trials.items():
+        for tuner_id, trial in self._ongoing_trials.items():
             if trial.trial_id == trial_id:
                 self.attendance.hear(tuner_id)
 
     @keras_tuner.synchronized
     def end_trial(self, trial):
         """Ends a trial, or has it run again."""
+        self._hear_of(trial.trial_id)
         if trial.trial_id in self.end_order:
             # By another, when this tuner was taken for dead.
-            for tuner_id, other in [*self.ongoing_trials.items()]:
+            for tuner_id, other in [*self._ongoing_trials.items()]:
                 if other.trial_id == trial.trial_id:
-                    del self.ongoing_trials[tuner_id]
+                    del self._ongoing_trials[tuner_id]
             return
         if trial.trial_id in self._retry_queue:  # Likewise, not yet begun.
             self._retry_queue.remove(trial.trial_id)
@@ -81,7 +82,11 @@ class AttendedOracle(keras_tuner.Oracle):
 
     @property
     def tuner_ids(self):
-        """Ids of the workers that are alive, a set; the chief waits for it."""
+        """Ids of the workers that are alive, a set; the chief waits for them.
+
+        To read it, as the chief does to know when to end, takes their trials
+        from workers that are taken for dead.
+        """
         self._forget_silent()
         return self._tuner_ids
 
@@ -89,13 +94,29 @@ class AttendedOracle(keras_tuner.Oracle):
     def tuner_ids(self, ids):
         self._tuner_ids = ids
 
+    @property
+    def ongoing_trials(self):
+        """What each worker runs, {its id: `Trial`}.
+
+        To read it does what reading `tuner_ids` does.
+        """
+        self._forget_silent()
+        return self._ongoing_trials
+
+    @ongoing_trials.setter
+    def ongoing_trials(self, trials):
+        self._ongoing_trials = trials
+
     def _forget_silent(self):
         """Takes their trials from workers that are taken for dead."""
-        for tuner_id in sorted({*self._tuner_ids, *self.ongoing_trials}):
-            if self.attendance.is_silent(tuner_id):
-                self._tuner_ids.discard(tuner_id)
-                if tuner_id in self.ongoing_trials:
-                    self._lose(self.ongoing_trials.pop(tuner_id), tuner_id)
+        known = sorted({*self._tuner_ids, *self._ongoing_trials})
+        silent = list(filter(self.attendance.is_silent, known))
+        self._tuner_ids.difference_update(silent)
+        lost = [name for name in silent if name in self._ongoing_trials]
+        for tuner_id in lost:
+            self._lose(self._ongoing_trials.pop(tuner_id), tuner_id)
+        if lost:
+            self.save()
 
     def _lose(self, trial, tuner_id):
         if trial.trial_id in self.end_order:
@@ -117,7 +138,6 @@ class AttendedOracle(keras_tuner.Oracle):
             trial.hyperparameters.values[trial_values.ERROR] = error
             self.end_order.append(trial.trial_id)
             self._save_trial(trial)
-        self.save()
 
     def get_state(self):
         return {**super().get_state(), "losses": self._losses}
@@ -125,23 +145,26 @@ class AttendedOracle(keras_tuner.Oracle):
     def set_state(self, state):
         super().set_state(state)
         self._losses = state["losses"]
-        self._resumed = dict(self.ongoing_trials)
+        # Nobody has been heard of yet: to read it would take them for lost.
+        self._resumed, self._ongoing_trials = self._ongoing_trials, {}
 
     def reload(self):
         """Goes on from the files, whenever the process before was killed."""
-        super().reload()  # What ran is to be run again.
+        super().reload()
         begun = set(self.start_order)  # Without the last one, if cut short.
         self.trials = {k: t for k, t in self.trials.items() if k in begun}
-        waiting = dict.fromkeys(self._retry_queue)
-        if attendance.is_chief():  # Its workers may have gone on meanwhile.
-            for tuner_id, trial in self._resumed.items():
-                waiting.pop(trial.trial_id, None)
-                if trial.trial_id not in self.end_order:
-                    self.ongoing_trials[tuner_id] = trial
-                    self._tuner_ids.add(tuner_id)
-                    self.attendance.hear(tuner_id)
-                    self._display.on_trial_begin(trial)
-        self._retry_queue = [k for k in waiting if k not in self.end_order]
+        resumed = self._resumed if attendance.is_chief() else {}
+        for tuner_id, trial in resumed.items():
+            if trial.trial_id not in self.end_order:
+                # Its worker may have gone on meanwhile.
+                self._ongoing_trials[tuner_id] = trial
+                self._tuner_ids.add(tuner_id)
+                self.attendance.hear(tuner_id)
+                self._display.on_trial_begin(trial)
+        # All else that has begun is to be run again.
+        kept = {*self.end_order, *(t.trial_id for t in resumed.values())}
+        waiting = dict.fromkeys([*self._retry_queue, *self.start_order])
+        self._retry_queue = [k for k in waiting if k not in kept]
 
     def save(self):
         files.write_text(self._get_oracle_fname(), json.dumps(self.get_state()))

@@ -83,7 +83,7 @@ class EnTranNASOracle(attended_oracle.AttendedOracle):
         if values:
             return {"status": trial_lib.TrialStatus.RUNNING, "values": values}
         # What runs may open the next rung, or have to be run again.
-        if self.ongoing_trials:
+        if self._ongoing_trials or self._retry_queue:
             return {"status": trial_lib.TrialStatus.IDLE}
         return {"status": trial_lib.TrialStatus.STOPPED}
 
@@ -107,7 +107,7 @@ class EnTranNASOracle(attended_oracle.AttendedOracle):
 
     def has_ended(self):
         """Returns whether no trial runs, and none is to come."""
-        idle = not (self.ongoing_trials or self._retry_queue)
+        idle = not (self._ongoing_trials or self._retry_queue)
         return idle and self._is_searched() and not self._next_retraining()
 
     def _next_retraining(self):

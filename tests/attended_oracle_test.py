@@ -1,6 +1,7 @@
 """The oracle and workers that die, by a clock that is set by hand."""
 
 import pytest
+from keras_tuner.src.distribute import oracle_chief
 
 from tests import played_oracle
 
@@ -129,3 +130,24 @@ def test_without_a_chief_what_ran_is_run_again(tmp_path):
     again = played_oracle.make(tmp_path, reload=True)
     assert not again.ongoing_trials
     assert again.create_trial("b").trial_id == trial.trial_id
+
+
+def test_the_chief_ends_where_the_last_worker_dies_after_a_failure(timed):
+    made, now = timed
+    lost = made.create_trial("b")
+    for _ in range(3):
+        played_oracle.play(made, made.create_trial("a"), "FAILED")
+    assert made.create_trial("a").status == "STOPPED"
+    assert not oracle_chief.exit_chief(made)
+    now[0] = 60.0
+    assert oracle_chief.exit_chief(made)
+    assert lost.trial_id not in made.end_order  # Others run it again.
+
+
+def test_a_trial_that_is_lost_on_the_way_is_run_again(tmp_path):
+    made = played_oracle.make(tmp_path)
+    trial = made.create_trial("a")
+    made.ongoing_trials = {}  # Neither running, nor waiting, nor ended.
+    made.save()
+    again = played_oracle.make(tmp_path, reload=True)
+    assert again.create_trial("a").trial_id == trial.trial_id
