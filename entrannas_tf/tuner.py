@@ -26,6 +26,7 @@ from entrannas_tf import oracle as oracle_lib
 from entrannas_tf import retrain_config as retrain_config_lib
 
 _RUN = "run"  # The workdir of a trial, in the trial's directory.
+_STATE_FILE = "tuner.json"  # Of whoever holds the oracle.
 _IDLE_SECONDS = 1.0  # Between two questions for work, where there was none.
 _LOCK_SECONDS = 10.0  # Between two looks whether a workdir is free.
 _BEATS = 10  # Signs of life in the time after which a worker is missed.
@@ -287,6 +288,13 @@ class EnTranNASTuner(keras_tuner.Tuner):
                     "project_name, or pass overwrite=True."
                 )
         super().set_state(state)
+
+    def _get_tuner_fname(self):
+        # Keras-Tuner looks for this file to know whether to go on, and would
+        # not find a chief's where there is none, nor the other way round.
+        if attendance.is_worker():
+            return super()._get_tuner_fname()
+        return os.path.join(self.project_dir, _STATE_FILE)
 
     def save(self):
         if self._has_oracle():

@@ -293,6 +293,23 @@ def test_it_waits_for_the_process_in_the_workdir(tmp_path, monkeypatch):
 def test_what_it_saves_is_whole(tmp_path):
     made = played_tuner.make(tmp_path)
     made.search(verbose=0)
-    path = tmp_path / "project" / "tuner0.json"
+    path = tmp_path / "project" / "tuner.json"
     state = json.loads(json.dumps(made.get_state()))  # Tuples are lists.
     assert json.loads(path.read_text()) == state
+
+
+def test_chief_and_single_process_go_on_from_each_other(
+    tmp_path, monkeypatch, played
+):
+    played_tuner.make(tmp_path).search(verbose=0)
+    with monkeypatch.context() as patch:
+        patch.setenv("KERASTUNER_ORACLE_IP", "127.0.0.1")
+        patch.setenv("KERASTUNER_ORACLE_PORT", "1")
+        patch.setenv("KERASTUNER_TUNER_ID", "chief")
+        chief = played_tuner.make(tmp_path)
+        assert chief.oracle.has_ended()
+        chief.save()
+    alone = played_tuner.make(tmp_path)
+    assert alone.get_best_genotypes() == [genotypes.draw(0)]
+    alone.search(verbose=0)
+    assert len(played) == 13

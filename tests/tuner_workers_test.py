@@ -27,7 +27,6 @@ def test_values_reach_the_chief_and_a_lost_trial_another_worker(tmp_path):
     # Genotypes travelled as values of the trials.
     assert genotypes.describe(genotypes.draw(0).normal) in said
     made = played_tuner.make(tmp_path, timeout_seconds=10)
-    made.oracle.reload()
     assert made.get_best_genotypes(9) == [genotypes.draw(n) for n in range(5)]
     statuses = {trial.status for trial in made.oracle.trials.values()}
     assert statuses == {"COMPLETED"}
