@@ -17,13 +17,13 @@ from entrannas_tf import (
     interruptions,
     published,
     retraining,
+    trial_configs,
     trial_values,
     tune_table,
     workdirs,
 )
 from entrannas_tf import config as config_lib
 from entrannas_tf import oracle as oracle_lib
-from entrannas_tf import retrain_config as retrain_config_lib
 
 _RUN = "run"  # The workdir of a trial, in the trial's directory.
 _STATE_FILE = "tuner.json"  # Of whoever holds the oracle.
@@ -57,40 +57,16 @@ class EnTranNASTuner(keras_tuner.Tuner):
     """
 
     def __init__(self, search_config, retrain_config, oracle=None, **kwargs):
-        self._search_config = config_lib.from_config_dict(search_config)
-        self._retrain_config = config_lib.from_config_dict(
-            retrain_config, retrain_config_lib.RetrainConfig
-        )
+        configs = trial_configs.TrialConfigs(search_config, retrain_config)
         if oracle is None:
-            epochs = self._retrain_config.training.epochs
             oracle = oracle_lib.EnTranNASOracle(
-                epochs, seed=self._search_config.seed
+                configs.of_training.training.epochs, seed=configs.of_search.seed
             )
-        self._check(oracle)
+        configs.check(oracle)
+        self._configs = configs
         self._beat_seconds = oracle.attendance.timeout_seconds / _BEATS
         self._is_idle = False
         super().__init__(oracle, **kwargs)
-
-    def _check(self, oracle):
-        """Raises ValueError if a trial could not be what it is to be."""
-        for config in (self._search_config, self._retrain_config):
-            if config.distribution.strategy == "multi_worker":
-                raise ValueError(
-                    "distribution.strategy is 'multi_worker'; expected "
-                    "one_device or mirrored, as a trial belongs to one "
-                    "process. Workers of Keras-Tuner share out the trials."
-                )
-        if not self._retrain_config.data.validation_fraction:
-            raise ValueError(
-                "data.validation_fraction of the retraining is 0, and networks "
-                "would be chosen by the test images; expected more than 0, "
-                "such as 0.2."
-            )
-        for rung in oracle.rungs:
-            self._training(rung.epochs)
-        for parameter in oracle.hyperparameters.space:
-            for value in _extremes(parameter):
-                self._search({parameter.name: value})
 
     def search_config(self, trial):
         """Returns the `config.Config` of the search that a trial goes back to.
@@ -98,36 +74,7 @@ class EnTranNASTuner(keras_tuner.Tuner):
         Raises:
             ValueError: If its hyperparameters do not go together.
         """
-        return self._search(trial_values.hyperparameters(trial))
-
-    def _search(self, values):
-        """Returns the configuration of a search.
-
-        Args:
-            values: {dotted path: value} that stand in for its fields.
-        """
-        made = config_lib.to_dict(self._search_config)
-        for path, value in values.items():
-            config_lib.expected_type(path)
-            if path == "num_searches":
-                raise ValueError(
-                    "num_searches is no hyperparameter: a trial is one search. "
-                    "The oracle has an argument of that name."
-                )
-            *sections, name = path.split(".")
-            section = made
-            for part in sections:
-                section = section[part]
-            section[name] = value
-        made["num_searches"] = 1
-        return config_lib.from_config_dict(made)
-
-    def _training(self, epochs):
-        """Returns the checked configuration of a training, as dicts."""
-        made = config_lib.to_dict(self._retrain_config)
-        made["training"]["epochs"] = epochs
-        config_lib.from_config_dict(made, retrain_config_lib.RetrainConfig)
-        return made
+        return self._configs.search(trial_values.hyperparameters(trial))
 
     def search(self, verbose="auto"):
         """Runs all trials; resumes where a tuning has been.
@@ -227,7 +174,7 @@ class EnTranNASTuner(keras_tuner.Tuner):
         directory = self.get_trial_dir(trial.trial_id)
         path = os.path.join(directory, published.GENOTYPE_FILE)
         files.write_text(path, trial_values.genotype(trial))
-        config = self._training(values[trial_values.EPOCHS])
+        config = self._configs.training(values[trial_values.EPOCHS])
         scores = retraining.retrain(config, path, workdir)["mean"]
         return {
             oracle_lib.OBJECTIVE: scores["test_accuracy"],
@@ -271,14 +218,14 @@ class EnTranNASTuner(keras_tuner.Tuner):
     def get_state(self):
         return {
             **super().get_state(),
-            "search_config": config_lib.to_dict(self._search_config),
-            "retrain_config": config_lib.to_dict(self._retrain_config),
+            "search_config": config_lib.to_dict(self._configs.of_search),
+            "retrain_config": config_lib.to_dict(self._configs.of_training),
         }
 
     def set_state(self, state):
         for name, config in (
-            ("search_config", self._search_config),
-            ("retrain_config", self._retrain_config),
+            ("search_config", self._configs.of_search),
+            ("retrain_config", self._configs.of_training),
         ):
             found = workdirs.differences(state[name], config)
             if found:
@@ -300,13 +247,3 @@ class EnTranNASTuner(keras_tuner.Tuner):
         if self._has_oracle():
             self.oracle.save()
         files.write_text(self._get_tuner_fname(), json.dumps(self.get_state()))
-
-
-def _extremes(parameter):
-    """Returns values of a hyperparameter, those at its bounds among them."""
-    if isinstance(parameter.default, bool | str):
-        return getattr(parameter, "values", [parameter.default])
-    bounds = ("min_value", "max_value", "value")
-    found = [getattr(parameter, name, None) for name in bounds]
-    found += getattr(parameter, "values", [])
-    return [value for value in found if value is not None]

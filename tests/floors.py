@@ -88,6 +88,7 @@ FLOORS = {
     "experiments": (5, 0),
     "attended_oracle": (5, 0),
     "oracle": (5, 0),
+    "trial_configs": (5, 0),
     "trial_values": (5, 0),
     "tune_table": (5, 0),
     "export": (5, 1),
