@@ -14,6 +14,7 @@ from entrannas_tf import (
     provenance,
     published,
     retraining,
+    trial_configs,
     trial_values,
     tune_config,
     tune_table,
@@ -57,10 +58,14 @@ def tune(config_dict, workdir):
     """
     config = tune_config.from_config_dict(config_dict)
     workdir = os.fspath(workdir)
+    trial_configs.TrialConfigs(
+        config_lib.to_dict(config.search), config_lib.to_dict(config.retraining)
+    ).check(_make_oracle(config))
+    workdirs.check_workdir(workdir, config)
     if attendance.is_worker():
         make_tuner(config, workdir).search()
         return None
-    retraining.load_data(config.retraining)  # Checks it before all else.
+    retraining.load_data(config.retraining)  # To know that they are there.
     workdirs.make_workdir(workdir, config)
     with workdirs.locked(workdir):
         made = make_tuner(config, workdir)
@@ -78,19 +83,24 @@ def make_tuner(config, workdir):
     Raises:
         ValueError: As `tuner.EnTranNASTuner`.
     """
-    settings = dataclasses.asdict(config.tuning)
-    parameters = tune_config.parse(settings.pop("hyperparameters"))
     return tuner.EnTranNASTuner(
         config_lib.to_dict(config.search),
         config_lib.to_dict(config.retraining),
-        oracle.EnTranNASOracle(
-            config.retraining.training.epochs,
-            seed=config.search.seed,
-            hyperparameters=_hyperparameters(parameters),
-            **settings,
-        ),
+        _make_oracle(config),
         directory=workdir,
         project_name=_TRIALS,
+    )
+
+
+def _make_oracle(config):
+    """Returns the `oracle.EnTranNASOracle` of a `tune_config.TuneConfig`."""
+    settings = dataclasses.asdict(config.tuning)
+    parameters = tune_config.parse(settings.pop("hyperparameters"))
+    return oracle.EnTranNASOracle(
+        config.retraining.training.epochs,
+        seed=config.search.seed,
+        hyperparameters=_hyperparameters(parameters),
+        **settings,
     )
 
 

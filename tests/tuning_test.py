@@ -158,6 +158,12 @@ def played(monkeypatch):
     return seen
 
 
+def be_one_of_several(monkeypatch, tuner_id):
+    monkeypatch.setenv("KERASTUNER_ORACLE_IP", "127.0.0.1")
+    monkeypatch.setenv("KERASTUNER_ORACLE_PORT", "1")
+    monkeypatch.setenv("KERASTUNER_TUNER_ID", tuner_id)
+
+
 def test_course(tmp_path, played, capsys):
     config = toy_tune_config.get_config()
     config.search.seed = 3
@@ -209,6 +215,42 @@ def test_nothing_is_written_where_there_are_no_data(tmp_path, played):
     with pytest.raises(ValueError, match=r"nowhere"):
         tuning.tune(config, tmp_path / "tune")
     assert not (tmp_path / "tune").exists()
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("tuning.num_candidates", 9, r"num_searches is 2 and num_candidates 9"),
+        ("tuning.first_epochs", 3, r"last_epochs is 2; expected first_epochs"),
+        ("tuning.hyperparameters", "search.epochs: 0, 1", r"epochs is 0; exp"),
+        ("retraining.data.validation_fraction", 0.0, r"chosen by the test im"),
+        ("retraining.training.warmup_epochs", 1, r"warmup_epochs is 1; expe"),
+    ],
+)
+@pytest.mark.parametrize("tuner_id", [None, "worker1"])
+def test_nothing_is_written_where_a_setting_is_bad(
+    tmp_path, played, monkeypatch, path, value, message, tuner_id
+):
+    if tuner_id:
+        be_one_of_several(monkeypatch, tuner_id)
+    config = toy_tune_config.get_config()
+    config.update_from_flattened_dict({path: value})
+    with pytest.raises(ValueError, match=message):
+        tuning.tune(config, tmp_path / "tune")
+    assert not (tmp_path / "tune").exists()
+
+
+def test_a_worker_of_another_configuration_is_refused(
+    tmp_path, played, monkeypatch
+):
+    config = toy_tune_config.get_config()
+    tuning.tune(config, tmp_path)
+    be_one_of_several(monkeypatch, "worker1")
+    config.tuning.timeout_seconds = 7
+    with pytest.raises(
+        ValueError, match=r"another configuration: tuning.timeout_seconds is 60"
+    ):
+        tuning.tune(config, tmp_path)
 
 
 def test_where_all_trainings_fail(tmp_path, played, monkeypatch):
