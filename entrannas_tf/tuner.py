@@ -52,11 +52,12 @@ class EnTranNASTuner(keras_tuner.Tuner):
 
     Raises:
         ValueError: If a configuration is not as it should be, a hyperparameter
-            is no field of the search or out of its range, or a tuning of
-            other settings has been there.
+            is no field of the search or out of its range, a tuning of other
+            settings has been there, or the environment has half a chief.
     """
 
     def __init__(self, search_config, retrain_config, oracle=None, **kwargs):
+        attendance.is_worker()  # Raises ValueError, if it does, before all.
         configs = trial_configs.TrialConfigs(search_config, retrain_config)
         if oracle is None:
             oracle = oracle_lib.EnTranNASOracle(

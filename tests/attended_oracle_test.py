@@ -108,6 +108,7 @@ def test_a_chief_that_is_started_again_waits_for_its_workers(
     made = played_oracle.make(tmp_path, verbose=1)
     lost, trial = made.create_trial("b"), made.create_trial("a")
     monkeypatch.setenv("KERASTUNER_ORACLE_IP", "localhost")
+    monkeypatch.setenv("KERASTUNER_ORACLE_PORT", "8000")
     monkeypatch.setenv("KERASTUNER_TUNER_ID", "chief")
     again = played_oracle.make(tmp_path, reload=True, verbose=verbose)
     again.verbose, now = 1, [0.0]  # Until then a tuner has no say in it.

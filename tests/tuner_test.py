@@ -313,3 +313,11 @@ def test_chief_and_single_process_go_on_from_each_other(
     assert alone.get_best_genotypes() == [genotypes.draw(0)]
     alone.search(verbose=0)
     assert len(played) == 13
+
+
+def test_half_an_environment_removes_nothing(tmp_path, monkeypatch):
+    played_tuner.make(tmp_path).save()
+    monkeypatch.setenv("KERASTUNER_ORACLE_IP", "127.0.0.1")
+    with pytest.raises(ValueError, match=r"KERASTUNER_ORACLE_PORT is not; set"):
+        played_tuner.make(tmp_path, overwrite=True)
+    assert (tmp_path / "project" / "tuner.json").exists()
