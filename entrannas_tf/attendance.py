@@ -63,6 +63,11 @@ def is_worker():
     return _has_chief() and "chief" not in os.environ[_TUNER_ID]
 
 
+def chief_address():
+    """Returns "HOST:PORT" of the chief, where there is one."""
+    return f"{os.environ[_IP]}:{os.environ[_PORT]}"
+
+
 def _has_chief():
     if _IP not in os.environ:
         return False

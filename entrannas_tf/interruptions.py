@@ -20,7 +20,7 @@ class RunFailed(RuntimeError):
 
 
 class WorkerLost(Exception):
-    """Another worker of the run is gone."""
+    """Another worker of the run, or its chief, is gone."""
 
 
 def is_due():

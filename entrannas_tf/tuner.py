@@ -5,6 +5,7 @@ import os
 import threading
 import time
 
+import grpc
 import keras_tuner
 from absl import logging
 
@@ -90,13 +91,34 @@ class EnTranNASTuner(keras_tuner.Tuner):
             interruptions.RunFailed: If too many trials failed, one after
                 another.
             interruptions.Preempted: If the process got SIGTERM.
+            interruptions.WorkerLost: If the chief of this worker is gone.
+            ValueError: If it has other configurations than this worker.
         """
-        if attendance.is_chief() and self.oracle.has_ended():
+        if attendance.is_worker():
+            self._work(verbose)
+        elif attendance.is_chief() and self.oracle.has_ended():
             self._dismiss()
         else:
             super().search(verbose=verbose)
         if self._has_oracle() and self.oracle.failure:
             raise interruptions.RunFailed(self.oracle.failure)
+
+    def _work(self, verbose):
+        """Runs trials of a chief, once that is there."""
+        address = attendance.chief_address()
+        logging.info("Waits for the chief at %s.", address)
+        try:
+            self.oracle.get_space()  # Returns when there is an answer.
+            if os.path.exists(self._state_path()):
+                with open(self._state_path(), encoding="utf-8") as file:
+                    self.set_state(json.load(file))
+            super().search(verbose=verbose)
+        except grpc.RpcError as error:
+            raise interruptions.WorkerLost(
+                f"The chief at {address} does not answer "
+                f"({error.code().name}: {error.details()}). Start it, and this "
+                "worker again, with the same commands."
+            ) from error
 
     def _dismiss(self):
         """Tells workers that wait for a chief, if there are any, to end."""
@@ -242,6 +264,9 @@ class EnTranNASTuner(keras_tuner.Tuner):
         # not find a chief's where there is none, nor the other way round.
         if attendance.is_worker():
             return super()._get_tuner_fname()
+        return self._state_path()
+
+    def _state_path(self):
         return os.path.join(self.project_dir, _STATE_FILE)
 
     def save(self):
