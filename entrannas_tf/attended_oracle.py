@@ -65,13 +65,20 @@ class AttendedOracle(keras_tuner.Oracle):
 
     @keras_tuner.synchronized
     def end_trial(self, trial):
-        """Ends a trial, or has it run again."""
+        """Ends a trial, or has it run again.
+
+        One that is still running is given back: its worker ends in good order,
+        and another goes on with it.
+        """
         self._hear_of(trial.trial_id)
         if trial.trial_id in self.end_order:
             # By another, when this tuner was taken for dead.
-            for tuner_id, other in [*self._ongoing_trials.items()]:
-                if other.trial_id == trial.trial_id:
-                    del self._ongoing_trials[tuner_id]
+            self._take(trial.trial_id)
+            return
+        if trial.status == trial_lib.TrialStatus.RUNNING:
+            if self._take(trial.trial_id):
+                self._retry_queue.append(trial.trial_id)
+                self.save()
             return
         if trial.trial_id in self._retry_queue:  # Likewise, not yet begun.
             self._retry_queue.remove(trial.trial_id)
@@ -79,6 +86,17 @@ class AttendedOracle(keras_tuner.Oracle):
             # That is not in the file of a trial's beginning.
             self._display.on_trial_begin(self.trials[trial.trial_id])
         super().end_trial(trial)
+
+    def _take(self, trial_id):
+        """Takes a trial from its workers; returns whether there are any."""
+        found = [
+            tuner_id
+            for tuner_id, trial in self._ongoing_trials.items()
+            if trial.trial_id == trial_id
+        ]
+        for tuner_id in found:
+            del self._ongoing_trials[tuner_id]
+        return bool(found)
 
     @property
     def tuner_ids(self):

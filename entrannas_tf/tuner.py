@@ -1,5 +1,6 @@
 """The tuner: runs what the oracle proposes, each trial in its own workdir."""
 
+import contextlib
 import json
 import os
 import threading
@@ -30,6 +31,7 @@ _RUN = "run"  # The workdir of a trial, in the trial's directory.
 _STATE_FILE = "tuner.json"  # Of whoever holds the oracle.
 _IDLE_SECONDS = 1.0  # Between two questions for work, where there was none.
 _LOCK_SECONDS = 10.0  # Between two looks whether a workdir is free.
+_FAREWELL_SECONDS = 10.0  # For a chief's answer; it misses the worker anyway.
 _BEATS = 10  # Signs of life in the time after which a worker is missed.
 
 
@@ -162,7 +164,19 @@ class EnTranNASTuner(keras_tuner.Tuner):
             try:
                 return self._run_alone(run, trial)
             except interruptions.Preempted as error:
+                self._give_back(trial)
                 raise _Preempted(*error.args) from error
+
+    def _give_back(self, trial):
+        """Has another worker go on with a trial, if the oracle is there."""
+
+        def tell():
+            with contextlib.suppress(grpc.RpcError):
+                self.oracle.end_trial(trial)  # As one that still runs.
+
+        teller = threading.Thread(target=tell, daemon=True)
+        teller.start()
+        teller.join(_FAREWELL_SECONDS)
 
     def _run_alone(self, run, trial):
         """Runs a trial, once no other process is in its workdir.

@@ -101,6 +101,20 @@ def test_a_trial_that_kills_its_workers_fails(timed):
     assert trial.hyperparameters.values["error"] == "3 workers died with it."
 
 
+def test_a_trial_that_is_given_back_goes_to_the_next_at_once(timed):
+    made, _ = timed
+    trial = made.create_trial("0")
+    for worker in "12345":
+        made.end_trial(trial)  # Running, as its worker got SIGTERM.
+        assert not made.ongoing_trials
+        assert made.create_trial(worker) is trial
+    played_oracle.play(made, trial)
+    assert trial.status == "COMPLETED"
+    trial.status = "RUNNING"
+    made.end_trial(trial)  # By one that is late.
+    assert made.create_trial("5") is not trial
+
+
 @pytest.mark.parametrize("verbose", [0, 1])
 def test_a_chief_that_is_started_again_waits_for_its_workers(
     tmp_path, monkeypatch, verbose

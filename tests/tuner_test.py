@@ -255,6 +255,8 @@ def test_sigterm_ends_the_process_and_not_the_trial(tmp_path, monkeypatch):
     monkeypatch.setattr(experiments, "search", search)
     with pytest.raises(interruptions.Preempted):
         played_tuner.make(tmp_path).search(verbose=0)
+    state = json.loads((tmp_path / "project" / "oracle.json").read_text())
+    assert (state["retry_queue"], state["ongoing_trials"]) == (["0000"], {})
     monkeypatch.setattr(experiments, "search", played_tuner.search)
     made = played_tuner.make(tmp_path)
     made.search(verbose=0)
