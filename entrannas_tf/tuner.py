@@ -49,7 +49,8 @@ class EnTranNASTuner(keras_tuner.Tuner):
             `data.validation_fraction` is above 0, so that no choice looks at
             the test images; a trial says the number of epochs.
         oracle: An `EnTranNASOracle`; None for one of five searches, whose last
-            rung has `training.epochs`.
+            rung has `training.epochs`, and the first one a ninth of that, or
+            one more than the warm-up.
         **kwargs: Of `keras_tuner.Tuner`: `directory`, `project_name`,
             `overwrite` and others.
 
@@ -63,9 +64,7 @@ class EnTranNASTuner(keras_tuner.Tuner):
         attendance.is_worker()  # Raises ValueError, if it does, before all.
         configs = trial_configs.TrialConfigs(search_config, retrain_config)
         if oracle is None:
-            oracle = oracle_lib.EnTranNASOracle(
-                configs.of_training.training.epochs, seed=configs.of_search.seed
-            )
+            oracle = _default_oracle(configs)
         configs.check(oracle)
         self._configs = configs
         self._beat_seconds = oracle.attendance.timeout_seconds / _BEATS
@@ -287,3 +286,17 @@ class EnTranNASTuner(keras_tuner.Tuner):
         if self._has_oracle():
             self.oracle.save()
         files.write_text(self._get_tuner_fname(), json.dumps(self.get_state()))
+
+
+def _default_oracle(configs):
+    """Returns the oracle of five searches and up to three rungs."""
+    training = configs.of_training.training
+    factor = 3
+    return oracle_lib.EnTranNASOracle(
+        training.epochs,
+        first_epochs=max(
+            training.warmup_epochs + 1, training.epochs // factor**2
+        ),
+        factor=factor,
+        seed=configs.of_search.seed,
+    )

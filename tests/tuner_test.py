@@ -163,14 +163,27 @@ def test_networks_are_not_chosen_by_the_test_images(tmp_path):
         )
 
 
-def test_the_default_is_five_searches():
+@pytest.mark.parametrize(
+    ("epochs", "warmup_epochs", "rungs"),
+    [
+        (2, 0, [(1, 5), (2, 1)]),
+        (2, 1, [(2, 5)]),
+        (600, 5, [(66, 5), (600, 1)]),  # 198 would be for one network.
+        (90, 30, [(31, 5), (90, 1)]),
+    ],
+)
+def test_the_default_is_five_searches(tmp_path, epochs, warmup_epochs, rungs):
     config = toy_retrain_config.get_config()
     config.data.validation_fraction = 0.4
+    config.training.epochs = epochs
+    config.training.warmup_epochs = warmup_epochs
     search_config = toy_config.get_config()
     search_config.seed = 9
-    made = tuner.EnTranNASTuner(search_config, config, overwrite=True)
+    made = tuner.EnTranNASTuner(
+        search_config, config, directory=tmp_path, overwrite=True
+    )
     assert made.oracle.num_searches == 5
-    assert made.oracle.rungs[-1].epochs == config.training.epochs
+    assert [*map(tuple, made.oracle.rungs)] == rungs
     values = made.oracle.populate_space("0000")["values"]
     assert values == {"seed": 9, trial_values.STAGE: trial_values.SEARCH}
 
@@ -180,7 +193,12 @@ def test_a_rung_must_outlast_its_warmup(tmp_path):
     config.data.validation_fraction = 0.4
     config.training.warmup_epochs = 1
     with pytest.raises(ValueError, match=r"training.warmup_epochs is 1; expec"):
-        tuner.EnTranNASTuner(toy_config.get_config(), config)
+        tuner.EnTranNASTuner(
+            toy_config.get_config(),
+            config,
+            oracle.EnTranNASOracle(2, first_epochs=1),
+            directory=tmp_path,
+        )
 
 
 def test_several_workers_of_a_strategy_are_refused():
