@@ -23,9 +23,8 @@ from entrannas_tf import (
 )
 from entrannas_tf import config as config_lib
 
-TABLE_FILE = "tuning.md"
-NETWORK = "network"  # The workdir of the winner's last training.
-
+_TABLE_FILE = "tuning.md"
+_NETWORK = "network"  # The workdir of the winner's last training.
 _TRIALS = "trials"
 
 
@@ -69,7 +68,11 @@ def tune(config_dict, workdir):
     workdirs.make_workdir(workdir, config)
     with workdirs.locked(workdir):
         made = make_tuner(config, workdir)
-        made.search()
+        try:
+            made.search()
+        except interruptions.RunFailed:
+            _write_table(made, workdir)
+            raise
         return _report(config, made, workdir)
 
 
@@ -122,28 +125,33 @@ def _hyperparameters(parameters):
 
 def _report(config, made, workdir):
     """Writes the winner's genotype, trains and tests it, and says all."""
-    trials = made.oracle.trials
+    table = _write_table(made, workdir)
     best = made.oracle.get_best_trials(1)
-    table = tune_table.report(trials, len(made.oracle.rungs))
-    files.write_text(os.path.join(workdir, TABLE_FILE), table)
     if not best:
         raise interruptions.RunFailed(
             "No network was trained: all trials failed. "
-            f"{os.path.join(workdir, TABLE_FILE)} says why."
+            f"{os.path.join(workdir, _TABLE_FILE)} says why."
         )
     path = os.path.join(workdir, published.GENOTYPE_FILE)
     files.write_text(path, _genotype_json(made, best[0]))
     print(table, flush=True)
     made.results_summary()
-    print(f"\nThe best one, on all training images: {workdir}/{NETWORK}")
+    print(f"\nThe best one, on all training images: {workdir}/{_NETWORK}")
     results = retraining.retrain(
         _last_training(config.retraining),
         path,
-        os.path.join(workdir, NETWORK),
+        os.path.join(workdir, _NETWORK),
     )
     table += tune_table.winner(best[0], results)
-    files.write_text(os.path.join(workdir, TABLE_FILE), table)
+    files.write_text(os.path.join(workdir, _TABLE_FILE), table)
     return results
+
+
+def _write_table(made, workdir):
+    """Writes the table of all trials, and returns it."""
+    table = tune_table.report(made.oracle.trials, len(made.oracle.rungs))
+    files.write_text(os.path.join(workdir, _TABLE_FILE), table)
+    return table
 
 
 def _genotype_json(made, trial):

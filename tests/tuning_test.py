@@ -217,6 +217,21 @@ def test_nothing_is_written_where_there_are_no_data(tmp_path, played):
     assert not (tmp_path / "tune").exists()
 
 
+def test_the_table_is_written_where_failures_end_it(
+    tmp_path, played, monkeypatch
+):
+    def search(*_):
+        raise FloatingPointError("The loss is NaN.")
+
+    monkeypatch.setattr(experiments, "search", search)
+    config = toy_tune_config.get_config()
+    config.tuning.max_consecutive_failed_trials = 2
+    with pytest.raises(interruptions.RunFailed, match=r"limit of 2"):
+        tuning.tune(config, tmp_path)
+    table = (tmp_path / "tuning.md").read_text()
+    assert table.count("| FAILED | FloatingPointError: The loss is NaN.") == 2
+
+
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
