@@ -57,6 +57,11 @@ class EnTranNASOracle(attended_oracle.AttendedOracle):
         seed=0,
         **kwargs,
     ):
+        if "max_trials" in kwargs:
+            raise ValueError(
+                f"max_trials is {kwargs['max_trials']}; expected none: "
+                "num_searches, first_epochs and factor say how many there are."
+            )
         objective = keras_tuner.Objective(OBJECTIVE, "max")
         super().__init__(
             timeout_seconds, objective=objective, seed=seed, **kwargs
@@ -69,6 +74,12 @@ class EnTranNASOracle(attended_oracle.AttendedOracle):
                 f"{num_candidates}; expected 1 or more searches, and from 0 "
                 "(all) to as many candidates."
             )
+        if self.max_consecutive_failed_trials < 1:
+            raise ValueError(
+                "max_consecutive_failed_trials is "
+                f"{self.max_consecutive_failed_trials}; expected 1 or more."
+            )
+        self._given_seed = seed
         self.num_searches = num_searches
         self.num_candidates = num_candidates or num_searches
         self.rungs = halving.plan(
@@ -190,6 +201,7 @@ class EnTranNASOracle(attended_oracle.AttendedOracle):
             "num_searches": self.num_searches,
             "num_candidates": self.num_candidates,
             "rungs": [list(rung) for rung in self.rungs],
+            "seed": self._given_seed,
             "hyperparameters": self.hyperparameters.get_config()["space"],
         }
 

@@ -28,6 +28,17 @@ from entrannas_tf import config as config_lib
 from entrannas_tf import oracle as oracle_lib
 
 _RUN = "run"  # The workdir of a trial, in the trial's directory.
+# Arguments of Keras-Tuner's that would not act.
+_UNUSED = (
+    "hypermodel",
+    "max_model_size",
+    "optimizer",
+    "loss",
+    "metrics",
+    "distribution_strategy",
+    "executions_per_trial",
+    "tuner_id",
+)
 _STATE_FILE = "tuner.json"  # Of whoever holds the oracle.
 _IDLE_SECONDS = 1.0  # Between two questions for work, where there was none.
 _LOCK_SECONDS = 10.0  # Between two looks whether a workdir is free.
@@ -51,8 +62,8 @@ class EnTranNASTuner(keras_tuner.Tuner):
         oracle: An `EnTranNASOracle`; None for one of five searches, whose last
             rung has `training.epochs`, and the first one a ninth of that, or
             one more than the warm-up.
-        **kwargs: Of `keras_tuner.Tuner`: `directory`, `project_name`,
-            `overwrite` and others.
+        **kwargs: Of `keras_tuner.Tuner`: `directory`, `project_name` and
+            `overwrite`.
 
     Raises:
         ValueError: If a configuration is not as it should be, a hyperparameter
@@ -61,6 +72,12 @@ class EnTranNASTuner(keras_tuner.Tuner):
     """
 
     def __init__(self, search_config, retrain_config, oracle=None, **kwargs):
+        for name in _UNUSED:
+            if name in kwargs:
+                raise ValueError(
+                    f"{name} is no argument of EnTranNASTuner: its two "
+                    "configurations say what a trial is."
+                )
         attendance.is_worker()  # Raises ValueError, if it does, before all.
         configs = trial_configs.TrialConfigs(search_config, retrain_config)
         if oracle is None:

@@ -273,12 +273,24 @@ def test_other_settings_are_refused(tmp_path):
     assert "overwrite=True" in str(caught.value)
 
 
+def test_another_seed_is_refused(tmp_path):
+    played_oracle.make(tmp_path, seed=None).create_trial("a")
+    assert played_oracle.make(tmp_path, reload=True, seed=None).trials
+    with pytest.raises(ValueError, match=r"seed is None there and 0 here"):
+        played_oracle.make(tmp_path, reload=True)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({"num_searches": 0}, "num_searches is 0 and num_candidates 0; expec"),
         ({"num_candidates": 6}, "num_searches is 5 and num_candidates 6; exp"),
         ({"first_epochs": 5}, "last_epochs is 4; expected first_epochs, whic"),
+        ({"max_trials": 9}, "max_trials is 9; expected none: num_searches, f"),
+        (
+            {"max_consecutive_failed_trials": 0},
+            "max_consecutive_failed_trials is 0; expected 1 or more",
+        ),
         ({"timeout_seconds": 0}, "timeout_seconds is 0; expected more than 0"),
     ],
 )

@@ -201,6 +201,19 @@ def test_a_rung_must_outlast_its_warmup(tmp_path):
         )
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("executions_per_trial", 2), ("hypermodel", print)]
+)
+def test_arguments_that_would_not_act_are_refused(tmp_path, name, value):
+    with pytest.raises(ValueError, match=rf"{name} is no argument of EnTra"):
+        tuner.EnTranNASTuner(
+            toy_config.get_config(),
+            toy_retrain_config.get_config(),
+            directory=tmp_path,
+            **{name: value},
+        )
+
+
 def test_several_workers_of_a_strategy_are_refused():
     config = toy_config.get_config()
     config.distribution.strategy = "multi_worker"
