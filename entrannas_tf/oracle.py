@@ -140,13 +140,26 @@ class EnTranNASOracle(attended_oracle.AttendedOracle):
         if place is None:
             return None
         number, genotype = place
+        # Another search may have found the same meanwhile, and be better.
+        search = self._trained_for(genotype) or entrants[genotype]
         return {
-            **entrants[genotype].hyperparameters.values,
+            **search.hyperparameters.values,
             trial_values.STAGE: trial_values.RETRAIN,
             trial_values.RUNG: number,
             trial_values.EPOCHS: self.rungs[number].epochs,
-            trial_values.OF: entrants[genotype].trial_id,
+            trial_values.OF: search.trial_id,
         }
+
+    def _trained_for(self, genotype):
+        """Returns the search that a network was first trained for, or None."""
+        for trial in trial_values.of_stage(
+            self.trials, trial_values.RETRAIN, rung=0
+        ):
+            if trial_values.genotype(trial) == genotype:
+                return self.trials[
+                    trial.hyperparameters.values[trial_values.OF]
+                ]
+        return None
 
     @keras_tuner.synchronized
     def create_trial(self, tuner_id):

@@ -91,6 +91,18 @@ def test_equal_genotypes_are_trained_once(tmp_path, monkeypatch):
     assert epochs == [1, 1, 1, 2, 2, 4]
 
 
+def test_a_network_stays_that_of_its_first_search(tmp_path, monkeypatch):
+    monkeypatch.setattr(played_oracle, "genotype", lambda n: json.dumps(0))
+    made = played_oracle.make(tmp_path, num_searches=2)
+    first, second = made.create_trial("a"), made.create_trial("b")
+    played_oracle.play(made, first)
+    played_oracle.play(made, made.create_trial("a"))
+    played_oracle.play(made, second)  # It is more accurate.
+    last = made.create_trial("a")
+    assert stages([last]) == [("retrain", 0, 4)]
+    assert last.hyperparameters.values["of"] == first.trial_id
+
+
 def test_hyperparameters_are_sampled_until_there_are_no_more(tmp_path):
     parameters = keras_tuner.HyperParameters()
     parameters.Choice("network.space", ["standard", "extended"])
