@@ -158,7 +158,11 @@ class AttendedOracle(keras_tuner.Oracle):
             self._save_trial(trial)
 
     def get_state(self):
-        return {**super().get_state(), "losses": self._losses}
+        return {
+            **super().get_state(),
+            "tried_so_far": sorted(self._tried_so_far),  # The same each time.
+            "losses": self._losses,
+        }
 
     def set_state(self, state):
         super().set_state(state)
