@@ -127,13 +127,14 @@ def test_chief_and_workers_one_of_which_dies(tmp_path):
         f"--workdir={workdir}",
         "--config.tuning.timeout_seconds=15",
     )
-    with tune_workers.started(
-        ["-m", "launch.tune", *flags],
-        ["-c", tune_workers.DYING, "launch.tune", 2, *flags],
-        ["-m", "launch.tune", *flags],
-    ) as (chief, dying, living):
+    with tune_workers.group() as start:
+        chief = start("chief", "-m", "launch.tune", *flags)
+        dying = start(
+            "worker1", "-c", tune_workers.DYING, "launch.tune", 2, *flags
+        )
         code, said = tune_workers.ended(dying, 900)
         assert code == -signal.SIGKILL, said
+        living = start("worker2", "-m", "launch.tune", *flags)
         code, said = tune_workers.ended(living, 900)
         assert code == 0, said
         code, said = tune_workers.ended(chief, 300)
