@@ -1,6 +1,7 @@
 """The oracle and workers that die, by a clock that is set by hand."""
 
 import pytest
+from keras_tuner.engine import trial as trial_lib
 from keras_tuner.src.distribute import oracle_chief
 
 from tests import played_oracle
@@ -105,7 +106,8 @@ def test_a_trial_that_is_given_back_goes_to_the_next_at_once(timed):
     made, _ = timed
     trial = made.create_trial("0")
     for worker in "12345":
-        made.end_trial(trial)  # Running, as its worker got SIGTERM.
+        # Running, as its worker got SIGTERM; as it comes by gRPC.
+        made.end_trial(trial_lib.Trial.from_proto(trial.to_proto()))
         assert not made.ongoing_trials
         assert made.create_trial(worker) is trial
     played_oracle.play(made, trial)
