@@ -7,6 +7,10 @@ import time
 
 from absl import logging
 
+# What tells Keras-Tuner of a chief and its workers.
+_IP, _PORT = "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT"
+_TUNER_ID = "KERASTUNER_TUNER_ID"
+
 
 class Attendance:
     """When each of several workers was last heard of.
@@ -42,21 +46,38 @@ class Attendance:
 
 
 def is_chief():
-    """Whether this process serves Keras-Tuner's oracle to workers."""
-    return _has_chief() and "chief" in _tuner_id()
+    """Whether this process serves Keras-Tuner's oracle to workers.
+
+    Raises:
+        ValueError: If the environment says where the chief is and no more.
+    """
+    return _has_chief() and "chief" in os.environ[_TUNER_ID]
 
 
 def is_worker():
-    """Whether this process is one of Keras-Tuner's workers."""
-    return _has_chief() and "chief" not in _tuner_id()
+    """Whether this process is one of Keras-Tuner's workers.
+
+    Raises:
+        ValueError: As `is_chief`.
+    """
+    return _has_chief() and "chief" not in os.environ[_TUNER_ID]
+
+
+def chief_address():
+    """Returns "HOST:PORT" of the chief, where there is one."""
+    return f"{os.environ[_IP]}:{os.environ[_PORT]}"
 
 
 def _has_chief():
-    return "KERASTUNER_ORACLE_IP" in os.environ
-
-
-def _tuner_id():
-    return os.environ.get("KERASTUNER_TUNER_ID", "")
+    if _IP not in os.environ:
+        return False
+    for name, example in ((_PORT, "8000"), (_TUNER_ID, "chief or worker0")):
+        if not os.environ.get(name):
+            raise ValueError(
+                f"{_IP} is set and {name} is not; set it, such as to "
+                f"{example}, or unset the other to work alone."
+            )
+    return True
 
 
 @contextlib.contextmanager

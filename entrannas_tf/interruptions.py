@@ -24,7 +24,7 @@ class OutOfMemory(ValueError):
 
 
 class WorkerLost(Exception):
-    """Another worker of the run is gone."""
+    """Another worker of the run, or its chief, is gone."""
 
 
 def is_due():

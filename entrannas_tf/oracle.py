@@ -1,20 +1,14 @@
 """The oracle: which search or which training comes next."""
 
-import json
-import os
-
 import keras_tuner
-from absl import logging
 from keras_tuner.engine import trial as trial_lib
 
-from entrannas_tf import attendance, files, halving, trial_values
+from entrannas_tf import attended_oracle, halving, trial_values
 
 OBJECTIVE = "val_accuracy"
 
-_MAX_LOSSES = 3  # Of workers by one trial, which is then taken for the cause.
 
-
-class EnTranNASOracle(keras_tuner.Oracle):
+class EnTranNASOracle(attended_oracle.AttendedOracle):
     """Searches several times, then trains what was found, by halving.
 
     Searches differ by the hyperparameters, drawn at random, or by the seed
@@ -63,8 +57,15 @@ class EnTranNASOracle(keras_tuner.Oracle):
         seed=0,
         **kwargs,
     ):
+        if "max_trials" in kwargs:
+            raise ValueError(
+                f"max_trials is {kwargs['max_trials']}; expected none: "
+                "num_searches, first_epochs and factor say how many there are."
+            )
         objective = keras_tuner.Objective(OBJECTIVE, "max")
-        super().__init__(objective=objective, seed=seed, **kwargs)
+        super().__init__(
+            timeout_seconds, objective=objective, seed=seed, **kwargs
+        )
         if seed is not None:  # Keras-Tuner takes 0 for none.
             self.seed = self._seed_state = seed
         if num_searches < 1 or not 0 <= num_candidates <= num_searches:
@@ -73,17 +74,18 @@ class EnTranNASOracle(keras_tuner.Oracle):
                 f"{num_candidates}; expected 1 or more searches, and from 0 "
                 "(all) to as many candidates."
             )
+        if self.max_consecutive_failed_trials < 1:
+            raise ValueError(
+                "max_consecutive_failed_trials is "
+                f"{self.max_consecutive_failed_trials}; expected 1 or more."
+            )
+        self._given_seed = seed
         self.num_searches = num_searches
         self.num_candidates = num_candidates or num_searches
         self.rungs = halving.plan(
             self.num_candidates, first_epochs, factor, last_epochs
         )
-        self.attendance = attendance.Attendance(timeout_seconds)
         self._exhausted = False  # Whether all hyperparameters were tried.
-        self._losses = {}  # Id of a trial: workers that died with it.
-        # Keras-Tuner makes the lock when it is first used; two threads that do
-        # so at once would have a lock each.
-        self._hear_of(None)
 
     def populate_space(self, trial_id):
         """Returns the status and the values of the next trial."""
@@ -92,7 +94,7 @@ class EnTranNASOracle(keras_tuner.Oracle):
         if values:
             return {"status": trial_lib.TrialStatus.RUNNING, "values": values}
         # What runs may open the next rung, or have to be run again.
-        if self.ongoing_trials:
+        if self._ongoing_trials or self._retry_queue:
             return {"status": trial_lib.TrialStatus.IDLE}
         return {"status": trial_lib.TrialStatus.STOPPED}
 
@@ -116,7 +118,7 @@ class EnTranNASOracle(keras_tuner.Oracle):
 
     def has_ended(self):
         """Returns whether no trial runs, and none is to come."""
-        idle = not (self.ongoing_trials or self._retry_queue)
+        idle = not (self._ongoing_trials or self._retry_queue)
         return idle and self._is_searched() and not self._next_retraining()
 
     def _next_retraining(self):
@@ -138,52 +140,38 @@ class EnTranNASOracle(keras_tuner.Oracle):
         if place is None:
             return None
         number, genotype = place
+        # Another search may have found the same meanwhile, and be better.
+        search = self._trained_for(genotype) or entrants[genotype]
         return {
-            **entrants[genotype].hyperparameters.values,
+            **search.hyperparameters.values,
             trial_values.STAGE: trial_values.RETRAIN,
             trial_values.RUNG: number,
             trial_values.EPOCHS: self.rungs[number].epochs,
-            trial_values.OF: entrants[genotype].trial_id,
+            trial_values.OF: search.trial_id,
         }
+
+    def _trained_for(self, genotype):
+        """Returns the search that a network was first trained for, or None."""
+        for trial in trial_values.of_stage(
+            self.trials, trial_values.RETRAIN, rung=0
+        ):
+            if trial_values.genotype(trial) == genotype:
+                return self.trials[
+                    trial.hyperparameters.values[trial_values.OF]
+                ]
+        return None
 
     @keras_tuner.synchronized
     def create_trial(self, tuner_id):
         """Returns the next trial of a tuner, or the one that it has."""
-        self.attendance.hear(tuner_id)
-        self._forget_silent()
+        self._attend(tuner_id)
         if self.failure:
             self._tuner_ids.discard(tuner_id)
             return trial_lib.Trial(
                 keras_tuner.HyperParameters(),
                 status=trial_lib.TrialStatus.STOPPED,
             )
-        if self._retry_queue and tuner_id not in self.ongoing_trials:
-            # With what it reported before, it could not end otherwise.
-            trial = self.trials[self._retry_queue[-1]]
-            trial.metrics = type(trial.metrics)()
-            trial.score = trial.message = None
-            trial.hyperparameters.values.pop(trial_values.ERROR, None)
         return super().create_trial(tuner_id)
-
-    def get_trial(self, trial_id):
-        """Returns a trial, and takes note that its tuner is alive."""
-        self._hear_of(trial_id)
-        return super().get_trial(trial_id)
-
-    @keras_tuner.synchronized
-    def _hear_of(self, trial_id):
-        for tuner_id, trial in self.ongoing_trials.items():
-            if trial.trial_id == trial_id:
-                self.attendance.hear(tuner_id)
-
-    @keras_tuner.synchronized
-    def end_trial(self, trial):
-        """Ends a trial, or has it run again."""
-        if trial.trial_id in self.end_order:
-            return  # By another, when this tuner was taken for dead.
-        if trial.trial_id in self._retry_queue:  # Likewise, not yet begun.
-            self._retry_queue.remove(trial.trial_id)
-        super().end_trial(trial)
 
     def _check_consecutive_failures(self):
         """Does nothing: an error would lock the oracle; see `failure`."""
@@ -201,44 +189,6 @@ class EnTranNASOracle(keras_tuner.Oracle):
             f"That of trial {last.trial_id}: {trial_values.error(last)} Mend "
             "it; the same command then runs failed trials again."
         )
-
-    @property
-    def tuner_ids(self):
-        """Ids of the workers that are alive, a set; the chief waits for it."""
-        self._forget_silent()
-        return self._tuner_ids
-
-    @tuner_ids.setter
-    def tuner_ids(self, ids):
-        self._tuner_ids = ids
-
-    def _forget_silent(self):
-        """Takes their trials from workers that are taken for dead."""
-        for tuner_id in sorted({*self._tuner_ids, *self.ongoing_trials}):
-            if self.attendance.is_silent(tuner_id):
-                self._tuner_ids.discard(tuner_id)
-                if tuner_id in self.ongoing_trials:
-                    self._lose(self.ongoing_trials.pop(tuner_id), tuner_id)
-
-    def _lose(self, trial, tuner_id):
-        logging.warning(
-            "Worker %s has not been heard of for %g seconds; its trial %s "
-            "goes to another.",
-            tuner_id,
-            self.attendance.timeout_seconds,
-            trial.trial_id,
-        )
-        losses = self._losses.get(trial.trial_id, 0) + 1
-        self._losses[trial.trial_id] = losses
-        if losses < _MAX_LOSSES:
-            self._retry_queue.append(trial.trial_id)
-        else:
-            trial.status = trial_lib.TrialStatus.FAILED
-            error = f"{losses} workers died with it."
-            trial.hyperparameters.values[trial_values.ERROR] = error
-            self.end_order.append(trial.trial_id)
-            self._save_trial(trial)
-        self.save()
 
     def get_best_trials(self, num_trials=1):
         """Returns the best trained networks, each in its last training.
@@ -264,6 +214,7 @@ class EnTranNASOracle(keras_tuner.Oracle):
             "num_searches": self.num_searches,
             "num_candidates": self.num_candidates,
             "rungs": [list(rung) for rung in self.rungs],
+            "seed": self._given_seed,
             "hyperparameters": self.hyperparameters.get_config()["space"],
         }
 
@@ -272,7 +223,6 @@ class EnTranNASOracle(keras_tuner.Oracle):
             **super().get_state(),
             "settings": self._settings(),
             "exhausted": self._exhausted,
-            "losses": self._losses,
         }
 
     def set_state(self, state):
@@ -287,33 +237,11 @@ class EnTranNASOracle(keras_tuner.Oracle):
                 )
         super().set_state(state)
         self._exhausted = state["exhausted"]
-        self._losses = state["losses"]
-        self._resumed = dict(self.ongoing_trials)
 
     def reload(self):
-        """Goes on from the files, whenever the process before was killed."""
-        super().reload()  # What ran is to be run again.
-        begun = set(self.start_order)  # Without the last one, if cut short.
-        self.trials = {k: t for k, t in self.trials.items() if k in begun}
-        if self.failure:
+        super().reload()
+        if self.failure:  # What failed is run again.
             for trial_id in trial_values.failed(self.trials):
                 self.end_order.remove(trial_id)
                 self._run_times[trial_id] = self._losses[trial_id] = 0
                 self._retry_queue.append(trial_id)
-        waiting = dict.fromkeys(self._retry_queue)
-        if attendance.is_chief():  # Its workers may have gone on meanwhile.
-            for tuner_id, trial in self._resumed.items():
-                waiting.pop(trial.trial_id, None)
-                if trial.trial_id not in self.end_order:
-                    self.ongoing_trials[tuner_id] = trial
-                    self._tuner_ids.add(tuner_id)
-                    self.attendance.hear(tuner_id)
-        self._retry_queue = [k for k in waiting if k not in self.end_order]
-
-    def save(self):
-        files.write_text(self._get_oracle_fname(), json.dumps(self.get_state()))
-
-    def _save_trial(self, trial):
-        directory = self._get_trial_dir(trial.trial_id)
-        path = os.path.join(directory, "trial.json")
-        files.write_text(path, json.dumps(trial.get_state()))

@@ -19,6 +19,8 @@ OF = "of"  # Id of the search that found the genotype.
 SEARCH = "search"
 RETRAIN = "retrain"
 
+_TRACEBACK = "Traceback (most recent call last):"
+_IN_GRAPH = "Graph execution error:"
 _OURS = (STAGE, GENOTYPE, ERROR, RUNG, EPOCHS, OF)
 
 
@@ -135,6 +137,24 @@ def failed_in_a_row(ended, limit):
 
 def error(trial):
     """Returns in a line why a trial failed."""
-    reason = trial.hyperparameters.values.get(ERROR) or trial.message
-    lines = (reason or "its score is not a number.").strip().splitlines()
-    return lines[-1]
+    reason = trial.hyperparameters.values.get(ERROR)
+    return reason or _reason(trial.message or "its score is not a number.")
+
+
+def _reason(message):
+    """Returns the name of an exception, and the first line that it says.
+
+    TensorFlow says first that it was a graph and where in it, and last which
+    node; the reason is between them.
+
+    Args:
+        message: A traceback, or a text of another kind.
+    """
+    lines = message.rpartition(_TRACEBACK)[2].strip("\n").splitlines()
+    said = [line for line in lines if line[:1].strip()]  # Not indented.
+    name, colon, text = (said or lines)[0].partition(": ")
+    name = name.rpartition(".")[2] if colon else name
+    if text == _IN_GRAPH:
+        rest = (x for x in said[1:] if not x.startswith(("Detected", "<")))
+        text = next(rest, text)
+    return f"{name}{colon}{text}".strip()

@@ -130,8 +130,8 @@ def _parse_values(path, text, part):
     """Returns the `Parameter` of a path."""
     low, dots, high = text.partition("..")
     if not dots:
-        values = tuple(_parse_value(v.strip()) for v in text.split(","))
-        return Parameter(path, values)
+        values = [_parse_value(v.strip()) for v in text.split(",")]
+        return Parameter(path, _of_one_kind(path, values, text))
     is_log = high.endswith(" log")
     ends = tuple(
         _parse_value(end.strip()) for end in (low, high.removesuffix(" log"))
@@ -143,9 +143,21 @@ def _parse_values(path, text, part):
             f"tuning.hyperparameters has the range {text!r} of {path}; "
             "expected a lower end, above 0 if it is log, then a higher one."
         )
-    if config_lib.expected_type(path) == "a number":
-        ends = tuple(map(float, ends))
+    ends = _of_one_kind(path, ends, text)
     return Parameter(path, ends, is_range=True, is_log=is_log)
+
+
+def _of_one_kind(path, values, text):
+    """Returns a tuple of values, numbers where the field is a number."""
+    kinds = {type(value) for value in values}
+    if kinds <= {int, float} and config_lib.expected_type(path) == "a number":
+        return tuple(map(float, values))
+    if len(kinds) > 1:
+        raise ValueError(
+            f"tuning.hyperparameters has {text!r} for {path}; expected values "
+            f"of one kind, each {config_lib.expected_type(path)}."
+        )
+    return tuple(values)
 
 
 def _parse_value(text):

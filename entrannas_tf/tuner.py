@@ -1,10 +1,12 @@
 """The tuner: runs what the oracle proposes, each trial in its own workdir."""
 
+import contextlib
 import json
 import os
 import threading
 import time
 
+import grpc
 import keras_tuner
 from absl import logging
 
@@ -17,17 +19,30 @@ from entrannas_tf import (
     interruptions,
     published,
     retraining,
+    trial_configs,
     trial_values,
     tune_table,
     workdirs,
 )
 from entrannas_tf import config as config_lib
 from entrannas_tf import oracle as oracle_lib
-from entrannas_tf import retrain_config as retrain_config_lib
 
 _RUN = "run"  # The workdir of a trial, in the trial's directory.
+# Arguments of Keras-Tuner's that would not act.
+_UNUSED = (
+    "hypermodel",
+    "max_model_size",
+    "optimizer",
+    "loss",
+    "metrics",
+    "distribution_strategy",
+    "executions_per_trial",
+    "tuner_id",
+)
+_STATE_FILE = "tuner.json"  # Of whoever holds the oracle.
 _IDLE_SECONDS = 1.0  # Between two questions for work, where there was none.
 _LOCK_SECONDS = 10.0  # Between two looks whether a workdir is free.
+_FAREWELL_SECONDS = 10.0  # For a chief's answer; it misses the worker anyway.
 _BEATS = 10  # Signs of life in the time after which a worker is missed.
 
 
@@ -45,51 +60,33 @@ class EnTranNASTuner(keras_tuner.Tuner):
             `data.validation_fraction` is above 0, so that no choice looks at
             the test images; a trial says the number of epochs.
         oracle: An `EnTranNASOracle`; None for one of five searches, whose last
-            rung has `training.epochs`.
-        **kwargs: Of `keras_tuner.Tuner`: `directory`, `project_name`,
-            `overwrite` and others.
+            rung has `training.epochs`, and the first one a ninth of that, or
+            one more than the warm-up.
+        **kwargs: Of `keras_tuner.Tuner`: `directory`, `project_name` and
+            `overwrite`.
 
     Raises:
         ValueError: If a configuration is not as it should be, a hyperparameter
-            is no field of the search or out of its range, or a tuning of
-            other settings has been there.
+            is no field of the search or out of its range, a tuning of other
+            settings has been there, or the environment has half a chief.
     """
 
     def __init__(self, search_config, retrain_config, oracle=None, **kwargs):
-        self._search_config = config_lib.from_config_dict(search_config)
-        self._retrain_config = config_lib.from_config_dict(
-            retrain_config, retrain_config_lib.RetrainConfig
-        )
+        for name in _UNUSED:
+            if name in kwargs:
+                raise ValueError(
+                    f"{name} is no argument of EnTranNASTuner: its two "
+                    "configurations say what a trial is."
+                )
+        attendance.is_worker()  # Raises ValueError, if it does, before all.
+        configs = trial_configs.TrialConfigs(search_config, retrain_config)
         if oracle is None:
-            epochs = self._retrain_config.training.epochs
-            oracle = oracle_lib.EnTranNASOracle(
-                epochs, seed=self._search_config.seed
-            )
-        self._check(oracle)
+            oracle = _default_oracle(configs)
+        configs.check(oracle)
+        self._configs = configs
         self._beat_seconds = oracle.attendance.timeout_seconds / _BEATS
         self._is_idle = False
         super().__init__(oracle, **kwargs)
-
-    def _check(self, oracle):
-        """Raises ValueError if a trial could not be what it is to be."""
-        for config in (self._search_config, self._retrain_config):
-            if config.distribution.strategy == "multi_worker":
-                raise ValueError(
-                    "distribution.strategy is 'multi_worker'; expected "
-                    "one_device or mirrored, as a trial belongs to one "
-                    "process. Workers of Keras-Tuner share out the trials."
-                )
-        if not self._retrain_config.data.validation_fraction:
-            raise ValueError(
-                "data.validation_fraction of the retraining is 0, and networks "
-                "would be chosen by the test images; expected more than 0, "
-                "such as 0.2."
-            )
-        for rung in oracle.rungs:
-            self._training(rung.epochs)
-        for parameter in oracle.hyperparameters.space:
-            for value in _extremes(parameter):
-                self._search({parameter.name: value})
 
     def search_config(self, trial):
         """Returns the `config.Config` of the search that a trial goes back to.
@@ -97,36 +94,7 @@ class EnTranNASTuner(keras_tuner.Tuner):
         Raises:
             ValueError: If its hyperparameters do not go together.
         """
-        return self._search(trial_values.hyperparameters(trial))
-
-    def _search(self, values):
-        """Returns the configuration of a search.
-
-        Args:
-            values: {dotted path: value} that stand in for its fields.
-        """
-        made = config_lib.to_dict(self._search_config)
-        for path, value in values.items():
-            config_lib.expected_type(path)
-            if path == "num_searches":
-                raise ValueError(
-                    "num_searches is no hyperparameter: a trial is one search. "
-                    "The oracle has an argument of that name."
-                )
-            *sections, name = path.split(".")
-            section = made
-            for part in sections:
-                section = section[part]
-            section[name] = value
-        made["num_searches"] = 1
-        return config_lib.from_config_dict(made)
-
-    def _training(self, epochs):
-        """Returns the checked configuration of a training, as dicts."""
-        made = config_lib.to_dict(self._retrain_config)
-        made["training"]["epochs"] = epochs
-        config_lib.from_config_dict(made, retrain_config_lib.RetrainConfig)
-        return made
+        return self._configs.search(trial_values.hyperparameters(trial))
 
     def search(self, verbose="auto"):
         """Runs all trials; resumes where a tuning has been.
@@ -141,13 +109,34 @@ class EnTranNASTuner(keras_tuner.Tuner):
             interruptions.RunFailed: If too many trials failed, one after
                 another.
             interruptions.Preempted: If the process got SIGTERM.
+            interruptions.WorkerLost: If the chief of this worker is gone.
+            ValueError: If it has other configurations than this worker.
         """
-        if attendance.is_chief() and self.oracle.has_ended():
+        if attendance.is_worker():
+            self._work(verbose)
+        elif attendance.is_chief() and self.oracle.has_ended():
             self._dismiss()
         else:
             super().search(verbose=verbose)
         if self._has_oracle() and self.oracle.failure:
             raise interruptions.RunFailed(self.oracle.failure)
+
+    def _work(self, verbose):
+        """Runs trials of a chief, once that is there."""
+        address = attendance.chief_address()
+        logging.info("Waits for the chief at %s.", address)
+        try:
+            self.oracle.get_space()  # Returns when there is an answer.
+            if os.path.exists(self._state_path()):
+                with open(self._state_path(), encoding="utf-8") as file:
+                    self.set_state(json.load(file))
+            super().search(verbose=verbose)
+        except grpc.RpcError as error:
+            raise interruptions.WorkerLost(
+                f"The chief at {address} does not answer "
+                f"({error.code().name}: {error.details()}). Start it, and this "
+                "worker again, with the same commands."
+            ) from error
 
     def _dismiss(self):
         """Tells workers that wait for a chief, if there are any, to end."""
@@ -191,7 +180,19 @@ class EnTranNASTuner(keras_tuner.Tuner):
             try:
                 return self._run_alone(run, trial)
             except interruptions.Preempted as error:
+                self._give_back(trial)
                 raise _Preempted(*error.args) from error
+
+    def _give_back(self, trial):
+        """Has another worker go on with a trial, if the oracle is there."""
+
+        def tell():
+            with contextlib.suppress(grpc.RpcError):
+                self.oracle.end_trial(trial)  # As one that still runs.
+
+        teller = threading.Thread(target=tell, daemon=True)
+        teller.start()
+        teller.join(_FAREWELL_SECONDS)
 
     def _run_alone(self, run, trial):
         """Runs a trial, once no other process is in its workdir.
@@ -226,7 +227,7 @@ class EnTranNASTuner(keras_tuner.Tuner):
         directory = self.get_trial_dir(trial.trial_id)
         path = os.path.join(directory, published.GENOTYPE_FILE)
         files.write_text(path, trial_values.genotype(trial))
-        config = self._training(values[trial_values.EPOCHS])
+        config = self._configs.training(values[trial_values.EPOCHS])
         scores = retraining.retrain(config, path, workdir)["mean"]
         return {
             oracle_lib.OBJECTIVE: scores["test_accuracy"],
@@ -270,14 +271,14 @@ class EnTranNASTuner(keras_tuner.Tuner):
     def get_state(self):
         return {
             **super().get_state(),
-            "search_config": config_lib.to_dict(self._search_config),
-            "retrain_config": config_lib.to_dict(self._retrain_config),
+            "search_config": config_lib.to_dict(self._configs.of_search),
+            "retrain_config": config_lib.to_dict(self._configs.of_training),
         }
 
     def set_state(self, state):
         for name, config in (
-            ("search_config", self._search_config),
-            ("retrain_config", self._retrain_config),
+            ("search_config", self._configs.of_search),
+            ("retrain_config", self._configs.of_training),
         ):
             found = workdirs.differences(state[name], config)
             if found:
@@ -288,17 +289,31 @@ class EnTranNASTuner(keras_tuner.Tuner):
                 )
         super().set_state(state)
 
+    def _get_tuner_fname(self):
+        # Keras-Tuner looks for this file to know whether to go on, and would
+        # not find a chief's where there is none, nor the other way round.
+        if attendance.is_worker():
+            return super()._get_tuner_fname()
+        return self._state_path()
+
+    def _state_path(self):
+        return os.path.join(self.project_dir, _STATE_FILE)
+
     def save(self):
         if self._has_oracle():
             self.oracle.save()
         files.write_text(self._get_tuner_fname(), json.dumps(self.get_state()))
 
 
-def _extremes(parameter):
-    """Returns values of a hyperparameter, those at its bounds among them."""
-    if isinstance(parameter.default, bool | str):
-        return getattr(parameter, "values", [parameter.default])
-    bounds = ("min_value", "max_value", "value")
-    found = [getattr(parameter, name, None) for name in bounds]
-    found += getattr(parameter, "values", [])
-    return [value for value in found if value is not None]
+def _default_oracle(configs):
+    """Returns the oracle of five searches and up to three rungs."""
+    training = configs.of_training.training
+    factor = 3
+    return oracle_lib.EnTranNASOracle(
+        training.epochs,
+        first_epochs=max(
+            training.warmup_epochs + 1, training.epochs // factor**2
+        ),
+        factor=factor,
+        seed=configs.of_search.seed,
+    )

@@ -14,6 +14,7 @@ from entrannas_tf import (
     provenance,
     published,
     retraining,
+    trial_configs,
     trial_values,
     tune_config,
     tune_table,
@@ -22,9 +23,8 @@ from entrannas_tf import (
 )
 from entrannas_tf import config as config_lib
 
-TABLE_FILE = "tuning.md"
-NETWORK = "network"  # The workdir of the winner's last training.
-
+_TABLE_FILE = "tuning.md"
+_NETWORK = "network"  # The workdir of the winner's last training.
 _TRIALS = "trials"
 
 
@@ -57,14 +57,22 @@ def tune(config_dict, workdir):
     """
     config = tune_config.from_config_dict(config_dict)
     workdir = os.fspath(workdir)
+    trial_configs.TrialConfigs(
+        config_lib.to_dict(config.search), config_lib.to_dict(config.retraining)
+    ).check(_make_oracle(config))
+    workdirs.check_workdir(workdir, config)
     if attendance.is_worker():
         make_tuner(config, workdir).search()
         return None
-    retraining.load_data(config.retraining)  # Checks it before all else.
+    retraining.load_data(config.retraining)  # To know that they are there.
     workdirs.make_workdir(workdir, config)
     with workdirs.locked(workdir):
         made = make_tuner(config, workdir)
-        made.search()
+        try:
+            made.search()
+        except interruptions.RunFailed:
+            _write_table(made, workdir)
+            raise
         return _report(config, made, workdir)
 
 
@@ -78,19 +86,24 @@ def make_tuner(config, workdir):
     Raises:
         ValueError: As `tuner.EnTranNASTuner`.
     """
-    settings = dataclasses.asdict(config.tuning)
-    parameters = tune_config.parse(settings.pop("hyperparameters"))
     return tuner.EnTranNASTuner(
         config_lib.to_dict(config.search),
         config_lib.to_dict(config.retraining),
-        oracle.EnTranNASOracle(
-            config.retraining.training.epochs,
-            seed=config.search.seed,
-            hyperparameters=_hyperparameters(parameters),
-            **settings,
-        ),
+        _make_oracle(config),
         directory=workdir,
         project_name=_TRIALS,
+    )
+
+
+def _make_oracle(config):
+    """Returns the `oracle.EnTranNASOracle` of a `tune_config.TuneConfig`."""
+    settings = dataclasses.asdict(config.tuning)
+    parameters = tune_config.parse(settings.pop("hyperparameters"))
+    return oracle.EnTranNASOracle(
+        config.retraining.training.epochs,
+        seed=config.search.seed,
+        hyperparameters=_hyperparameters(parameters),
+        **settings,
     )
 
 
@@ -112,28 +125,33 @@ def _hyperparameters(parameters):
 
 def _report(config, made, workdir):
     """Writes the winner's genotype, trains and tests it, and says all."""
-    trials = made.oracle.trials
+    table = _write_table(made, workdir)
     best = made.oracle.get_best_trials(1)
-    table = tune_table.report(trials, len(made.oracle.rungs))
-    files.write_text(os.path.join(workdir, TABLE_FILE), table)
     if not best:
         raise interruptions.RunFailed(
             "No network was trained: all trials failed. "
-            f"{os.path.join(workdir, TABLE_FILE)} says why."
+            f"{os.path.join(workdir, _TABLE_FILE)} says why."
         )
     path = os.path.join(workdir, published.GENOTYPE_FILE)
     files.write_text(path, _genotype_json(made, best[0]))
     print(table, flush=True)
     made.results_summary()
-    print(f"\nThe best one, on all training images: {workdir}/{NETWORK}")
+    print(f"\nThe best one, on all training images: {workdir}/{_NETWORK}")
     results = retraining.retrain(
         _last_training(config.retraining),
         path,
-        os.path.join(workdir, NETWORK),
+        os.path.join(workdir, _NETWORK),
     )
     table += tune_table.winner(best[0], results)
-    files.write_text(os.path.join(workdir, TABLE_FILE), table)
+    files.write_text(os.path.join(workdir, _TABLE_FILE), table)
     return results
+
+
+def _write_table(made, workdir):
+    """Writes the table of all trials, and returns it."""
+    table = tune_table.report(made.oracle.trials, len(made.oracle.rungs))
+    files.write_text(os.path.join(workdir, _TABLE_FILE), table)
+    return table
 
 
 def _genotype_json(made, trial):

@@ -29,12 +29,26 @@ def test_a_timeout_must_be_positive():
     [("chief", (True, False)), ("worker1", (False, True)), (None, (0, 0))],
 )
 def test_roles(monkeypatch, tuner_id, roles):
-    for name in ("KERASTUNER_ORACLE_IP", "KERASTUNER_TUNER_ID"):
-        monkeypatch.delenv(name, raising=False)
+    for name in ("ORACLE_IP", "ORACLE_PORT", "TUNER_ID"):
+        monkeypatch.delenv(f"KERASTUNER_{name}", raising=False)
     if tuner_id:
         monkeypatch.setenv("KERASTUNER_ORACLE_IP", "127.0.0.1")
+        monkeypatch.setenv("KERASTUNER_ORACLE_PORT", "8000")
         monkeypatch.setenv("KERASTUNER_TUNER_ID", tuner_id)
     assert (attendance.is_chief(), attendance.is_worker()) == roles
+
+
+@pytest.mark.parametrize("role", [attendance.is_chief, attendance.is_worker])
+@pytest.mark.parametrize("missing", ["ORACLE_PORT", "TUNER_ID"])
+def test_half_an_environment(monkeypatch, role, missing):
+    for name in ("ORACLE_IP", "ORACLE_PORT", "TUNER_ID"):
+        if name != missing:
+            monkeypatch.setenv(f"KERASTUNER_{name}", "1")
+    with pytest.raises(
+        ValueError,
+        match=rf"^KERASTUNER_ORACLE_IP is set and KERASTUNER_{missing} is not;",
+    ):
+        role()
 
 
 def test_beats_while_the_body_runs_and_in_spite_of_errors():

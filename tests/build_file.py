@@ -16,6 +16,7 @@ RUNNER = "tests/main.py"
 DISTRIBUTIONS = {
     "PIL": ("pillow",),
     "absl": ("absl-py",),
+    "grpc": ("grpcio",),
     "keras": ("keras", "tensorflow"),
     "keras_tuner": ("keras-tuner", "tensorboard", "tensorflow"),
     "sklearn": ("scikit-learn",),

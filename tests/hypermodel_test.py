@@ -81,7 +81,6 @@ def test_build():
     "kind",
     [
         keras_tuner.RandomSearch,
-        pytest.param(keras_tuner.BayesianOptimization, marks=pytest.mark.long),
         pytest.param(keras_tuner.Hyperband, marks=pytest.mark.long),
     ],
 )
@@ -90,7 +89,7 @@ def test_tuners_of_keras_tuner_run_on_it(tmp_path, kind):
     images, labels = source.fetch(indices)
     images = images.numpy() / 255
     labels = labels.numpy()
-    arguments = {"max_trials": 2}
+    arguments = {"max_trials": 1}
     if kind is keras_tuner.Hyperband:
         arguments = {"max_epochs": 2, "factor": 2}
     tuner = kind(
@@ -115,3 +114,27 @@ def test_tuners_of_keras_tuner_run_on_it(tmp_path, kind):
     _, accuracy = network.evaluate(images[64:], labels[64:], verbose=0)
     assert accuracy == pytest.approx(best.score)
     assert network.genotype == make().genotype(best.hyperparameters)
+
+
+def test_a_gaussian_process_is_fitted_to_its_choices(tmp_path):
+    model = make()
+    hp = Parameters()
+    model.genotype(hp)
+    oracle = keras_tuner.oracles.BayesianOptimizationOracle(
+        keras_tuner.Objective("val_accuracy", "max"),
+        max_trials=4,
+        num_initial_points=2,
+        hyperparameters=hp,
+        seed=1,
+    )
+    oracle._set_project_dir(str(tmp_path), "digits")
+    oracle.verbose = 0
+    found = []
+    for score in (0.1, 0.9, 0.5, 0.7):
+        trial = oracle.create_trial("tuner0")
+        found.append(model.genotype(trial.hyperparameters))
+        oracle.update_trial(trial.trial_id, {"val_accuracy": score})
+        trial.status = "COMPLETED"
+        oracle.end_trial(trial)
+    assert len(oracle.gpr.X_train_) == 3  # Of the fourth, by the others.
+    assert len(set(found)) == 4

@@ -91,6 +91,18 @@ def test_equal_genotypes_are_trained_once(tmp_path, monkeypatch):
     assert epochs == [1, 1, 1, 2, 2, 4]
 
 
+def test_a_network_stays_that_of_its_first_search(tmp_path, monkeypatch):
+    monkeypatch.setattr(played_oracle, "genotype", lambda n: json.dumps(0))
+    made = played_oracle.make(tmp_path, num_searches=2)
+    first, second = made.create_trial("a"), made.create_trial("b")
+    played_oracle.play(made, first)
+    played_oracle.play(made, made.create_trial("a"))
+    played_oracle.play(made, second)  # It is more accurate.
+    last = made.create_trial("a")
+    assert stages([last]) == [("retrain", 0, 4)]
+    assert last.hyperparameters.values["of"] == first.trial_id
+
+
 def test_hyperparameters_are_sampled_until_there_are_no_more(tmp_path):
     parameters = keras_tuner.HyperParameters()
     parameters.Choice("network.space", ["standard", "extended"])
@@ -213,12 +225,44 @@ def test_too_many_failures_in_a_row(tmp_path):
     assert all(t.status == "COMPLETED" for t in again.trials.values())
 
 
-def test_state_round_trips_after_every_trial(tmp_path):
-    made = played_oracle.make(tmp_path)
+def make_drawing(directory, **arguments):
+    """Returns an oracle that draws seeds, and has trials run again."""
+    parameters = keras_tuner.HyperParameters()
+    parameters.Choice(trial_values.SEED, [3, 1, 4, 0, 2, 6, 5])
+    return played_oracle.make(
+        directory,
+        hyperparameters=parameters,
+        max_retries_per_trial=1,
+        **arguments,
+    )
+
+
+def play_once_invalid(made, trial, invalid):
+    """Ends a trial; that of id 0002, if it is run again, as invalid first.
+
+    Args:
+        made: The oracle.
+        trial: One of its trials.
+        invalid: List of the ids of those that were, which grows.
+    """
+    may_fail = made.max_retries_per_trial and not invalid
+    if may_fail and trial.trial_id == "0002":
+        invalid.append(trial.trial_id)
+        played_oracle.play(made, trial, "INVALID")
+    else:
+        played_oracle.play(made, trial)
+
+
+MAKERS = pytest.mark.parametrize("make", [played_oracle.make, make_drawing])
+
+
+@MAKERS
+def test_state_round_trips_after_every_trial(tmp_path, make):
+    made, invalid = make(tmp_path), []
     while True:
         trial = made.create_trial("a")
         for moment in ("begun", "ended"):
-            again = played_oracle.make(tmp_path, reload=True)
+            again = make(tmp_path, reload=True)
             assert again.trials.keys() == made.trials.keys()
             state = made.get_state()
             state["ongoing_trials"] = {}
@@ -226,20 +270,27 @@ def test_state_round_trips_after_every_trial(tmp_path):
                 state["retry_queue"] = [trial.trial_id]
             assert json.dumps(again.get_state()) == json.dumps(state)
             if trial.status == "STOPPED":
+                assert len(made.trials) == 13
                 return
             if moment == "begun":
-                played_oracle.play(made, trial)
+                play_once_invalid(made, trial, invalid)
 
 
 class Killed(Exception):
     """Stands for SIGKILL."""
 
 
-def test_resumes_at_every_cut_point(tmp_path, monkeypatch):
+@MAKERS
+def test_resumes_at_every_cut_point(tmp_path, monkeypatch, make):
     """Killed at any of its writes, an oracle ends as one that was not."""
     monkeypatch.setattr(os, "fsync", lambda file: None)  # Thousands of files.
-    whole = played_oracle.make(tmp_path / "whole")
-    played_oracle.play_all(whole)
+
+    def play_all(made, invalid):
+        while (trial := made.create_trial("tuner0")).status == "RUNNING":
+            play_once_invalid(made, trial, invalid)
+
+    whole = make(tmp_path / "whole")
+    play_all(whole, [])
     replace, left = os.replace, [0]
 
     def cut(source, target):
@@ -250,17 +301,18 @@ def test_resumes_at_every_cut_point(tmp_path, monkeypatch):
 
     for moment in range(1, 200):
         directory, left[0] = tmp_path / str(moment), moment
+        invalid = []
         with monkeypatch.context() as patch:
             patch.setattr(os, "replace", cut)
             try:
-                played_oracle.play_all(played_oracle.make(directory))
+                play_all(make(directory), invalid)
             except Killed:
                 pass
             else:
                 break
         fresh = not (directory / "project" / "oracle.json").exists()
-        again = played_oracle.make(directory, reload=not fresh)
-        played_oracle.play_all(again)
+        again = make(directory, reload=not fresh)
+        play_all(again, invalid)
         assert played_oracle.course(again) == played_oracle.course(whole)
     assert 50 < moment < 199
 
@@ -273,12 +325,24 @@ def test_other_settings_are_refused(tmp_path):
     assert "overwrite=True" in str(caught.value)
 
 
+def test_another_seed_is_refused(tmp_path):
+    played_oracle.make(tmp_path, seed=None).create_trial("a")
+    assert played_oracle.make(tmp_path, reload=True, seed=None).trials
+    with pytest.raises(ValueError, match=r"seed is None there and 0 here"):
+        played_oracle.make(tmp_path, reload=True)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({"num_searches": 0}, "num_searches is 0 and num_candidates 0; expec"),
         ({"num_candidates": 6}, "num_searches is 5 and num_candidates 6; exp"),
         ({"first_epochs": 5}, "last_epochs is 4; expected first_epochs, whic"),
+        ({"max_trials": 9}, "max_trials is 9; expected none: num_searches, f"),
+        (
+            {"max_consecutive_failed_trials": 0},
+            "max_consecutive_failed_trials is 0; expected 1 or more",
+        ),
         ({"timeout_seconds": 0}, "timeout_seconds is 0; expected more than 0"),
     ],
 )
@@ -290,22 +354,22 @@ def test_bad_arguments(tmp_path, arguments, message):
 def test_threads(tmp_path):
     """Eight tuners at once: no trial is lost, and none runs twice."""
     made = played_oracle.make(tmp_path, num_searches=20)
-    some_ended = threading.Condition()
+    all_there, some_ended = threading.Barrier(8), threading.Condition()
 
     def run(tuner_id):
         played = []
+        all_there.wait(timeout=300)
         while True:
-            with some_ended:
-                trial = made.create_trial(tuner_id)
-                if trial.status == "IDLE":
-                    assert some_ended.wait(timeout=300)
-                    continue
+            trial = made.create_trial(tuner_id)
             if trial.status == "STOPPED":
                 return played
-            played.append(trial.trial_id)
-            played_oracle.play(made, trial)
+            if trial.status == "RUNNING":
+                played.append(trial.trial_id)
+                played_oracle.play(made, trial)
             with some_ended:
                 some_ended.notify_all()
+                if trial.status == "IDLE":  # Some may have ended just before.
+                    some_ended.wait(timeout=0.02)
 
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         found = pool.map(run, map(str, range(8)))

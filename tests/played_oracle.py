@@ -5,14 +5,14 @@ from entrannas_tf import genotypes, oracle, trial_values
 RUNGS = {"last_epochs": 4, "first_epochs": 1, "factor": 2}
 
 
-def make(directory, reload=False, **arguments):
+def make(directory, reload=False, verbose=0, **arguments):
     """Returns an `EnTranNASOracle` of a project in a directory.
 
     Five networks are trained for an epoch, two for 2, one for 4.
     """
     made = oracle.EnTranNASOracle(**{**RUNGS, **arguments})
     made._set_project_dir(str(directory), "project")
-    made.verbose = 0
+    made.verbose = verbose
     if reload:
         made.reload()
     return made

@@ -1,15 +1,18 @@
 """A tuner whose searches and trainings take no time: a table says the end.
 
 As a program it searches in a directory, as chief or worker where the
-environment says so, and may die in its first trial:
+environment says so, and may die in its first trial, or wait in it for another
+process to have one too:
 
-python -m tests.played_tuner DIRECTORY [dies]
+python -m tests.played_tuner DIRECTORY [dies|waits]
 """
 
+import glob
 import json
 import os
 import signal
 import sys
+import time
 
 from entrannas_tf import (
     experiments,
@@ -72,11 +75,28 @@ def _die(*_):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def _waiting(run, directory, count):
+    """Returns a run that begins once so many processes have come to one."""
+    path = os.path.join(directory, f"waits_{os.environ['KERASTUNER_TUNER_ID']}")
+
+    def wait_and_run(*args):
+        files.write_text(path, "")
+        while len(glob.glob(os.path.join(directory, "waits_*"))) < count:
+            time.sleep(0.1)
+        return run(*args)
+
+    return wait_and_run
+
+
 if __name__ == "__main__":
+    directory, *manner = sys.argv[1:]
     experiments.search, retraining.retrain = search, retrain
-    if sys.argv[2:] == ["dies"]:
+    if manner == ["dies"]:
         experiments.search = retraining.retrain = _die
-    made = make(sys.argv[1], timeout_seconds=10)
+    if manner == ["waits"]:
+        experiments.search = _waiting(search, directory, 2)
+        retraining.retrain = _waiting(retrain, directory, 2)
+    made = make(directory, timeout_seconds=3)
     made.search()
     if os.environ["KERASTUNER_TUNER_ID"] == "chief":
         made.results_summary()

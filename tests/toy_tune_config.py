@@ -1,4 +1,4 @@
-"""The smallest tuning: three searches, three trainings, then the best."""
+"""The smallest tuning: two searches, three trainings, then the best."""
 
 from configs import tune_digits
 from tests import toy_config, toy_retrain_config

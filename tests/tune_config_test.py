@@ -86,6 +86,8 @@ def test_parse():
         Parameter("data.name", ("digits",)),
         Parameter("search.threshold_penalty", (0.05, 0.1)),
     )
+    (parameter,) = tune_config.parse("search.threshold_penalty: 0, 0.05, 1")
+    assert list(map(str, parameter.values)) == ["0.0", "0.05", "1.0"]
     (parameter,) = tune_config.parse("search.initial_temperature: 1 .. 5")
     assert all(isinstance(value, float) for value in parameter.values)
 
@@ -97,6 +99,13 @@ def test_parse():
         ("seed: a .. b", "has 'seed: a .. b'; expected 'PATH: VALUE"),
         ("seed: 5 .. 1", "has the range '5 .. 1' of seed; expected a lower"),
         ("seed: 0 .. 5 log", "has the range '0 .. 5 log' of seed; expected"),
+        ("seed: 1, 2.5", "has '1, 2.5' for seed; expected values of one kind"),
+        ("seed: 1 .. 2.5", "has '1 .. 2.5' for seed; expected values of one"),
+        (
+            "network.sparse: true, 1",
+            "has 'true, 1' for network.sparse; expected values of one kind, "
+            "each true or false.",
+        ),
         ("seed: 1; seed: 2", "has seed 2 times; expected once."),
     ],
 )

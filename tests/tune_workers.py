@@ -28,39 +28,42 @@ runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
 @contextlib.contextmanager
-def started(*commands):
-    """Starts a chief and its workers, and kills at the end what still runs.
-
-    Args:
-        *commands: For each process the arguments of Python; the chief's first.
+def group():
+    """Kills at the end what still runs of a chief and its workers.
 
     Yields:
-        List of `subprocess.Popen`, their output a pipe of text.
+        A function that starts one of them. It takes the `KERASTUNER_TUNER_ID`
+        and Python's arguments, and returns a `subprocess.Popen` whose output
+        is a pipe of text.
     """
     (port,) = workers.free_ports(1)
     found = []
+
+    def start(tuner_id, *command):
+        environment = {
+            **os.environ,
+            "KERASTUNER_ORACLE_IP": "127.0.0.1",
+            "KERASTUNER_ORACLE_PORT": str(port),
+            "KERASTUNER_TUNER_ID": tuner_id,
+        }
+        process = subprocess.Popen(
+            [sys.executable, *map(str, command)],
+            cwd=programs.ROOT,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        found.append(process)
+        return process
+
     try:
-        for number, command in enumerate(commands):
-            environment = {
-                **os.environ,
-                "KERASTUNER_ORACLE_IP": "127.0.0.1",
-                "KERASTUNER_ORACLE_PORT": str(port),
-                "KERASTUNER_TUNER_ID": f"worker{number}" if number else "chief",
-            }
-            found.append(
-                subprocess.Popen(
-                    [sys.executable, *map(str, command)],
-                    cwd=programs.ROOT,
-                    env=environment,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.STDOUT,
-                    text=True,
-                )
-            )
-        yield found
+        yield start
     finally:
         for process in found:
             process.kill()
+        for process in found:
+            process.communicate()  # Takes note of its end; closes the pipe.
 
 
 def ended(process, timeout):

@@ -4,6 +4,7 @@ import json
 
 import keras_tuner
 import pytest
+from keras_tuner.src.distribute import oracle_client
 
 from entrannas_tf import (
     experiments,
@@ -14,7 +15,7 @@ from entrannas_tf import (
     trial_values,
     tuner,
 )
-from tests import played_tuner, toy_config, toy_retrain_config
+from tests import played_tuner, toy_config, toy_retrain_config, workers
 
 
 @pytest.fixture(autouse=True)
@@ -162,14 +163,27 @@ def test_networks_are_not_chosen_by_the_test_images(tmp_path):
         )
 
 
-def test_the_default_is_five_searches():
+@pytest.mark.parametrize(
+    ("epochs", "warmup_epochs", "rungs"),
+    [
+        (2, 0, [(1, 5), (2, 1)]),
+        (2, 1, [(2, 5)]),
+        (600, 5, [(66, 5), (600, 1)]),  # 198 would be for one network.
+        (90, 30, [(31, 5), (90, 1)]),
+    ],
+)
+def test_the_default_is_five_searches(tmp_path, epochs, warmup_epochs, rungs):
     config = toy_retrain_config.get_config()
     config.data.validation_fraction = 0.4
+    config.training.epochs = epochs
+    config.training.warmup_epochs = warmup_epochs
     search_config = toy_config.get_config()
     search_config.seed = 9
-    made = tuner.EnTranNASTuner(search_config, config, overwrite=True)
+    made = tuner.EnTranNASTuner(
+        search_config, config, directory=tmp_path, overwrite=True
+    )
     assert made.oracle.num_searches == 5
-    assert made.oracle.rungs[-1].epochs == config.training.epochs
+    assert [*map(tuple, made.oracle.rungs)] == rungs
     values = made.oracle.populate_space("0000")["values"]
     assert values == {"seed": 9, trial_values.STAGE: trial_values.SEARCH}
 
@@ -179,7 +193,25 @@ def test_a_rung_must_outlast_its_warmup(tmp_path):
     config.data.validation_fraction = 0.4
     config.training.warmup_epochs = 1
     with pytest.raises(ValueError, match=r"training.warmup_epochs is 1; expec"):
-        tuner.EnTranNASTuner(toy_config.get_config(), config)
+        tuner.EnTranNASTuner(
+            toy_config.get_config(),
+            config,
+            oracle.EnTranNASOracle(2, first_epochs=1),
+            directory=tmp_path,
+        )
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("executions_per_trial", 2), ("hypermodel", print)]
+)
+def test_arguments_that_would_not_act_are_refused(tmp_path, name, value):
+    with pytest.raises(ValueError, match=rf"{name} is no argument of EnTra"):
+        tuner.EnTranNASTuner(
+            toy_config.get_config(),
+            toy_retrain_config.get_config(),
+            directory=tmp_path,
+            **{name: value},
+        )
 
 
 def test_several_workers_of_a_strategy_are_refused():
@@ -254,6 +286,8 @@ def test_sigterm_ends_the_process_and_not_the_trial(tmp_path, monkeypatch):
     monkeypatch.setattr(experiments, "search", search)
     with pytest.raises(interruptions.Preempted):
         played_tuner.make(tmp_path).search(verbose=0)
+    state = json.loads((tmp_path / "project" / "oracle.json").read_text())
+    assert (state["retry_queue"], state["ongoing_trials"]) == (["0000"], {})
     monkeypatch.setattr(experiments, "search", played_tuner.search)
     made = played_tuner.make(tmp_path)
     made.search(verbose=0)
@@ -293,6 +327,60 @@ def test_it_waits_for_the_process_in_the_workdir(tmp_path, monkeypatch):
 def test_what_it_saves_is_whole(tmp_path):
     made = played_tuner.make(tmp_path)
     made.search(verbose=0)
-    path = tmp_path / "project" / "tuner0.json"
+    path = tmp_path / "project" / "tuner.json"
     state = json.loads(json.dumps(made.get_state()))  # Tuples are lists.
     assert json.loads(path.read_text()) == state
+
+
+def be_one_of_several(monkeypatch, tuner_id, port=1):
+    monkeypatch.setenv("KERASTUNER_ORACLE_IP", "127.0.0.1")
+    monkeypatch.setenv("KERASTUNER_ORACLE_PORT", str(port))
+    monkeypatch.setenv("KERASTUNER_TUNER_ID", tuner_id)
+
+
+def test_chief_and_single_process_go_on_from_each_other(
+    tmp_path, monkeypatch, played
+):
+    played_tuner.make(tmp_path).search(verbose=0)
+    with monkeypatch.context() as patch:
+        be_one_of_several(patch, "chief")
+        chief = played_tuner.make(tmp_path)
+        assert chief.oracle.has_ended()
+        chief.save()
+    alone = played_tuner.make(tmp_path)
+    assert alone.get_best_genotypes() == [genotypes.draw(0)]
+    alone.search(verbose=0)
+    assert len(played) == 13
+
+
+def test_half_an_environment_removes_nothing(tmp_path, monkeypatch):
+    played_tuner.make(tmp_path).save()
+    monkeypatch.setenv("KERASTUNER_ORACLE_IP", "127.0.0.1")
+    with pytest.raises(ValueError, match=r"KERASTUNER_ORACLE_PORT is not; set"):
+        played_tuner.make(tmp_path, overwrite=True)
+    assert (tmp_path / "project" / "tuner.json").exists()
+
+
+def test_a_worker_without_a_chief(tmp_path, monkeypatch, caplog):
+    (port,) = workers.free_ports(1)
+    be_one_of_several(monkeypatch, "worker1", port)
+    monkeypatch.setattr(oracle_client, "TIMEOUT", 0.1)
+    made = played_tuner.make(tmp_path)
+    with (
+        caplog.at_level("INFO"),
+        pytest.raises(
+            interruptions.WorkerLost,
+            match=rf"The chief at 127.0.0.1:{port} does not answer \(",
+        ),
+    ):
+        made.search()
+    assert f"Waits for the chief at 127.0.0.1:{port}." in caplog.messages
+
+
+def test_a_worker_of_another_configuration_is_refused(tmp_path, monkeypatch):
+    played_tuner.make(tmp_path).save()
+    be_one_of_several(monkeypatch, "worker1")
+    worker = played_tuner.make(tmp_path, [("search.epochs", 3)])
+    monkeypatch.setattr(worker.oracle, "get_space", lambda: None)
+    with pytest.raises(ValueError, match=r"search.epochs is 2 there and 3 her"):
+        worker.search()

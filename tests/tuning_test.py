@@ -14,6 +14,7 @@ from entrannas_tf import (
     published,
     retrain_results,
     retraining,
+    training_loop,
     tune_config,
     tuning,
 )
@@ -108,11 +109,14 @@ def test_images(finished):
 
 
 @LONG
-def test_a_finished_tuning_is_not_run_again(finished, capsys):
+def test_a_finished_tuning_is_not_run_again(finished, monkeypatch):
+    def run(*_):
+        raise AssertionError("It trains.")
+
+    monkeypatch.setattr(training_loop.TrainingLoop, "run", run)
     workdir, _ = finished
     before = retrain_results.read(workdir / "network")
     assert tuning.tune(toy_tune_config.get_config(), workdir) == before
-    assert "epoch" not in capsys.readouterr().err
 
 
 @LONG
@@ -123,13 +127,14 @@ def test_chief_and_workers_one_of_which_dies(tmp_path):
         f"--workdir={workdir}",
         "--config.tuning.timeout_seconds=15",
     )
-    with tune_workers.started(
-        ["-m", "launch.tune", *flags],
-        ["-c", tune_workers.DYING, "launch.tune", 2, *flags],
-        ["-m", "launch.tune", *flags],
-    ) as (chief, dying, living):
+    with tune_workers.group() as start:
+        chief = start("chief", "-m", "launch.tune", *flags)
+        dying = start(
+            "worker1", "-c", tune_workers.DYING, "launch.tune", 2, *flags
+        )
         code, said = tune_workers.ended(dying, 900)
         assert code == -signal.SIGKILL, said
+        living = start("worker2", "-m", "launch.tune", *flags)
         code, said = tune_workers.ended(living, 900)
         assert code == 0, said
         code, said = tune_workers.ended(chief, 300)
@@ -156,6 +161,12 @@ def played(monkeypatch):
     monkeypatch.setattr(experiments, "search", search)
     monkeypatch.setattr(retraining, "retrain", retrain)
     return seen
+
+
+def be_one_of_several(monkeypatch, tuner_id):
+    monkeypatch.setenv("KERASTUNER_ORACLE_IP", "127.0.0.1")
+    monkeypatch.setenv("KERASTUNER_ORACLE_PORT", "1")
+    monkeypatch.setenv("KERASTUNER_TUNER_ID", tuner_id)
 
 
 def test_course(tmp_path, played, capsys):
@@ -209,6 +220,57 @@ def test_nothing_is_written_where_there_are_no_data(tmp_path, played):
     with pytest.raises(ValueError, match=r"nowhere"):
         tuning.tune(config, tmp_path / "tune")
     assert not (tmp_path / "tune").exists()
+
+
+def test_the_table_is_written_where_failures_end_it(
+    tmp_path, played, monkeypatch
+):
+    def search(*_):
+        raise FloatingPointError("The loss is NaN.")
+
+    monkeypatch.setattr(experiments, "search", search)
+    config = toy_tune_config.get_config()
+    config.tuning.max_consecutive_failed_trials = 2
+    with pytest.raises(interruptions.RunFailed, match=r"limit of 2"):
+        tuning.tune(config, tmp_path)
+    table = (tmp_path / "tuning.md").read_text()
+    assert table.count("| FAILED | FloatingPointError: The loss is NaN.") == 2
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("tuning.num_candidates", 9, r"num_searches is 2 and num_candidates 9"),
+        ("tuning.first_epochs", 3, r"last_epochs is 2; expected first_epochs"),
+        ("tuning.hyperparameters", "search.epochs: 0, 1", r"epochs is 0; exp"),
+        ("retraining.data.validation_fraction", 0.0, r"chosen by the test im"),
+        ("retraining.training.warmup_epochs", 1, r"warmup_epochs is 1; expe"),
+    ],
+)
+@pytest.mark.parametrize("tuner_id", [None, "worker1"])
+def test_nothing_is_written_where_a_setting_is_bad(
+    tmp_path, played, monkeypatch, path, value, message, tuner_id
+):
+    if tuner_id:
+        be_one_of_several(monkeypatch, tuner_id)
+    config = toy_tune_config.get_config()
+    config.update_from_flattened_dict({path: value})
+    with pytest.raises(ValueError, match=message):
+        tuning.tune(config, tmp_path / "tune")
+    assert not (tmp_path / "tune").exists()
+
+
+def test_a_worker_of_another_configuration_is_refused(
+    tmp_path, played, monkeypatch
+):
+    config = toy_tune_config.get_config()
+    tuning.tune(config, tmp_path)
+    be_one_of_several(monkeypatch, "worker1")
+    config.tuning.timeout_seconds = 7
+    with pytest.raises(
+        ValueError, match=r"another configuration: tuning.timeout_seconds is 60"
+    ):
+        tuning.tune(config, tmp_path)
 
 
 def test_where_all_trainings_fail(tmp_path, played, monkeypatch):

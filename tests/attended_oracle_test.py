@@ -1,6 +1,8 @@
 """The oracle and workers that die, by a clock that is set by hand."""
 
 import pytest
+from keras_tuner.engine import trial as trial_lib
+from keras_tuner.src.distribute import oracle_chief
 
 from tests import played_oracle
 
@@ -48,6 +50,19 @@ def test_a_trial_ends_once(timed):
     assert made.create_trial("b").trial_id != trial.trial_id
 
 
+def test_an_ended_trial_is_nobodys(timed):
+    made, now = timed
+    trial, other = made.create_trial("a"), made.create_trial("b")
+    for ended in (trial, other):
+        played_oracle.play(made, ended)
+    made.ongoing_trials.update(a=trial, b=other)  # By an error in the end.
+    made.end_trial(trial)
+    assert made.ongoing_trials == {"b": other}
+    now[0] = 60.0
+    assert not made.tuner_ids and not made.ongoing_trials
+    assert made.create_trial("c").trial_id not in made.end_order
+
+
 def test_an_idle_worker_that_dies_is_not_waited_for(tmp_path):
     made, now = played_oracle.make(tmp_path, num_searches=1), [0.0]
     made.attendance.clock = lambda: now[0]
@@ -87,20 +102,39 @@ def test_a_trial_that_kills_its_workers_fails(timed):
     assert trial.hyperparameters.values["error"] == "3 workers died with it."
 
 
+def test_a_trial_that_is_given_back_goes_to_the_next_at_once(timed):
+    made, _ = timed
+    trial = made.create_trial("0")
+    for worker in "12345":
+        # Running, as its worker got SIGTERM; as it comes by gRPC.
+        made.end_trial(trial_lib.Trial.from_proto(trial.to_proto()))
+        assert not made.ongoing_trials
+        assert made.create_trial(worker) is trial
+    played_oracle.play(made, trial)
+    assert trial.status == "COMPLETED"
+    trial.status = "RUNNING"
+    made.end_trial(trial)  # By one that is late.
+    assert made.create_trial("5") is not trial
+
+
+@pytest.mark.parametrize("verbose", [0, 1])
 def test_a_chief_that_is_started_again_waits_for_its_workers(
-    tmp_path, monkeypatch
+    tmp_path, monkeypatch, verbose
 ):
-    made = played_oracle.make(tmp_path)
-    trial, lost = made.create_trial("a"), made.create_trial("b")
+    made = played_oracle.make(tmp_path, verbose=1)
+    lost, trial = made.create_trial("b"), made.create_trial("a")
     monkeypatch.setenv("KERASTUNER_ORACLE_IP", "localhost")
+    monkeypatch.setenv("KERASTUNER_ORACLE_PORT", "8000")
     monkeypatch.setenv("KERASTUNER_TUNER_ID", "chief")
-    again, now = played_oracle.make(tmp_path, reload=True), [0.0]
+    again = played_oracle.make(tmp_path, reload=True, verbose=verbose)
+    again.verbose, now = 1, [0.0]  # Until then a tuner has no say in it.
     assert again.tuner_ids == {"a", "b"}
     again.attendance.clock = lambda: now[0]
     for tuner_id in "ab":
         again.attendance.hear(tuner_id)
     # The one has gone on meanwhile, the other is not there any more.
     played_oracle.play(again, again.get_trial(trial.trial_id))
+    assert again.ongoing_trials == {"b": again.trials[lost.trial_id]}
     now[0] = 30.0
     assert again.create_trial("a").trial_id == "0002"
     now[0] = 60.0
@@ -113,3 +147,24 @@ def test_without_a_chief_what_ran_is_run_again(tmp_path):
     again = played_oracle.make(tmp_path, reload=True)
     assert not again.ongoing_trials
     assert again.create_trial("b").trial_id == trial.trial_id
+
+
+def test_the_chief_ends_where_the_last_worker_dies_after_a_failure(timed):
+    made, now = timed
+    lost = made.create_trial("b")
+    for _ in range(3):
+        played_oracle.play(made, made.create_trial("a"), "FAILED")
+    assert made.create_trial("a").status == "STOPPED"
+    assert not oracle_chief.exit_chief(made)
+    now[0] = 60.0
+    assert oracle_chief.exit_chief(made)
+    assert lost.trial_id not in made.end_order  # Others run it again.
+
+
+def test_a_trial_that_is_lost_on_the_way_is_run_again(tmp_path):
+    made = played_oracle.make(tmp_path)
+    trial = made.create_trial("a")
+    made.ongoing_trials = {}  # Neither running, nor waiting, nor ended.
+    made.save()
+    again = played_oracle.make(tmp_path, reload=True)
+    assert again.create_trial("a").trial_id == trial.trial_id
