@@ -29,6 +29,7 @@ def test_table_gives_ratios_to_the_first_row():
     assert "| bottleneck | 1 | 0.50 | 12.0 |" in table
 
 
+@pytest.mark.long
 def test_measures_a_row_in_a_process_of_its_own():
     """At a small size; the numbers are of no interest, the fields are."""
     size = benchmarking.Size(3, 4, 16)
@@ -36,6 +37,7 @@ def test_measures_a_row_in_a_process_of_its_own():
         ["bottleneck"], 2, 1, "mirrored", [2], size
     )
     assert measured["num_replicas"] == 2
+    assert measured["device"].endswith(", 2 replicas")
     parts = measured["parts"]
     assert sum(parts.values()) >= measured["step_seconds"] > parts["update"] > 0
     assert measured["row"] == "bottleneck"
