@@ -4,7 +4,6 @@ import json
 import numpy as np
 import pytest
 import tensorflow as tf
-from absl import logging
 
 from entrannas_tf import (
     callbacks,
@@ -65,8 +64,7 @@ def make_step(epoch, step):
 @pytest.fixture
 def told(caplog):
     """What is said at the level that users see."""
-    logging.set_verbosity(logging.INFO)
-    caplog.set_level("INFO")
+    caplog.set_level("INFO", logger="absl")
     return caplog
 
 

@@ -367,7 +367,7 @@ def test_a_worker_without_a_chief(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(oracle_client, "TIMEOUT", 0.1)
     made = played_tuner.make(tmp_path)
     with (
-        caplog.at_level("INFO"),
+        caplog.at_level("INFO", logger="absl"),
         pytest.raises(
             interruptions.WorkerLost,
             match=rf"The chief at 127.0.0.1:{port} does not answer \(",
