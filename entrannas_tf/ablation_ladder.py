@@ -7,7 +7,7 @@ import time
 
 from absl import logging
 
-from entrannas_tf import benchmarking, files, interruptions, workdirs
+from entrannas_tf import benchmarking, files, interruptions
 
 _MOST_BATCHES = 6  # Doublings.
 _GPU_SHARE = 11 / 9  # See `ablation_config.AblationConfig.memory_limit_mib`.
@@ -19,7 +19,8 @@ def climb(config, directory):
     Args:
         config: An `ablation_config.AblationConfig`.
         directory: Directory of the measurements, a file each; made if it is
-            not there. It belongs to one configuration.
+            not there. It belongs to one configuration, and to one process at
+            a time.
 
     Returns:
         The records of all measurements, dicts as `benchmarking.measure_row`
@@ -31,16 +32,9 @@ def climb(config, directory):
     Raises:
         interruptions.RunFailed: If a row cannot be measured at the smallest
             batch.
-        ValueError: If the directory belongs to another configuration.
-        BlockingIOError: If another process measures there.
         OSError: If a file cannot be read or written.
     """
-    workdirs.make_workdir(directory, config)
-    with workdirs.locked(directory):
-        return _climb(config, directory)
-
-
-def _climb(config, directory):
+    os.makedirs(directory, exist_ok=True)
     limit = config.memory_limit_mib
     records = []
     for row in benchmarking.ROWS:

@@ -106,10 +106,15 @@ def ablate(config_dict, result, workdir, command):
     config = ablation_config.read(config_dict)
     workdir = os.fspath(workdir)
     workdirs.check_workdir(workdir, config)
+    is_ladder = result == "table3"
+    if not is_ladder:
+        retraining.load_data(config.retraining)  # To know that they are there.
+    workdirs.make_workdir(workdir, config)
     failures = {}
-    if result == "table3":
-        directory = os.path.join(workdir, _LADDER)
-        records = ablation_ladder.climb(config, directory)
+    if is_ladder:
+        with workdirs.locked(workdir):
+            directory = os.path.join(workdir, _LADDER)
+            records = ablation_ladder.climb(config, directory)
     else:
         runs = list_runs(config, result)
         failures = _finish(runs, workdir)
@@ -119,7 +124,6 @@ def ablate(config_dict, result, workdir, command):
         raise interruptions.RunFailed(
             f"All {len(failures)} runs failed: {first}"
         )
-    workdirs.make_workdir(workdir, config)
     paths = ablation_results.write(
         workdir,
         result,

@@ -1,5 +1,6 @@
 """How a configuration is made of plain values, and what its errors say."""
 
+import copy
 import dataclasses
 import difflib
 import typing
@@ -77,6 +78,23 @@ def make(section, values, prefix=""):
             )
         checked[field.name] = value
     return section(**checked)
+
+
+def replaced(values, fields):
+    """Returns nested dicts with other values in some fields.
+
+    Args:
+        values: Nested dicts, or a `ConfigDict`. It is not changed.
+        fields: {dotted path: value}; the paths are there.
+    """
+    made = copy.deepcopy(values)
+    for path, value in fields.items():
+        *sections, name = path.split(".")
+        section = made
+        for part in sections:
+            section = section[part]
+        section[name] = value
+    return made
 
 
 def _convert(value, kind):

@@ -8,10 +8,10 @@ gather meanwhile, unlike in the authors' programs: without, alpha's first steps
 were so large that super-nets suffered.
 """
 
-import copy
 import dataclasses
 
 from entrannas_tf import config as config_lib
+from entrannas_tf import config_fields
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -156,21 +156,16 @@ def apply(values, name, kept=()):
     Raises:
         ValueError: If the method is not known.
     """
-    changed = copy.deepcopy(values)
-    if name is None:
-        return changed
-    if name not in METHODS:
-        raise ValueError(
-            f"Unknown method {name!r}; expected one of {', '.join(METHODS)}."
-        )
-    for path, value in _fields(METHODS[name], values["search"]).items():
-        if path not in kept:
-            *sections, field = path.split(".")
-            section = changed
-            for part in sections:
-                section = section[part]
-            section[field] = value
-    return changed
+    fields = {}
+    if name is not None:
+        if name not in METHODS:
+            raise ValueError(
+                f"Unknown method {name!r}; expected one of "
+                f"{', '.join(METHODS)}."
+            )
+        fields = _fields(METHODS[name], values["search"])
+    fields = {path: v for path, v in fields.items() if path not in kept}
+    return config_fields.replaced(values, fields)
 
 
 def title(config):

@@ -24,7 +24,6 @@ DIRECTORIES = (CELLS, GENOTYPES)
 
 # The film comes last, for its presence says that all is there.
 _COPIED = (
-    workdirs.METRICS_FILE,
     GENOTYPES,
     CELLS,
     published.GENOTYPE_FILE,
@@ -91,15 +90,9 @@ def copy(source, target, seconds=0.0):
     Raises:
         OSError: If a file cannot be read or written.
     """
+    _copy_metrics(source, target, seconds)
     for name in _COPIED:
         _copy(os.path.join(source, name), os.path.join(target, name))
-        if seconds and name == workdirs.METRICS_FILE:
-            path = os.path.join(target, name)
-            records = files.read_json_lines(path)
-            for record in records:
-                record["timing"]["elapsed_seconds"] += seconds
-            lines = [json.dumps(record) + "\n" for record in records]
-            files.write_text(path, "".join(lines))
 
 
 def write_film(workdir, path):
@@ -151,6 +144,18 @@ def summary(workdir):
             f"{os.path.join(workdir, FILM_FILE)}; curves: tensorboard "
             f"--logdir={tensorboard}",
         ]
+    )
+
+
+def _copy_metrics(source, target, seconds):
+    """Copies the epochs' records, each with so many seconds more behind it."""
+    path = os.path.join(source, workdirs.METRICS_FILE)
+    records = files.read_json_lines(path)
+    for record in records:
+        record["timing"]["elapsed_seconds"] += seconds
+    files.write_text(
+        os.path.join(target, workdirs.METRICS_FILE),
+        "".join(json.dumps(record) + "\n" for record in records),
     )
 
 

@@ -1,6 +1,7 @@
 """The configurations of a tuning's trials: searches, and trainings."""
 
 from entrannas_tf import config as config_lib
+from entrannas_tf import config_fields
 from entrannas_tf import retrain_config as retrain_config_lib
 
 
@@ -61,26 +62,21 @@ class TrialConfigs:
         Raises:
             ValueError: If there is no such field, or they do not go together.
         """
-        made = config_lib.to_dict(self.of_search)
-        for path, value in values.items():
+        for path in values:
             config_lib.expected_type(path)
             if path == "num_searches":
                 raise ValueError(
                     "num_searches is no hyperparameter: a trial is one search. "
                     "The oracle has an argument of that name."
                 )
-            *sections, name = path.split(".")
-            section = made
-            for part in sections:
-                section = section[part]
-            section[name] = value
-        made["num_searches"] = 1
-        return config_lib.from_config_dict(made)
+        made = config_lib.to_dict(self.of_search)
+        fields = {**values, "num_searches": 1}
+        return config_lib.from_config_dict(config_fields.replaced(made, fields))
 
     def training(self, epochs):
         """Returns the checked configuration of a training, as dicts."""
         made = config_lib.to_dict(self.of_training)
-        made["training"]["epochs"] = epochs
+        made = config_fields.replaced(made, {"training.epochs": epochs})
         config_lib.from_config_dict(made, retrain_config_lib.RetrainConfig)
         return made
 

@@ -13,7 +13,6 @@ from configs import ablate_toy
 from entrannas_tf import (
     ablation_config,
     ablations,
-    benchmarking,
     experiments,
     files,
     genotypes,
@@ -165,6 +164,8 @@ def test_what_was_interrupted_goes_on(tmp_path, runs):
         ablate("table1", tmp_path)
     assert runs.done == {(0, 0.0): 2}
     assert not (tmp_path / "table1.md").exists()
+    with pytest.raises(ValueError, match=r"num_seeds is 1 there and 2 here"):
+        ablate("table1", tmp_path, num_seeds=2)
     runs.last = None
     ablate("table1", tmp_path)
     assert runs.done == {(0, 0.0): 4}
@@ -212,87 +213,15 @@ def test_a_run_of_another_process_is_left_to_it(tmp_path, runs, monkeypatch):
     assert runs.done == {(0, 0.1): 1, (0, 0.05): 1, (0, 0.2): 1}
 
 
-def test_a_workdir_of_another_size(tmp_path, runs):
-    ablate("table1", tmp_path)
-    with pytest.raises(ValueError, match=r"num_seeds is 1 there and 2 here"):
-        ablate("table1", tmp_path, num_seeds=2)
-
-
-def test_batches_double_while_there_is_memory(tmp_path, monkeypatch):
-    measured = []
-
-    def measure(rows, batch_size, num_steps, size):
-        """A row takes half as much as the one before."""
-        assert (num_steps, size) == (1, benchmarking.Size(3, 4, 32))
-        measured.append((*rows, batch_size))
-        factor = 0.5 ** list(benchmarking.ROWS).index(rows[0])
-        return [
-            {
-                "row": rows[0],
-                "batch_size": batch_size,
-                "peak_memory_mib": 90.0 * batch_size * factor,
-                "step_seconds": 1.0,
-                "device": "CPU",
-            }
-        ]
-
-    monkeypatch.setattr(benchmarking, "measure", measure)
-    ablate("table3", tmp_path, memory_limit_mib=0)
-    # The limit is 11/9 of 360 MiB.
-    assert measured == [
-        ("darts", 4),
-        ("darts", 8),
-        *(("engine_transit", batch) for batch in (4, 8, 16)),
-        *(("feature_sharing", batch) for batch in (4, 8, 16, 32)),
-        *(("bottleneck", batch) for batch in (4, 8, 16, 32, 64)),
-    ]
-    measured.clear()
-    ablate("table3", tmp_path, memory_limit_mib=0)
-    assert not measured
-
-
-def fake_measure(rows, batch_size, num_steps, size):
-    """Has memory for the first batch alone."""
-    if batch_size > 4:
-        raise interruptions.RunFailed("Out of memory.")
-    memory = {"peak_memory_mib": 90.0, "step_seconds": 1.0, "device": "CPU"}
-    return [{"row": rows[0], "batch_size": batch_size, **memory}]
-
-
-def test_a_ladder_of_another_size_is_left_alone(tmp_path, monkeypatch):
-    """Even where the other one did not come to its end."""
-
-    def stop(rows, batch_size, num_steps, size):
-        if rows == ["darts"]:
-            return fake_measure(rows, batch_size, num_steps, size)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(benchmarking, "measure", stop)
-    with pytest.raises(KeyboardInterrupt):
-        ablate("table3", tmp_path)
-    monkeypatch.setattr(benchmarking, "measure", fake_measure)
-    with pytest.raises(ValueError, match=r"num_steps is 1 there and 2 here"):
-        ablate("table3", tmp_path, num_steps=2)
-    ablate("table3", tmp_path)
-
-
-def test_ladders_do_not_run_side_by_side(tmp_path, monkeypatch):
-    def measure(*args, **kwargs):
-        with pytest.raises(BlockingIOError, match="in use by another process"):
-            ablate("table3", tmp_path)
-        return fake_measure(*args, **kwargs)
-
-    monkeypatch.setattr(benchmarking, "measure", measure)
-    ablate("table3", tmp_path)
-
-
-def test_batches_end_where_a_step_fails(tmp_path, monkeypatch):
-    monkeypatch.setattr(benchmarking, "measure", fake_measure)
-    paths = ablate("table3", tmp_path, memory_limit_mib=0)
-    with open(paths[0], encoding="utf-8") as file:
-        text = file.read()
-    assert "| bottleneck | 90 | x1 | 0.2500 |" in text
-    assert "or more" not in text
+def test_a_workdir_is_not_taken_before_the_data_are_there(tmp_path, runs):
+    data = dataclasses.replace(
+        CONFIG.retraining.data, name="cifar10", data_dir=str(tmp_path / "none")
+    )
+    retraining_config = dataclasses.replace(CONFIG.retraining, data=data)
+    with pytest.raises(ValueError, match="cifar10"):
+        ablate("table1", tmp_path / "ablate", retraining=retraining_config)
+    assert not os.path.exists(tmp_path / "ablate")
+    assert not runs.done
 
 
 @pytest.mark.parametrize(

@@ -42,3 +42,10 @@ def test_lists_become_tuples_and_integers_numbers(rates):
 def test_what_several_values_must_be(values, message):
     with pytest.raises(ValueError, match=message):
         config_fields.make(Ladder, values)
+
+
+def test_replaced_leaves_the_original():
+    values = {"search": {"epochs": 3, "batch_size": 8}, "seed": 0}
+    made = config_fields.replaced(values, {"search.epochs": 4, "seed": 1})
+    assert made == {"search": {"epochs": 4, "batch_size": 8}, "seed": 1}
+    assert values == {"search": {"epochs": 3, "batch_size": 8}, "seed": 0}

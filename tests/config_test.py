@@ -6,19 +6,19 @@ import ml_collections
 import pytest
 
 from configs import digits, retrain_cifar10
-from entrannas_tf import config, config_rules, retrain_config, tune_config
+from entrannas_tf import (
+    config,
+    config_fields,
+    config_rules,
+    retrain_config,
+    tune_config,
+)
 
 
 def make_dict(**changes):
     """Returns the values of a good configuration with dotted changes."""
-    values = digits.get_config().to_dict()
-    for path, value in changes.items():
-        *sections, name = path.split("__")
-        section = values
-        for part in sections:
-            section = section[part]
-        section[name] = value
-    return values
+    fields = {path.replace("__", "."): v for path, v in changes.items()}
+    return config_fields.replaced(digits.get_config().to_dict(), fields)
 
 
 def stages(**changes):

@@ -46,6 +46,22 @@ def retrain(config_dict, genotype, workdir):
     return {"mean": {"test_accuracy": accuracy, "test_loss": 1.0}}
 
 
+def stand_in(monkeypatch):
+    """Puts these in the place of those; returns their workdirs, which grow."""
+    runs = []
+
+    def noted(run):
+        def wrapped(*args):
+            runs.append(args[-1])
+            return run(*args)
+
+        return wrapped
+
+    monkeypatch.setattr(experiments, "search", noted(search))
+    monkeypatch.setattr(retraining, "retrain", noted(retrain))
+    return runs
+
+
 def make(directory, search_changes=(), **kwargs):
     """Returns an `EnTranNASTuner` of toy configurations.
 

@@ -4,7 +4,6 @@ import json
 
 import keras_tuner
 import pytest
-from keras_tuner.src.distribute import oracle_client
 
 from entrannas_tf import (
     experiments,
@@ -15,24 +14,12 @@ from entrannas_tf import (
     trial_values,
     tuner,
 )
-from tests import played_tuner, toy_config, toy_retrain_config, workers
+from tests import played_tuner, toy_config, toy_retrain_config
 
 
 @pytest.fixture(autouse=True)
 def played(monkeypatch):
-    """Replaces all that takes time; returns the runs' workdirs."""
-    runs = []
-
-    def noted(run):
-        def wrapped(*args):
-            runs.append(args[-1])
-            return run(*args)
-
-        return wrapped
-
-    monkeypatch.setattr(experiments, "search", noted(played_tuner.search))
-    monkeypatch.setattr(retraining, "retrain", noted(played_tuner.retrain))
-    return runs
+    return played_tuner.stand_in(monkeypatch)
 
 
 def test_search_ends_with_the_best_trained_network(tmp_path, capsys):
@@ -125,45 +112,6 @@ def test_hyperparameters_reach_the_search(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("make_parameter", "message"),
-    [
-        (
-            lambda hp: hp.Float("search.threshold_penality", 0, 1),
-            r"Unknown field search.threshold_penality; did you mean search.thr",
-        ),
-        (
-            lambda hp: hp.Float("search.initial_temperature", -1.0, 1.0),
-            r"search.initial_temperature is -1.0; expected more than 0",
-        ),
-        (
-            lambda hp: hp.Choice("network.space", ["standard", "huge"]),
-            r"network.space is 'huge'; expected one of standard, extended",
-        ),
-        (
-            lambda hp: hp.Float("search.epochs", 1.0, 2.0),
-            r"search.epochs is 1.0, of type float; expected an integer",
-        ),
-        (
-            lambda hp: hp.Int("num_searches", 1, 2),
-            r"num_searches is no hyperparameter: a trial is one search",
-        ),
-    ],
-)
-def test_bad_hyperparameters(tmp_path, make_parameter, message):
-    parameters = keras_tuner.HyperParameters()
-    make_parameter(parameters)
-    with pytest.raises(ValueError, match=message):
-        played_tuner.make(tmp_path, hyperparameters=parameters)
-
-
-def test_networks_are_not_chosen_by_the_test_images(tmp_path):
-    with pytest.raises(ValueError, match=r"data.validation_fraction of the re"):
-        tuner.EnTranNASTuner(
-            toy_config.get_config(), toy_retrain_config.get_config()
-        )
-
-
-@pytest.mark.parametrize(
     ("epochs", "warmup_epochs", "rungs"),
     [
         (2, 0, [(1, 5), (2, 1)]),
@@ -186,39 +134,6 @@ def test_the_default_is_five_searches(tmp_path, epochs, warmup_epochs, rungs):
     assert [*map(tuple, made.oracle.rungs)] == rungs
     values = made.oracle.populate_space("0000")["values"]
     assert values == {"seed": 9, trial_values.STAGE: trial_values.SEARCH}
-
-
-def test_a_rung_must_outlast_its_warmup(tmp_path):
-    config = toy_retrain_config.get_config()
-    config.data.validation_fraction = 0.4
-    config.training.warmup_epochs = 1
-    with pytest.raises(ValueError, match=r"training.warmup_epochs is 1; expec"):
-        tuner.EnTranNASTuner(
-            toy_config.get_config(),
-            config,
-            oracle.EnTranNASOracle(2, first_epochs=1),
-            directory=tmp_path,
-        )
-
-
-@pytest.mark.parametrize(
-    ("name", "value"), [("executions_per_trial", 2), ("hypermodel", print)]
-)
-def test_arguments_that_would_not_act_are_refused(tmp_path, name, value):
-    with pytest.raises(ValueError, match=rf"{name} is no argument of EnTra"):
-        tuner.EnTranNASTuner(
-            toy_config.get_config(),
-            toy_retrain_config.get_config(),
-            directory=tmp_path,
-            **{name: value},
-        )
-
-
-def test_several_workers_of_a_strategy_are_refused():
-    config = toy_config.get_config()
-    config.distribution.strategy = "multi_worker"
-    with pytest.raises(ValueError, match=r"expected one_device or mirrored"):
-        tuner.EnTranNASTuner(config, toy_retrain_config.get_config())
 
 
 def test_another_configuration_is_refused(tmp_path):
@@ -330,57 +245,3 @@ def test_what_it_saves_is_whole(tmp_path):
     path = tmp_path / "project" / "tuner.json"
     state = json.loads(json.dumps(made.get_state()))  # Tuples are lists.
     assert json.loads(path.read_text()) == state
-
-
-def be_one_of_several(monkeypatch, tuner_id, port=1):
-    monkeypatch.setenv("KERASTUNER_ORACLE_IP", "127.0.0.1")
-    monkeypatch.setenv("KERASTUNER_ORACLE_PORT", str(port))
-    monkeypatch.setenv("KERASTUNER_TUNER_ID", tuner_id)
-
-
-def test_chief_and_single_process_go_on_from_each_other(
-    tmp_path, monkeypatch, played
-):
-    played_tuner.make(tmp_path).search(verbose=0)
-    with monkeypatch.context() as patch:
-        be_one_of_several(patch, "chief")
-        chief = played_tuner.make(tmp_path)
-        assert chief.oracle.has_ended()
-        chief.save()
-    alone = played_tuner.make(tmp_path)
-    assert alone.get_best_genotypes() == [genotypes.draw(0)]
-    alone.search(verbose=0)
-    assert len(played) == 13
-
-
-def test_half_an_environment_removes_nothing(tmp_path, monkeypatch):
-    played_tuner.make(tmp_path).save()
-    monkeypatch.setenv("KERASTUNER_ORACLE_IP", "127.0.0.1")
-    with pytest.raises(ValueError, match=r"KERASTUNER_ORACLE_PORT is not; set"):
-        played_tuner.make(tmp_path, overwrite=True)
-    assert (tmp_path / "project" / "tuner.json").exists()
-
-
-def test_a_worker_without_a_chief(tmp_path, monkeypatch, caplog):
-    (port,) = workers.free_ports(1)
-    be_one_of_several(monkeypatch, "worker1", port)
-    monkeypatch.setattr(oracle_client, "TIMEOUT", 0.1)
-    made = played_tuner.make(tmp_path)
-    with (
-        caplog.at_level("INFO", logger="absl"),
-        pytest.raises(
-            interruptions.WorkerLost,
-            match=rf"The chief at 127.0.0.1:{port} does not answer \(",
-        ),
-    ):
-        made.search()
-    assert f"Waits for the chief at 127.0.0.1:{port}." in caplog.messages
-
-
-def test_a_worker_of_another_configuration_is_refused(tmp_path, monkeypatch):
-    played_tuner.make(tmp_path).save()
-    be_one_of_several(monkeypatch, "worker1")
-    worker = played_tuner.make(tmp_path, [("search.epochs", 3)])
-    monkeypatch.setattr(worker.oracle, "get_space", lambda: None)
-    with pytest.raises(ValueError, match=r"search.epochs is 2 there and 3 her"):
-        worker.search()

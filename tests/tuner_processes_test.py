@@ -1,0 +1,66 @@
+"""The tuner as the chief or a worker of several processes, in this one."""
+
+import pytest
+from keras_tuner.src.distribute import oracle_client
+
+from entrannas_tf import genotypes, interruptions
+from tests import played_tuner, workers
+
+
+@pytest.fixture(autouse=True)
+def played(monkeypatch):
+    return played_tuner.stand_in(monkeypatch)
+
+
+def be_one_of_several(monkeypatch, tuner_id, port=1):
+    monkeypatch.setenv("KERASTUNER_ORACLE_IP", "127.0.0.1")
+    monkeypatch.setenv("KERASTUNER_ORACLE_PORT", str(port))
+    monkeypatch.setenv("KERASTUNER_TUNER_ID", tuner_id)
+
+
+def test_chief_and_single_process_go_on_from_each_other(
+    tmp_path, monkeypatch, played
+):
+    played_tuner.make(tmp_path).search(verbose=0)
+    with monkeypatch.context() as patch:
+        be_one_of_several(patch, "chief")
+        chief = played_tuner.make(tmp_path)
+        assert chief.oracle.has_ended()
+        chief.save()
+    alone = played_tuner.make(tmp_path)
+    assert alone.get_best_genotypes() == [genotypes.draw(0)]
+    alone.search(verbose=0)
+    assert len(played) == 13
+
+
+def test_half_an_environment_removes_nothing(tmp_path, monkeypatch):
+    played_tuner.make(tmp_path).save()
+    monkeypatch.setenv("KERASTUNER_ORACLE_IP", "127.0.0.1")
+    with pytest.raises(ValueError, match=r"KERASTUNER_ORACLE_PORT is not; set"):
+        played_tuner.make(tmp_path, overwrite=True)
+    assert (tmp_path / "project" / "tuner.json").exists()
+
+
+def test_a_worker_without_a_chief(tmp_path, monkeypatch, caplog):
+    (port,) = workers.free_ports(1)
+    be_one_of_several(monkeypatch, "worker1", port)
+    monkeypatch.setattr(oracle_client, "TIMEOUT", 0.1)
+    made = played_tuner.make(tmp_path)
+    with (
+        caplog.at_level("INFO", logger="absl"),
+        pytest.raises(
+            interruptions.WorkerLost,
+            match=rf"The chief at 127.0.0.1:{port} does not answer \(",
+        ),
+    ):
+        made.search()
+    assert f"Waits for the chief at 127.0.0.1:{port}." in caplog.messages
+
+
+def test_a_worker_of_another_configuration_is_refused(tmp_path, monkeypatch):
+    played_tuner.make(tmp_path).save()
+    be_one_of_several(monkeypatch, "worker1")
+    worker = played_tuner.make(tmp_path, [("search.epochs", 3)])
+    monkeypatch.setattr(worker.oracle, "get_space", lambda: None)
+    with pytest.raises(ValueError, match=r"search.epochs is 2 there and 3 her"):
+        worker.search()
