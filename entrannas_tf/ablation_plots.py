@@ -77,10 +77,13 @@ def _ladder(figure, rows):
     memory.axhline(limit, color="k", linestyle=":", label="limit")
     for axes, label in ((memory, "memory, MiB"), (speed, "ms an image")):
         axes.set_xscale("log", base=2)
-        axes.set_yscale("log")
+        axes.xaxis.set_major_formatter("{x:g}")
         axes.set_xlabel("batch")
         axes.set_ylabel(label)
+    memory.set_ylim(bottom=0)
     memory.legend(fontsize=8)
+    speed.set_yscale("log", base=2)
+    speed.yaxis.set_major_formatter("{x:g}")
 
 
 def _penalties(figure, rows):
@@ -125,6 +128,7 @@ def _scatter(axes, runs, x, y, label=None):
     axes.plot(values(x), values(y), "o", label=label)
     axes.set_xlabel(_LABELS[x])
     axes.set_ylabel(_LABELS[y])
+    axes.locator_params(axis="x", nbins=6)  # Long numbers would overlap.
 
 
 _PLOTS = {
