@@ -16,9 +16,9 @@ Command:
 --table=2, 3, 4 and --figure=5 likewise, in the same workdir: runs that stand
 in several tables are done once.
 
-Cost: 4 hours and 25 minutes for the runs of Tables 1, 2 and 4, added up, each
-    on one core with other work beside it; the command started twice on 2 cores
-    takes half of that. Up to 3.5 GiB of memory for a process that searches by
+Cost: 4 hours and 45 minutes for the runs of Tables 1, 2 and 4 and Figure 5,
+    added up, each on one core with other work beside it; the command started
+    twice on 2 cores takes half of that. Up to 3.5 GiB of memory for a process that searches by
     DARTS and retrains.
 Expect: docs/results.md.
 """
