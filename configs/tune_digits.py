@@ -2,8 +2,8 @@
 
 Reproduces nothing of the paper's numbers, but its rule: five searches at five
 seeds, of which the best is kept (section 4.2). Here the network that is best
-after training is meant: all five are trained for a few epochs, the best ones
-for more, on the real images that come with scikit-learn.
+after training is meant: all five are trained for an epoch, the best ones for
+more, on the real images that come with scikit-learn.
 
 Command: python -m launch.tune --config=configs/tune_digits.py \
     --workdir=runs/tune
@@ -48,7 +48,7 @@ def get_config():
             tuning=tune_config.TuningConfig(
                 num_searches=5,
                 num_candidates=0,  # All five are trained.
-                first_epochs=1,  # Five networks; two for 3 epochs, one for 6.
+                first_epochs=1,  # Five networks; two for 2 epochs, one for 6.
                 factor=2,
                 hyperparameters="",  # The seed.
                 max_retries_per_trial=0,

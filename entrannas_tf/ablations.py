@@ -15,7 +15,6 @@ import re
 import time
 from typing import NamedTuple
 
-import keras
 from absl import logging
 
 from entrannas_tf import (
@@ -30,6 +29,7 @@ from entrannas_tf import (
     provenance,
     retrain_results,
     retraining,
+    runtime,
     search_results,
     workdirs,
 )
@@ -108,7 +108,8 @@ def ablate(config_dict, result, workdir, command):
     workdirs.check_workdir(workdir, config)
     is_ladder = result == "table3"
     if not is_ladder:
-        retraining.load_data(config.retraining)  # To know that they are there.
+        experiments.load_data(config.search)  # To know that they are there.
+        retraining.load_data(config.retraining)
     workdirs.make_workdir(workdir, config)
     failures = {}
     if is_ladder:
@@ -227,7 +228,9 @@ def _do(run, workdir):
 
     Raises:
         BlockingIOError: If another process is at it.
+        interruptions.Preempted: If this one was told to end.
     """
+    interruptions.check()
     path = os.path.join(workdir, run.directory)
     searched = os.path.join(path, _SEARCH)
     trained = os.path.join(path, _NETWORK)
@@ -238,21 +241,13 @@ def _do(run, workdir):
         ):
             pass  # It raises where another process is at it.
     if not search_results.is_finished(searched):
-        with _cleared():
+        with runtime.cleared():
             experiments.search(config_lib.to_dict(run.config), searched)
+        interruptions.check()
     if run.retrain_config and not retrain_results.is_finished(trained):
         values = config_lib.to_dict(run.retrain_config)
-        with _cleared():
+        with runtime.cleared():
             retraining.retrain(values, searched, trained)
-
-
-@contextlib.contextmanager
-def _cleared():
-    """Frees what a run leaves behind, also where it fails."""
-    try:
-        yield
-    finally:
-        keras.backend.clear_session()
 
 
 def _record(run, workdir):

@@ -35,9 +35,9 @@ class Attendance:
         self.clock = time.monotonic
         self._heard = {}
 
-    def hear(self, name):
-        """Takes note that a worker is alive."""
-        self._heard[name] = self.clock()
+    def hear(self, name, seconds=0.0):
+        """Takes note that a worker is alive, or will be in so many seconds."""
+        self._heard[name] = self.clock() + seconds
 
     def is_silent(self, name):
         """Returns whether a worker has not been heard of for too long."""

@@ -181,7 +181,9 @@ class AttendedOracle(keras_tuner.Oracle):
                 # Its worker may have gone on meanwhile.
                 self._ongoing_trials[tuner_id] = trial
                 self._tuner_ids.add(tuner_id)
-                self.attendance.hear(tuner_id)
+                # It calls an absent chief less often from time to time.
+                grace = 2 * self.attendance.timeout_seconds
+                self.attendance.hear(tuner_id, grace)
                 self._display.on_trial_begin(trial)
         # All else that has begun is to be run again.
         kept = {*self.end_order, *(t.trial_id for t in resumed.values())}

@@ -151,7 +151,8 @@ def check_sections(sections):
         try:
             check(values)
         except ValueError as error:
-            raise ValueError(f"Of the section {name}: {error}") from None
+            words = str(error).replace("--config.", f"--config.{name}.")
+            raise ValueError(f"Of the section {name}: {words}") from None
 
 
 def check_ranges(values):

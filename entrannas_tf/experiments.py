@@ -8,6 +8,7 @@ import os
 import time
 
 import numpy as np
+import tensorflow as tf
 from absl import logging
 
 from entrannas_tf import (
@@ -107,7 +108,7 @@ def _search(config, workdir, start, devices, profile, masks):
     """Runs what is left of a search without stages, and writes its files."""
     runtime.prepare(config.seed, config.deterministic)
     graphs.switch_off_grappler()
-    data = _load_data(config, devices)
+    data = load_data(config, devices)
     names = (runs.CHECKPOINTS, *search_results.DIRECTORIES)
     with runs.owned(workdir, config, devices, names):
         with devices.scope():
@@ -122,7 +123,7 @@ def _search(config, workdir, start, devices, profile, masks):
 def _search_several(config, workdir, start, devices, profile):
     """Runs what is left of several searches, and keeps the best."""
     # Where the data are not as they should be, nothing is written.
-    _load_data(config, devices)
+    load_data(config, devices)
     with runs.owned(workdir, config, devices):
         for single, path, since in runs.each(
             config, workdir, "num_searches", best_search.directory, start
@@ -135,7 +136,7 @@ def _search_several(config, workdir, start, devices, profile):
 def _search_in_stages(config, workdir, start, devices, profile):
     """Runs what is left of a search's stages, and keeps the last one's."""
     # Where the data are not as they should be, nothing is written.
-    _load_data(config, devices)
+    load_data(config, devices)
     with runs.owned(workdir, config, devices):
         for stage, path, masks, since in progressive.each(
             config, workdir, devices, start
@@ -145,8 +146,16 @@ def _search_in_stages(config, workdir, start, devices, profile):
             progressive.keep(workdir, config)
 
 
-def _load_data(config, devices):
-    """Returns the `loading.SearchData`, checked, with nothing written."""
+def load_data(config, devices=None):
+    """Returns the `loading.SearchData` of a configuration, checked.
+
+    Args:
+        config: A `config.Config`.
+        devices: `tf.distribute.Strategy` that shares the batches, or None.
+
+    Raises:
+        ValueError: If the data are not as they should be.
+    """
     train, test, indices = loading.load(
         config.data.name,
         data_dir=config.data.data_dir,
@@ -170,6 +179,7 @@ def _load_data(config, devices):
         config.seed,
         config.data.architecture_fraction,
     )
+    devices = devices or tf.distribute.get_strategy()
     # Checks its size.
     _search_batches(config, data, devices, epoch=0, first_step=0)
     return data

@@ -32,6 +32,18 @@ def is_due():
     return _told.is_set()
 
 
+def check():
+    """Ends a sequence of runs where SIGTERM came too late to end the last one.
+
+    Raises:
+        Preempted: If it came while the last `watch` lasted and nothing has
+            been raised since.
+    """
+    if _told.is_set():
+        _told.clear()
+        raise Preempted
+
+
 @contextlib.contextmanager
 def watch():
     """Takes note of SIGTERM, which else ends the process at once."""
@@ -42,5 +54,8 @@ def watch():
     before = signal.signal(signal.SIGTERM, lambda *_: _told.set())
     try:
         yield
+    except Preempted:
+        _told.clear()
+        raise
     finally:
         signal.signal(signal.SIGTERM, before)

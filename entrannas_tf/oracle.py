@@ -7,6 +7,15 @@ from entrannas_tf import attended_oracle, halving, trial_values
 
 OBJECTIVE = "val_accuracy"
 
+# Arguments of Keras-Tuner's oracle that are not for the user to choose.
+_SET = (
+    (
+        "max_trials",
+        "num_searches, first_epochs and factor say how many there are",
+    ),
+    ("objective", f"it is {OBJECTIVE}"),
+)
+
 
 class EnTranNASOracle(attended_oracle.AttendedOracle):
     """Searches several times, then trains what was found, by halving.
@@ -57,11 +66,11 @@ class EnTranNASOracle(attended_oracle.AttendedOracle):
         seed=0,
         **kwargs,
     ):
-        if "max_trials" in kwargs:
-            raise ValueError(
-                f"max_trials is {kwargs['max_trials']}; expected none: "
-                "num_searches, first_epochs and factor say how many there are."
-            )
+        for name, why in _SET:
+            if name in kwargs:
+                raise ValueError(
+                    f"{name} is {kwargs[name]}; expected none: {why}."
+                )
         objective = keras_tuner.Objective(OBJECTIVE, "max")
         super().__init__(
             timeout_seconds, objective=objective, seed=seed, **kwargs
@@ -245,3 +254,19 @@ class EnTranNASOracle(attended_oracle.AttendedOracle):
                 self.end_order.remove(trial_id)
                 self._run_times[trial_id] = self._losses[trial_id] = 0
                 self._retry_queue.append(trial_id)
+
+
+def of_five_searches(epochs, warmup_epochs, seed):
+    """Returns the oracle of section 4.2's five searches, all of them trained.
+
+    Args:
+        epochs: Number of epochs of the last rung. The first one has a ninth of
+            that, or one more than the warm-up.
+        warmup_epochs: Number of epochs of each training's warm-up.
+        seed: Of the first search.
+    """
+    factor = 3
+    first_epochs = max(warmup_epochs + 1, epochs // factor**2)
+    return EnTranNASOracle(
+        epochs, first_epochs=first_epochs, factor=factor, seed=seed
+    )

@@ -23,6 +23,15 @@ def prepare(seed, deterministic):
         tf.config.experimental.enable_op_determinism()
 
 
+@contextlib.contextmanager
+def cleared():
+    """Frees what a run leaves behind, also where it fails."""
+    try:
+        yield
+    finally:
+        keras.backend.clear_session()
+
+
 def device_name(strategy):
     """Returns what a run computes on, such as "CPU, 2 cores"."""
     gpus = tf.config.list_physical_devices("GPU")

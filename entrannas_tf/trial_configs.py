@@ -29,7 +29,10 @@ class TrialConfigs:
         )
 
     def check(self, oracle):
-        """Checks all that an `oracle.EnTranNASOracle` may propose.
+        """Checks what an `oracle.EnTranNASOracle` may propose.
+
+        Of the hyperparameters each value by itself, beside those that are
+        fixed: values of two may still not go together, and fail their trial.
 
         Raises:
             ValueError: If a trial could not be what it is to be.
@@ -49,9 +52,11 @@ class TrialConfigs:
             )
         for rung in oracle.rungs:
             self.training(rung.epochs)
-        for parameter in oracle.hyperparameters.space:
+        space = oracle.hyperparameters.space
+        fixed = {p.name: p.value for p in space if hasattr(p, "value")}
+        for parameter in space:
             for value in _extremes(parameter):
-                self.search({parameter.name: value})
+                self.search({**fixed, parameter.name: value})
 
     def search(self, values):
         """Returns the configuration of a search.

@@ -35,6 +35,12 @@ def genotype(trial):
     return trial.hyperparameters.values[GENOTYPE]
 
 
+def has_failed(trial):
+    """Returns whether a trial has ended without a score."""
+    status = trial_lib.TrialStatus
+    return trial.status in (status.FAILED, status.INVALID)
+
+
 def is_completed(trial):
     """Returns whether a trial has ended well.
 

@@ -131,9 +131,11 @@ def _training_row(trial):
 
 
 def _score(trial):
-    """Returns the accuracy, or why there is none."""
+    """Returns the accuracy, or why there is none; "-" before the end."""
     if trial_values.is_completed(trial):
         return f"{trial.score:.2%}"
+    if not trial_values.has_failed(trial):
+        return "-"
     return trial_values.error(trial).replace("|", "/")
 
 

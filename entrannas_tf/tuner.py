@@ -19,9 +19,11 @@ from entrannas_tf import (
     interruptions,
     published,
     retraining,
+    runtime,
     trial_configs,
     trial_values,
     tune_table,
+    tuner_errors,
     workdirs,
 )
 from entrannas_tf import config as config_lib
@@ -44,10 +46,6 @@ _IDLE_SECONDS = 1.0  # Between two questions for work, where there was none.
 _LOCK_SECONDS = 10.0  # Between two looks whether a workdir is free.
 _FAREWELL_SECONDS = 10.0  # For a chief's answer; it misses the worker anyway.
 _BEATS = 10  # Signs of life in the time after which a worker is missed.
-
-
-class _Preempted(keras_tuner.errors.FatalError, interruptions.Preempted):
-    """Ends the process; Keras-Tuner takes others for a failure of the trial."""
 
 
 class EnTranNASTuner(keras_tuner.Tuner):
@@ -81,11 +79,16 @@ class EnTranNASTuner(keras_tuner.Tuner):
         attendance.is_worker()  # Raises ValueError, if it does, before all.
         configs = trial_configs.TrialConfigs(search_config, retrain_config)
         if oracle is None:
-            oracle = _default_oracle(configs)
+            training = configs.of_training.training
+            oracle = oracle_lib.of_five_searches(
+                training.epochs, training.warmup_epochs, configs.of_search.seed
+            )
         configs.check(oracle)
         self._configs = configs
         self._beat_seconds = oracle.attendance.timeout_seconds / _BEATS
         self._is_idle = False
+        if attendance.is_worker():
+            kwargs["overwrite"] = False  # Its chief has begun already.
         super().__init__(oracle, **kwargs)
 
     def search_config(self, trial):
@@ -123,8 +126,7 @@ class EnTranNASTuner(keras_tuner.Tuner):
 
     def _work(self, verbose):
         """Runs trials of a chief, once that is there."""
-        address = attendance.chief_address()
-        logging.info("Waits for the chief at %s.", address)
+        logging.info("Waits for the chief at %s.", attendance.chief_address())
         try:
             self.oracle.get_space()  # Returns when there is an answer.
             if os.path.exists(self._state_path()):
@@ -132,11 +134,7 @@ class EnTranNASTuner(keras_tuner.Tuner):
                     self.set_state(json.load(file))
             super().search(verbose=verbose)
         except grpc.RpcError as error:
-            raise interruptions.WorkerLost(
-                f"The chief at {address} does not answer "
-                f"({error.code().name}: {error.details()}). Start it, and this "
-                "worker again, with the same commands."
-            ) from error
+            raise tuner_errors.ChiefLost(error) from error
 
     def _dismiss(self):
         """Tells workers that wait for a chief, if there are any, to end."""
@@ -153,6 +151,7 @@ class EnTranNASTuner(keras_tuner.Tuner):
         super().on_search_begin()
 
     def pre_create_trial(self):
+        interruptions.check()
         # Keras-Tuner asks again at once where the oracle has no trial yet.
         if self._is_idle:
             time.sleep(_IDLE_SECONDS)
@@ -181,7 +180,13 @@ class EnTranNASTuner(keras_tuner.Tuner):
                 return self._run_alone(run, trial)
             except interruptions.Preempted as error:
                 self._give_back(trial)
-                raise _Preempted(*error.args) from error
+                raise tuner_errors.Preempted(*error.args) from error
+
+    def _run_and_update_trial(self, trial, *args, **kwargs):
+        try:
+            super()._run_and_update_trial(trial, *args, **kwargs)
+        except grpc.RpcError as error:  # No fault of the trial's.
+            raise tuner_errors.ChiefLost(error) from error
 
     def _give_back(self, trial):
         """Has another worker go on with a trial, if the oracle is there."""
@@ -202,7 +207,8 @@ class EnTranNASTuner(keras_tuner.Tuner):
         """
         while True:
             try:
-                return run(trial, self.trial_workdir(trial))
+                with runtime.cleared():
+                    return run(trial, self.trial_workdir(trial))
             except BlockingIOError as error:
                 logging.warning("%s: %s.", error.filename, error.strerror)
                 time.sleep(_LOCK_SECONDS)
@@ -303,17 +309,3 @@ class EnTranNASTuner(keras_tuner.Tuner):
         if self._has_oracle():
             self.oracle.save()
         files.write_text(self._get_tuner_fname(), json.dumps(self.get_state()))
-
-
-def _default_oracle(configs):
-    """Returns the oracle of five searches and up to three rungs."""
-    training = configs.of_training.training
-    factor = 3
-    return oracle_lib.EnTranNASOracle(
-        training.epochs,
-        first_epochs=max(
-            training.warmup_epochs + 1, training.epochs // factor**2
-        ),
-        factor=factor,
-        seed=configs.of_search.seed,
-    )

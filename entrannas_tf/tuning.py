@@ -7,6 +7,7 @@ import keras_tuner
 
 from entrannas_tf import (
     attendance,
+    experiments,
     files,
     genotypes,
     interruptions,
@@ -64,7 +65,8 @@ def tune(config_dict, workdir):
     if attendance.is_worker():
         make_tuner(config, workdir).search()
         return None
-    retraining.load_data(config.retraining)  # To know that they are there.
+    experiments.load_data(config.search)  # To know that they are there.
+    retraining.load_data(config.retraining)
     workdirs.make_workdir(workdir, config)
     with workdirs.locked(workdir):
         made = make_tuner(config, workdir)

@@ -114,7 +114,8 @@ def locked(workdir):
         BlockingIOError: If another process has it.
     """
     path = os.path.join(workdir, CONFIG_FILE)
-    with open(path, encoding="utf-8") as file:
+    # Open for writing, though nothing is written: NFS locks no other files.
+    with open(path, "r+", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -4,6 +4,7 @@ import collections
 import dataclasses
 import json
 import os
+import signal
 import time
 
 import keras
@@ -31,6 +32,7 @@ class Runs:
 
     Attributes:
         done: Counts the seeds and penalties of the searches, and "trained".
+        is_told: Whether SIGTERM comes at each run's end.
         last: How many searches there may be before Ctrl-C.
         failures: {lambda: the error of its searches}.
         num_cleared: How often Keras was told to free its memory.
@@ -38,9 +40,15 @@ class Runs:
 
     def __init__(self):
         self.done = collections.Counter()
+        self.is_told = False
         self.last = None
         self.failures = {}
         self.num_cleared = 0
+
+    def tell(self):
+        with interruptions.watch():
+            if self.is_told:
+                os.kill(os.getpid(), signal.SIGTERM)
 
     def clear(self):
         self.num_cleared += 1
@@ -67,6 +75,7 @@ class Runs:
             os.path.join(workdir, "genotype.json"), genotypes.to_json(genotype)
         )
         files.write_text(os.path.join(workdir, "search.gif"), "film")
+        self.tell()
 
     def retrain(self, values, genotype, workdir):
         assert genotype == os.path.join(os.path.dirname(workdir), "search")
@@ -81,6 +90,7 @@ class Runs:
         results = {"mean": {"test_accuracy": 0.75}, "network": network}
         _write(workdir, "metrics.jsonl", {"timing": {"elapsed_seconds": 30.0}})
         _write(workdir, "results.json", results)
+        self.tell()
 
 
 def _write(workdir, name, values):
@@ -170,6 +180,18 @@ def test_what_was_interrupted_goes_on(tmp_path, runs):
     ablate("table1", tmp_path)
     assert runs.done == {(0, 0.0): 4}
     assert (tmp_path / "table1.md").exists()
+
+
+def test_sigterm_at_the_end_of_a_run_ends_the_table(tmp_path, runs):
+    runs.is_told = True
+    for count in (1, 2, 3):
+        with pytest.raises(interruptions.Preempted):
+            ablate("figure5", tmp_path)
+        # The network of a search is another run.
+        assert runs.done.total() == count
+    runs.is_told = False
+    ablate("figure5", tmp_path)
+    assert runs.done.total() == 6
 
 
 def test_a_table_does_without_runs_that_fail(tmp_path, runs):

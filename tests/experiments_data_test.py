@@ -5,7 +5,6 @@ import os
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from PIL import Image
 
 from entrannas_tf import (
@@ -242,7 +241,7 @@ def test_a_search_has_no_other_variables(tmp_path):
     values = make_config()
     values.search.precision = "float16"
     config = experiments.config_lib.from_config_dict(values)
-    data = experiments._load_data(config, tf.distribute.get_strategy())
+    data = experiments.load_data(config)
     trainer = search_making.make_trainer(config, data.source_w, None)
     assert trainer.units[1].template.compute_dtype == "float16"
     saved = checkpoints.search_variables(trainer).values()

@@ -89,6 +89,7 @@ FLOORS = {
     "attended_oracle": (5, 0),
     "oracle": (5, 0),
     "trial_configs": (5, 0),
+    "tuner_errors": (5, 0),
     "trial_values": (5, 0),
     "tune_table": (5, 0),
     "export": (5, 1),

@@ -2,6 +2,8 @@ import os
 import signal
 import threading
 
+import pytest
+
 from entrannas_tf import interruptions
 
 
@@ -11,6 +13,8 @@ def test_sigterm_is_noted_and_ends_nothing():
         assert not interruptions.is_due()
         os.kill(os.getpid(), signal.SIGTERM)
         assert interruptions.is_due()
+    with interruptions.watch():
+        pass  # It leaves nothing to the tests that follow.
     assert signal.getsignal(signal.SIGTERM) is before
 
 
@@ -19,6 +23,21 @@ def test_each_watch_begins_anew():
         os.kill(os.getpid(), signal.SIGTERM)
     with interruptions.watch():
         assert not interruptions.is_due()
+
+
+def test_what_came_too_late_for_one_run_ends_those_that_follow():
+    with interruptions.watch():
+        os.kill(os.getpid(), signal.SIGTERM)
+    with pytest.raises(interruptions.Preempted):
+        interruptions.check()
+    interruptions.check()  # It is said once.
+
+
+def test_a_run_that_was_ended_has_said_so():
+    with pytest.raises(interruptions.Preempted), interruptions.watch():
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise interruptions.Preempted
+    interruptions.check()
 
 
 def test_another_thread_may_watch_too():

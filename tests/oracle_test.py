@@ -246,6 +246,7 @@ def test_another_seed_is_refused(tmp_path):
         ({"num_candidates": 6}, "num_searches is 5 and num_candidates 6; exp"),
         ({"first_epochs": 5}, "last_epochs is 4; expected first_epochs, whic"),
         ({"max_trials": 9}, "max_trials is 9; expected none: num_searches, f"),
+        ({"objective": "loss"}, "objective is loss; expected none: it is val_"),
         (
             {"max_consecutive_failed_trials": 0},
             "max_consecutive_failed_trials is 0; expected 1 or more",

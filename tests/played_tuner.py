@@ -14,6 +14,8 @@ import signal
 import sys
 import time
 
+import keras
+
 from entrannas_tf import (
     experiments,
     files,
@@ -57,6 +59,7 @@ def stand_in(monkeypatch):
 
         return wrapped
 
+    monkeypatch.setattr(keras.backend, "clear_session", lambda: None)
     monkeypatch.setattr(experiments, "search", noted(search))
     monkeypatch.setattr(retraining, "retrain", noted(retrain))
     return runs

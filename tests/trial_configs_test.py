@@ -39,6 +39,15 @@ def test_bad_hyperparameters(tmp_path, make_parameter, message):
         played_tuner.make(tmp_path, hyperparameters=parameters)
 
 
+def test_values_are_checked_beside_those_that_are_fixed(tmp_path):
+    parameters = keras_tuner.HyperParameters()
+    parameters.Choice("network.partial_channels", [2, 4])
+    with pytest.raises(ValueError, match=r"network\.bottleneck"):
+        played_tuner.make(tmp_path / "alone", hyperparameters=parameters)
+    parameters.Fixed("network.bottleneck", 1)
+    played_tuner.make(tmp_path / "beside", hyperparameters=parameters)
+
+
 def test_networks_are_not_chosen_by_the_test_images(tmp_path):
     with pytest.raises(ValueError, match=r"data.validation_fraction of the re"):
         tuner.EnTranNASTuner(

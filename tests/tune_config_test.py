@@ -51,6 +51,12 @@ def test_defaults_are_the_papers_five():
             "Of the section retraining: data.validation_fraction is 1.0; expec",
         ),
         (
+            {"search__data__name": "folder"},
+            "Of the section search: data.dir is empty; expected the folder of "
+            "your images, which holds train/<class>/<image>: "
+            "--config.search.data.dir=PATH.",
+        ),
+        (
             {"search__search__epochs": "2"},
             "search.search.epochs is '2', of type str; expected an integer.",
         ),

@@ -34,6 +34,13 @@ def test_report(played):
         assert line.count("|") in (0, 6, 7)
 
 
+def test_what_has_not_ended(tmp_path):
+    made = played_oracle.make(tmp_path)
+    made.create_trial("a")
+    lines = tune_table.report(made.trials, len(made.rungs)).splitlines()
+    assert "| 0000 | RUNNING | - | seed 0 | - | - |" in lines
+
+
 def test_best(played):
     text = tune_table.best(played.get_best_trials(5))
     assert "| 1 | 0003 | 0001 | 4 | 89.00% | seed 1 |" in text

@@ -1,5 +1,6 @@
 """The tuner as the chief or a worker of several processes, in this one."""
 
+import grpc
 import pytest
 from keras_tuner.src.distribute import oracle_client
 
@@ -55,6 +56,58 @@ def test_a_worker_without_a_chief(tmp_path, monkeypatch, caplog):
     ):
         made.search()
     assert f"Waits for the chief at 127.0.0.1:{port}." in caplog.messages
+
+
+class Unheard(grpc.RpcError):
+    """What a call of the chief ends with.
+
+    Args:
+        status: A `grpc.StatusCode`.
+    """
+
+    def __init__(self, status):
+        super().__init__()
+        self._status = status
+
+    def code(self):
+        return self._status
+
+    def details(self):
+        return "as it is"
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        ("UNAVAILABLE", r"does not answer \(UNAVAILABLE: as it is\). Start it"),
+        ("UNKNOWN", r"failed \(UNKNOWN: as it is\). See what it says; then"),
+    ],
+)
+def test_a_chief_that_is_gone_when_a_trial_ends(
+    tmp_path, monkeypatch, status, message
+):
+    """The trial has not failed: nothing says so to the chief."""
+
+    def get_trial(trial_id):
+        raise Unheard(grpc.StatusCode[status])
+
+    trial = played_tuner.make(tmp_path).oracle.create_trial("worker1")
+    be_one_of_several(monkeypatch, "worker1")
+    worker, ended = played_tuner.make(tmp_path), []
+    monkeypatch.setattr(worker.oracle, "get_space", lambda: None)
+    monkeypatch.setattr(worker.oracle, "create_trial", lambda _: trial)
+    monkeypatch.setattr(worker.oracle, "get_trial", get_trial)
+    monkeypatch.setattr(worker.oracle, "end_trial", ended.append)
+    with pytest.raises(interruptions.WorkerLost, match=message):
+        worker.search()
+    assert not ended
+
+
+def test_a_worker_overwrites_nothing(tmp_path, monkeypatch):
+    played_tuner.make(tmp_path).save()
+    be_one_of_several(monkeypatch, "worker1")
+    played_tuner.make(tmp_path, overwrite=True)
+    assert (tmp_path / "project" / "tuner.json").exists()
 
 
 def test_a_worker_of_another_configuration_is_refused(tmp_path, monkeypatch):

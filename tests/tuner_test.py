@@ -1,6 +1,8 @@
 """The tuner, with searches and trainings that take no time."""
 
 import json
+import os
+import signal
 
 import keras_tuner
 import pytest
@@ -207,6 +209,24 @@ def test_sigterm_ends_the_process_and_not_the_trial(tmp_path, monkeypatch):
     made = played_tuner.make(tmp_path)
     made.search(verbose=0)
     assert made.get_best_genotypes() == [genotypes.draw(0)]
+
+
+def test_sigterm_at_the_end_of_a_trial_begins_no_other(
+    tmp_path, monkeypatch, played
+):
+    def search(config_dict, workdir):
+        with interruptions.watch():
+            os.kill(os.getpid(), signal.SIGTERM)
+        return played_tuner.search(config_dict, workdir)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(experiments, "search", search)
+        made = played_tuner.make(tmp_path)
+        with pytest.raises(interruptions.Preempted):
+            made.search(verbose=0)
+    assert [t.status for t in made.oracle.trials.values()] == ["COMPLETED"]
+    played_tuner.make(tmp_path).search(verbose=0)
+    assert len(played) == 12  # The others.
 
 
 def test_it_waits_before_it_asks_again(tmp_path, monkeypatch):

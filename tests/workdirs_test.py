@@ -1,5 +1,6 @@
 import dataclasses
 import errno
+import fcntl
 import json
 import os
 
@@ -40,6 +41,17 @@ def test_a_second_process_is_kept_out(tmp_path):
         assert caught.value.filename == str(tmp_path)
     with workdirs.locked(tmp_path):
         pass
+
+
+def test_what_is_locked_is_open_for_writing(tmp_path, monkeypatch):
+    """Else NFS, which several machines share, refuses."""
+    writable = []
+    monkeypatch.setattr(
+        fcntl, "flock", lambda file, how: writable.append(file.writable())
+    )
+    workdirs.make_workdir(tmp_path, CONFIG)
+    with workdirs.locked(tmp_path):
+        assert writable == [True]
 
 
 @pytest.mark.parametrize("use", [workdirs.check_workdir, workdirs.make_workdir])
