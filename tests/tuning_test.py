@@ -213,10 +213,11 @@ def test_another_configuration_is_refused(tmp_path, played):
         tuning.tune(config, tmp_path)
 
 
-def test_nothing_is_written_where_there_are_no_data(tmp_path, played):
+@pytest.mark.parametrize("section", ["search", "retraining"])
+def test_nothing_is_written_where_there_are_no_data(tmp_path, played, section):
     config = toy_tune_config.get_config()
-    config.retraining.data.name = "folder"
-    config.retraining.data.dir = str(tmp_path / "nowhere")
+    config[section].data.name = "folder"
+    config[section].data.dir = str(tmp_path / "nowhere")
     with pytest.raises(ValueError, match=r"nowhere"):
         tuning.tune(config, tmp_path / "tune")
     assert not (tmp_path / "tune").exists()
