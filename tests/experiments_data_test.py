@@ -12,6 +12,7 @@ from entrannas_tf import (
     experiments,
     files,
     genotypes,
+    methods,
     search_making,
 )
 from tests import toy_config
@@ -236,9 +237,10 @@ def test_a_full_disk_leaves_no_workdir(tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == []
 
 
-def test_a_search_has_no_other_variables(tmp_path):
+@pytest.mark.parametrize("name", [None, "entrannas_dst", "pc_darts"])
+def test_a_search_has_no_other_variables(tmp_path, name):
     """Whatever the trainer tracks is in a checkpoint."""
-    values = make_config()
+    values = methods.apply(make_config(), name)
     values.search.precision = "float16"
     config = experiments.config_lib.from_config_dict(values)
     data = experiments.load_data(config)
