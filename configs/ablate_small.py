@@ -18,8 +18,9 @@ in several tables are done once.
 
 Cost: 4 hours and 45 minutes for the runs of Tables 1, 2 and 4 and Figure 5,
     added up, each on one core with other work beside it; the command started
-    twice on 2 cores takes half of that. Up to 3.5 GiB of memory for a process
-    that searches by DARTS and retrains.
+    twice on 2 cores takes half of that. Table 3 takes 28 minutes of both cores.
+    Up to 3.5 GiB of memory for a process that searches by DARTS and retrains,
+    4.4 GiB for a row of Table 3.
 Expect: docs/results.md.
 """
 
