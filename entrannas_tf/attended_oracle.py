@@ -181,7 +181,7 @@ class AttendedOracle(keras_tuner.Oracle):
                 # Its worker may have gone on meanwhile.
                 self._ongoing_trials[tuner_id] = trial
                 self._tuner_ids.add(tuner_id)
-                # It calls an absent chief less often from time to time.
+                # gRPC calls a chief that is away at up to 2 minutes' distance.
                 grace = 2 * self.attendance.timeout_seconds
                 self.attendance.hear(tuner_id, grace)
                 self._display.on_trial_begin(trial)

@@ -81,12 +81,12 @@ def measure_row(
     Returns:
         Dict: `row`, `batch_size`, `device` (its name), `num_replicas`,
         `step_seconds` (a step for alpha and one for the weights),
-        `milliseconds_per_image`, `parts` (what
-        `profiling.stop` returned, of a step), `bare_step_seconds` (a step of
-        one image of 8x8 a replica), `peak_memory_mib` (of the first
-        GPU; without one, of the process), `first_step_seconds` (from the start
-        of the process to the end of the first step), `new_derivation_seconds`
-        (what a step with a new derivation takes longer), `num_graphs`.
+        `milliseconds_per_image`, `parts` (what `profiling.stop` returned, of a
+        step), `bare_step_seconds` (a step of one image of 8x8 a replica),
+        `peak_memory_mib` (of the first GPU; without one, of the process),
+        `first_step_seconds` (from the start of the process to the end of the
+        first step), `new_derivation_seconds` (what a step with a new
+        derivation takes longer), `num_graphs`.
 
     Raises:
         ValueError: If the batch does not divide among the devices, or as
