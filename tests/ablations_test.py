@@ -276,5 +276,4 @@ def test_the_command(tmp_path):
     assert "| 0.2 | 0.0" in done.stdout
     assert f"`python {' '.join(command)}`" in done.stdout.replace("'", "")
     assert "run      1 of 1: 0.2, seed 0" in done.stderr
-    assert "epoch 1/1" not in done.stderr
     assert (tmp_path / "figure5.png").exists()
