@@ -9,7 +9,7 @@ Command:
 
 --table=2, 3, 4 and --figure=5 likewise, in the same workdir.
 
-Cost: a minute or two a table on 2 cores.
+Cost: a minute or two a table on 2 cores, five minutes for Figure 5.
 Expect: tables of numbers that mean nothing.
 """
 
