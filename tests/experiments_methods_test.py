@@ -1,7 +1,4 @@
-"""Whole searches of a few steps, by every method.
-
-Those in stages, as P-DARTS's, are in `progressive_test`.
-"""
+"""Whole searches of a few steps, by every method."""
 
 import pytest
 
@@ -15,7 +12,7 @@ from entrannas_tf import (
 )
 from tests import programs, toy_config
 
-_LONG = ("darts", "darts_second_order", "pc_darts")
+_LONG = ("darts", "darts_second_order", "p_darts", "pc_darts")
 
 
 def make_config(name):
@@ -25,7 +22,10 @@ def make_config(name):
     config.data.num_examples = 64
     config.search.epochs = 1
     config.search.checkpoint_every_steps = 1
-    return methods.apply(config, name)
+    config = methods.apply(config, name)
+    if config.progressive.num_cells:
+        config.progressive.num_cells = (3, 3, 3)
+    return config
 
 
 def search(config, workdir):

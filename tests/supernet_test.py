@@ -15,8 +15,9 @@ PARTIAL = {"bottleneck": 1, "partial_channels": 4}
         (True, 1, 1),
         (True, 4, 1),
         (False, 1, 4),
+        pytest.param(True, 1, 4, marks=pytest.mark.long),
+        pytest.param(False, 4, 1, marks=pytest.mark.long),
     ],
-    ids=["engine_transit", "feature_sharing", "bottleneck", "pc_darts"],
 )
 def test_child_network_equals_engine_with_indicator(
     sharing, bottleneck, partial
