@@ -105,9 +105,8 @@ def ablate(config_dict, result, workdir, command):
     """
     config = ablation_config.read(config_dict)
     workdir = os.fspath(workdir)
-    workdirs.check_workdir(workdir, config)
     is_ladder = result == "table3"
-    if not is_ladder:
+    if not workdirs.check_workdir(workdir, config) and not is_ladder:
         experiments.load_data(config.search)  # To know that they are there.
         retraining.load_data(config.retraining)
     workdirs.make_workdir(workdir, config)

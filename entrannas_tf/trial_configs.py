@@ -80,8 +80,9 @@ class TrialConfigs:
 
     def training(self, epochs):
         """Returns the checked configuration of a training, as dicts."""
-        made = config_lib.to_dict(self.of_training)
-        made = config_fields.replaced(made, {"training.epochs": epochs})
+        made = config_fields.replaced(
+            config_lib.to_dict(self.of_training), {"training.epochs": epochs}
+        )
         config_lib.from_config_dict(made, retrain_config_lib.RetrainConfig)
         return made
 

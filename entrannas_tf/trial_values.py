@@ -134,8 +134,7 @@ def failed_in_a_row(ended, limit):
     """
     in_a_row = 0
     for trial in ended:
-        has_failed = trial.status == trial_lib.TrialStatus.FAILED
-        in_a_row = in_a_row + 1 if has_failed else 0
+        in_a_row = in_a_row + 1 if has_failed(trial) else 0
         if in_a_row == limit:
             return trial
     return None

@@ -76,7 +76,8 @@ class EnTranNASTuner(keras_tuner.Tuner):
                     f"{name} is no argument of EnTranNASTuner: its two "
                     "configurations say what a trial is."
                 )
-        attendance.is_worker()  # Raises ValueError, if it does, before all.
+        if attendance.is_worker():  # Raises ValueError, if it does, before all.
+            kwargs["overwrite"] = False  # Its chief has begun already.
         configs = trial_configs.TrialConfigs(search_config, retrain_config)
         if oracle is None:
             training = configs.of_training.training
@@ -87,8 +88,6 @@ class EnTranNASTuner(keras_tuner.Tuner):
         self._configs = configs
         self._beat_seconds = oracle.attendance.timeout_seconds / _BEATS
         self._is_idle = False
-        if attendance.is_worker():
-            kwargs["overwrite"] = False  # Its chief has begun already.
         super().__init__(oracle, **kwargs)
 
     def search_config(self, trial):

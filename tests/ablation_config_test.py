@@ -2,16 +2,11 @@ import pytest
 
 from configs import ablate_paper, ablate_small, ablate_toy
 from entrannas_tf import ablation_config
+from tests import changed_config
 
 
 def read(**changes):
-    values = ablate_toy.get_config().to_dict()
-    for path, value in changes.items():
-        *sections, name = path.split("__")
-        section = values
-        for part in sections:
-            section = section[part]
-        section[name] = value
+    values = changed_config.changed(ablate_toy.get_config(), **changes)
     return ablation_config.read(values)
 
 

@@ -6,7 +6,7 @@ import pytest
 from keras_tuner.engine import trial as trial_lib
 from keras_tuner.src.distribute import oracle_chief
 
-from tests import played_oracle
+from tests import played_oracle, tune_workers
 
 
 @pytest.fixture
@@ -125,9 +125,7 @@ def test_a_chief_that_is_started_again_waits_for_its_workers(
 ):
     made = played_oracle.make(tmp_path, verbose=1)
     lost, trial = made.create_trial("b"), made.create_trial("a")
-    monkeypatch.setenv("KERASTUNER_ORACLE_IP", "localhost")
-    monkeypatch.setenv("KERASTUNER_ORACLE_PORT", "8000")
-    monkeypatch.setenv("KERASTUNER_TUNER_ID", "chief")
+    tune_workers.be_one_of_several(monkeypatch, "chief")
     now = [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     again = played_oracle.make(tmp_path, reload=True, verbose=verbose)

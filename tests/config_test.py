@@ -6,19 +6,13 @@ import ml_collections
 import pytest
 
 from configs import digits, retrain_cifar10
-from entrannas_tf import (
-    config,
-    config_fields,
-    config_rules,
-    retrain_config,
-    tune_config,
-)
+from entrannas_tf import config, config_rules, retrain_config, tune_config
+from tests import changed_config
 
 
 def make_dict(**changes):
     """Returns the values of a good configuration with dotted changes."""
-    fields = {path.replace("__", "."): v for path, v in changes.items()}
-    return config_fields.replaced(digits.get_config().to_dict(), fields)
+    return changed_config.changed(digits.get_config(), **changes)
 
 
 def stages(**changes):

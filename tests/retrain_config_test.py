@@ -2,20 +2,14 @@ import pytest
 
 from configs import digits, retrain_cifar10
 from entrannas_tf import config, retrain_config
+from tests import changed_config
 
 RetrainConfig = retrain_config.RetrainConfig
 
 
 def make_dict(**changes):
     """Returns the values of a good configuration with dotted changes."""
-    values = retrain_cifar10.get_config().to_dict()
-    for path, value in changes.items():
-        *sections, name = path.split("__")
-        section = values
-        for part in sections:
-            section = section[part]
-        section[name] = value
-    return values
+    return changed_config.changed(retrain_cifar10.get_config(), **changes)
 
 
 def test_round_trips():

@@ -3,20 +3,14 @@ import pytest
 from configs import digits, tune_digits
 from entrannas_tf import config as config_lib
 from entrannas_tf import tune_config
+from tests import changed_config
 
 Parameter = tune_config.Parameter
 
 
 def make_dict(**changes):
     """Returns the values of a good configuration with dotted changes."""
-    values = tune_digits.get_config().to_dict()
-    for path, value in changes.items():
-        *sections, name = path.split("__")
-        section = values
-        for part in sections:
-            section = section[part]
-        section[name] = value
-    return values
+    return changed_config.changed(tune_digits.get_config(), **changes)
 
 
 def test_round_trips():

@@ -27,6 +27,21 @@ runpy.run_module(module, run_name="__main__", alter_sys=True)
 """
 
 
+def environment(tuner_id, port=1):
+    """Returns what tells Keras-Tuner that a process is one of several."""
+    return {
+        "KERASTUNER_ORACLE_IP": "127.0.0.1",
+        "KERASTUNER_ORACLE_PORT": str(port),
+        "KERASTUNER_TUNER_ID": tuner_id,
+    }
+
+
+def be_one_of_several(monkeypatch, tuner_id, port=1):
+    """Makes this process a chief or a worker, until the test's end."""
+    for name, value in environment(tuner_id, port).items():
+        monkeypatch.setenv(name, value)
+
+
 @contextlib.contextmanager
 def group():
     """Kills at the end what still runs of a chief and its workers.
@@ -40,16 +55,10 @@ def group():
     found = []
 
     def start(tuner_id, *command):
-        environment = {
-            **os.environ,
-            "KERASTUNER_ORACLE_IP": "127.0.0.1",
-            "KERASTUNER_ORACLE_PORT": str(port),
-            "KERASTUNER_TUNER_ID": tuner_id,
-        }
         process = subprocess.Popen(
             [sys.executable, *map(str, command)],
             cwd=programs.ROOT,
-            env=environment,
+            env={**os.environ, **environment(tuner_id, port)},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -5,7 +5,7 @@ import pytest
 from keras_tuner.src.distribute import oracle_client
 
 from entrannas_tf import genotypes, interruptions
-from tests import played_tuner, workers
+from tests import played_tuner, tune_workers, workers
 
 
 @pytest.fixture(autouse=True)
@@ -13,18 +13,12 @@ def played(monkeypatch):
     return played_tuner.stand_in(monkeypatch)
 
 
-def be_one_of_several(monkeypatch, tuner_id, port=1):
-    monkeypatch.setenv("KERASTUNER_ORACLE_IP", "127.0.0.1")
-    monkeypatch.setenv("KERASTUNER_ORACLE_PORT", str(port))
-    monkeypatch.setenv("KERASTUNER_TUNER_ID", tuner_id)
-
-
 def test_chief_and_single_process_go_on_from_each_other(
     tmp_path, monkeypatch, played
 ):
     played_tuner.make(tmp_path).search(verbose=0)
     with monkeypatch.context() as patch:
-        be_one_of_several(patch, "chief")
+        tune_workers.be_one_of_several(patch, "chief")
         chief = played_tuner.make(tmp_path)
         assert chief.oracle.has_ended()
         chief.save()
@@ -44,7 +38,7 @@ def test_half_an_environment_removes_nothing(tmp_path, monkeypatch):
 
 def test_a_worker_without_a_chief(tmp_path, monkeypatch, caplog):
     (port,) = workers.free_ports(1)
-    be_one_of_several(monkeypatch, "worker1", port)
+    tune_workers.be_one_of_several(monkeypatch, "worker1", port)
     monkeypatch.setattr(oracle_client, "TIMEOUT", 0.1)
     made = played_tuner.make(tmp_path)
     with (
@@ -92,7 +86,7 @@ def test_a_chief_that_is_gone_when_a_trial_ends(
         raise Unheard(grpc.StatusCode[status])
 
     trial = played_tuner.make(tmp_path).oracle.create_trial("worker1")
-    be_one_of_several(monkeypatch, "worker1")
+    tune_workers.be_one_of_several(monkeypatch, "worker1")
     worker, ended = played_tuner.make(tmp_path), []
     monkeypatch.setattr(worker.oracle, "get_space", lambda: None)
     monkeypatch.setattr(worker.oracle, "create_trial", lambda _: trial)
@@ -105,14 +99,14 @@ def test_a_chief_that_is_gone_when_a_trial_ends(
 
 def test_a_worker_overwrites_nothing(tmp_path, monkeypatch):
     played_tuner.make(tmp_path).save()
-    be_one_of_several(monkeypatch, "worker1")
+    tune_workers.be_one_of_several(monkeypatch, "worker1")
     played_tuner.make(tmp_path, overwrite=True)
     assert (tmp_path / "project" / "tuner.json").exists()
 
 
 def test_a_worker_of_another_configuration_is_refused(tmp_path, monkeypatch):
     played_tuner.make(tmp_path).save()
-    be_one_of_several(monkeypatch, "worker1")
+    tune_workers.be_one_of_several(monkeypatch, "worker1")
     worker = played_tuner.make(tmp_path, [("search.epochs", 3)])
     monkeypatch.setattr(worker.oracle, "get_space", lambda: None)
     with pytest.raises(ValueError, match=r"search.epochs is 2 there and 3 her"):

@@ -163,12 +163,6 @@ def played(monkeypatch):
     return seen
 
 
-def be_one_of_several(monkeypatch, tuner_id):
-    monkeypatch.setenv("KERASTUNER_ORACLE_IP", "127.0.0.1")
-    monkeypatch.setenv("KERASTUNER_ORACLE_PORT", "1")
-    monkeypatch.setenv("KERASTUNER_TUNER_ID", tuner_id)
-
-
 def test_course(tmp_path, played, capsys):
     config = toy_tune_config.get_config()
     config.search.seed = 3
@@ -253,7 +247,7 @@ def test_nothing_is_written_where_a_setting_is_bad(
     tmp_path, played, monkeypatch, path, value, message, tuner_id
 ):
     if tuner_id:
-        be_one_of_several(monkeypatch, tuner_id)
+        tune_workers.be_one_of_several(monkeypatch, tuner_id)
     config = toy_tune_config.get_config()
     config.update_from_flattened_dict({path: value})
     with pytest.raises(ValueError, match=message):
@@ -266,7 +260,7 @@ def test_a_worker_of_another_configuration_is_refused(
 ):
     config = toy_tune_config.get_config()
     tuning.tune(config, tmp_path)
-    be_one_of_several(monkeypatch, "worker1")
+    tune_workers.be_one_of_several(monkeypatch, "worker1")
     config.tuning.timeout_seconds = 7
     with pytest.raises(
         ValueError, match=r"another configuration: tuning.timeout_seconds is 60"
