@@ -61,6 +61,7 @@ class Size(NamedTuple):
 _CIFAR10 = Size()
 
 
+@graphs.without_grappler()
 def measure_row(
     row, batch_size, num_steps, strategy, num_devices, start_time, size
 ):
@@ -96,7 +97,6 @@ def measure_row(
     devices = strategies.make_strategy(strategy, num_devices)
     num_replicas = devices.num_replicas_in_sync
     order.check_replicas(batch_size, num_replicas, None)
-    graphs.switch_off_grappler()
     keras.utils.set_random_seed(0)
     with devices.scope():
         trainer = _make_trainer(ROWS[row], size)

@@ -28,19 +28,6 @@ _PREEMPTED = os.EX_TEMPFAIL
 _WORKER_LOST = os.EX_UNAVAILABLE
 
 _LEVEL = "TF_CPP_MIN_LOG_LEVEL"
-# TensorFlow's own convolutions and memory pool: the training step of DARTS's
-# cells took 0.76 and 0.90 of the time on 2 cores (3 cells, 36 channels).
-_FAST_ON_CPU = {"TF_ENABLE_ONEDNN_OPTS": "0", "TF_CPU_ALLOCATOR_USE_BFC": "1"}
-
-
-def prefer_plain_kernels():
-    """Chooses the kernels that are fastest for a target network on a CPU.
-
-    To be called before TensorFlow is imported. What the environment says
-    already stays.
-    """
-    for name, value in _FAST_ON_CPU.items():
-        os.environ.setdefault(name, value)
 
 
 @contextlib.contextmanager

@@ -107,10 +107,12 @@ def _search_one(config, workdir, start, devices, profile, masks=None):
 def _search(config, workdir, start, devices, profile, masks):
     """Runs what is left of a search without stages, and writes its files."""
     runtime.prepare(config.seed, config.deterministic)
-    graphs.switch_off_grappler()
     data = load_data(config, devices)
     names = (runs.CHECKPOINTS, *search_results.DIRECTORIES)
-    with runs.owned(workdir, config, devices, names):
+    with (
+        graphs.without_grappler(),
+        runs.owned(workdir, config, devices, names),
+    ):
         with devices.scope():
             trainer = search_making.make_trainer(config, data.source_w, masks)
         _tell(config, data, trainer)

@@ -14,6 +14,7 @@ which spares the general machinery of `tf.GradientTape` at each call.
 """
 
 import collections
+import contextlib
 import time
 from collections.abc import Callable
 from typing import NamedTuple
@@ -22,7 +23,7 @@ import tensorflow as tf
 
 from entrannas_tf import profiling
 
-# For `_callable`'s small graphs, which do not heed `switch_off_grappler`.
+# For `_callable`'s small graphs, which do not heed `without_grappler`.
 _PLAIN = tf.compat.v1.ConfigProto()
 _PLAIN.graph_options.rewrite_options.disable_meta_optimizer = True
 _PLAIN = _PLAIN.SerializeToString()
@@ -31,15 +32,21 @@ _PLAIN = _PLAIN.SerializeToString()
 _WIDE = 200
 
 
-def switch_off_grappler():
-    """Lets the whole process run graphs as they were traced.
+@contextlib.contextmanager
+def without_grappler():
+    """Runs graphs as they were traced, in the whole process, while it is open.
 
     Measured: Grappler's rewrites double the time that it takes to build a
     graph, and a step takes as long without them.
     """
-    tf.config.optimizer.set_experimental_options(
-        {"disable_meta_optimizer": True}
-    )
+    options = tf.config.optimizer
+    name = "disable_meta_optimizer"
+    before = options.get_experimental_options().get(name, False)
+    options.set_experimental_options({name: True})
+    try:
+        yield
+    finally:
+        options.set_experimental_options({name: before})
 
 
 class Backward(NamedTuple):

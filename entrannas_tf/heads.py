@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from entrannas_tf import blocks, normalization, pooling
+from entrannas_tf import blocks, dtypes, normalization, pooling
 
 
 class Head(keras.layers.Layer):
@@ -14,8 +14,9 @@ class Head(keras.layers.Layer):
         num_classes: Number of logits.
 
     Call:
-        x: float [B / F, H, W, F * C] -> float32 [B, num_classes], logits. They
-        are made in float32 whatever x is, unless `dtype` says otherwise.
+        x: float [B / F, H, W, F * C] -> float [B, num_classes], logits. They
+        are made in `dtype`, whatever x is, and are float32 where that is half
+        precision.
     """
 
     def __init__(self, channels, num_classes, dtype="float32", **kwargs):
@@ -36,7 +37,7 @@ class Head(keras.layers.Layer):
         means = tf.reduce_mean(x, axis=[1, 2])  # [B/F, F * C]
         features = tf.reshape(means, [-1, self.channels])  # [B, C]
         logits = tf.matmul(features, self.kernel) + self.bias
-        return tf.cast(logits, tf.float32)
+        return tf.cast(logits, dtypes.exact(self.compute_dtype))
 
     def get_config(self):
         return {

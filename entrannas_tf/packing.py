@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from entrannas_tf import graphs
+from entrannas_tf import dtypes, graphs
 
 
 class PackedLayer(keras.layers.Layer):
@@ -20,13 +20,14 @@ class PackedLayer(keras.layers.Layer):
         cache: `GraphCache` to take graphs from and put them in.
 
     Attributes:
-        vector: float32 [n] variable, the weights in turn, drawn anew.
-        statistics: float32 [m] variable, moving means and variances.
+        vector: float32 [n] variable, the weights in turn, drawn anew; float64
+            if the template computes in it.
+        statistics: Variable [m] of the same type, moving means and variances.
         template: The layer given.
     """
 
     def __init__(self, template, cache, **kwargs):
-        super().__init__(dtype="float32", **kwargs)
+        super().__init__(dtype=dtypes.exact(template.compute_dtype), **kwargs)
         # Not tracked: their weights are no weights of ours.
         self._hidden = {"template": lambda: template, "layer": None}
         self._cache = cache
@@ -38,7 +39,7 @@ class PackedLayer(keras.layers.Layer):
         self.statistics = self.add_weight(
             name="statistics", shape=(_total(statistics),), trainable=False
         )
-        self.statistics.assign(_flat(statistics))
+        self.statistics.assign(_flat(statistics, self.compute_dtype))
         self.built = True
 
     @property
@@ -47,9 +48,9 @@ class PackedLayer(keras.layers.Layer):
 
     @property
     def layer(self):
-        """An ordinary layer of its own, float32; see `pack` and `unpack`."""
+        """An ordinary layer of its own, in full precision; see `pack`."""
         if self._hidden["layer"] is None:
-            config = {**self.template.get_config(), "dtype": "float32"}
+            config = {**self.template.get_config(), "dtype": self.compute_dtype}
             layer = type(self.template).from_config(config)
             self._hidden["layer"] = lambda: layer
             self.unpack()
@@ -58,8 +59,8 @@ class PackedLayer(keras.layers.Layer):
     def pack(self):
         """Takes over the values of `layer`'s variables."""
         weights, statistics = _variables(self.layer)
-        self.vector.assign(_flat(weights))
-        self.statistics.assign(_flat(statistics))
+        self.vector.assign(_flat(weights, self.compute_dtype))
+        self.statistics.assign(_flat(statistics, self.compute_dtype))
 
     def unpack(self):
         """Gives `layer`'s variables the current values; returns it."""
@@ -159,7 +160,7 @@ def _draw(weights):
     bounds = np.repeat(np.float32(bounds), [_size(v) for v in weights])
     drawn = keras.random.uniform(bounds.shape, -1.0, 1.0) * bounds
     # Scale and offset of batch norms start from constants.
-    return tf.where(bounds > 0, drawn, _flat(weights))
+    return tf.where(bounds > 0, drawn, _flat(weights, "float32"))
 
 
 def _size(variable):
@@ -170,10 +171,10 @@ def _total(variables):
     return sum(_size(v) for v in variables)
 
 
-def _flat(variables):
+def _flat(variables, dtype):
     arrays = [keras.ops.convert_to_numpy(v).ravel() for v in variables]
-    empty = np.zeros(0, np.float32)
-    return np.concatenate([empty, *arrays], dtype=np.float32, casting="unsafe")
+    empty = np.zeros(0, dtype)
+    return np.concatenate([empty, *arrays], dtype=dtype, casting="unsafe")
 
 
 def _split_by_type(vector, variables, used):

@@ -32,8 +32,9 @@ class Supernet(keras.layers.Layer):
         partial_channels: As in `cells.SearchCell`.
         max_fold: Images folded into the channels at most, see `layout`.
         max_graphs: Number of graphs to keep.
-        precision: "float32", "bfloat16" or "float16": the type of the features
-            and of the convolutions, see `dtypes`.
+        precision: "float32", "float64", "bfloat16" or "float16": the type of
+            the features and of the convolutions, see `dtypes`. Images and
+            coefficients must be float64 where it is, and the logits are.
         jit_compile: Whether XLA compiles the graphs. It pays on GPUs alone.
         masks: Dict by kind of cell of bool [E, K], as in `cells.SearchCell`;
             None for all primitives on every edge.
@@ -86,7 +87,7 @@ class Supernet(keras.layers.Layer):
                 template.channels,
                 two_sizes=stem == "imagenet",
             )
-            head = heads.Head(last, num_classes)
+            head = heads.Head(last, num_classes, dtypes.exact(precision))
             self.head = packing.PackedLayer(head, self.cache, name="head")
         self.built = True
 

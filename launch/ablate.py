@@ -17,7 +17,6 @@ from ml_collections import config_flags
 
 from entrannas_tf import ablation_config, command_line
 
-command_line.prefer_plain_kernels()
 with command_line.quiet_loading():
     from entrannas_tf import ablations
 

@@ -11,7 +11,6 @@ from absl import flags
 from entrannas_tf import accounting, command_line, published
 
 _START = time.time()
-command_line.prefer_plain_kernels()
 with command_line.quiet_loading():
     from entrannas_tf import benchmarking
 

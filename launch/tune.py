@@ -13,7 +13,6 @@ from ml_collections import config_flags
 
 from entrannas_tf import command_line, tune_config
 
-command_line.prefer_plain_kernels()
 with command_line.quiet_loading():
     from entrannas_tf import tuning
 

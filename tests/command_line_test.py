@@ -221,22 +221,6 @@ def test_a_fault_of_ours_shows_where():
     assert done.returncode == 1
 
 
-KERNELS = """
-import os
-from entrannas_tf import command_line
-command_line.prefer_plain_kernels()
-print(os.environ["TF_ENABLE_ONEDNN_OPTS"], "tensorflow" in os.sys.modules)
-"""
-
-
-def test_kernels_are_chosen_unless_the_environment_does():
-    environment = {"TF_ENABLE_ONEDNN_OPTS": ""}
-    assert run(program=KERNELS, **environment).stdout == " False\n"
-    command = "del os.environ['TF_ENABLE_ONEDNN_OPTS']"
-    program = KERNELS.replace("import os\n", f"import os\n{command}\n", 1)
-    assert run(program=program, **environment).stdout == "0 False\n"
-
-
 LOADING = """
 import os, sys
 from entrannas_tf import command_line

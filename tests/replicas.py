@@ -144,9 +144,9 @@ def spread(strategy, variables):
     return max(differences)
 
 
+@graphs.without_grappler()
 def main(num_devices):
     """Returns what was found; gradients on 2 devices only."""
-    graphs.switch_off_grappler()
     mirrored = strategies.make_strategy("mirrored", num_devices)
     alone = tf.distribute.get_strategy()
     numbers = {"replicas": mirrored.num_replicas_in_sync}
