@@ -13,14 +13,10 @@ from absl import logging
 
 from entrannas_tf import (
     files,
-    genotypes,
     profiling,
     progress_bar,
-    search_results,
     workdirs,
 )
-
-MAX_SKIPS = 2  # Of a good normal cell, by experience (Liang et al., DARTS+).
 
 _DRAW_SECONDS = 0.1  # Between two pictures of the bar.
 _LINE_SECONDS = 30.0  # Between two lines where there is no terminal.
@@ -145,42 +141,6 @@ class ShowProgress(Callback):
         self._lines_above = max(len(lines) - 1, 0)
 
 
-class WarnOfSkips(Callback):
-    """Warns when the normal cell collapses into skip connections.
-
-    It does so where the networks are evaluated, and at the end. As nearly all
-    connections of EnTranNAS-DST begin alive, before the end skips must also be
-    more than twice their share.
-
-    Args:
-        num_epochs: Number of epochs of the search.
-    """
-
-    def __init__(self, num_epochs):
-        self._num_epochs = num_epochs
-
-    def on_epoch_end(self, report):
-        cell = report.genotype.normal
-        skips = genotypes.num_skip_connections(cell)
-        total = genotypes.num_connections(cell)
-        at_end = report.record["epoch"] == self._num_epochs
-        twice_the_share = 2 * total / len(report.primitives)
-        if not report.evaluated or skips <= MAX_SKIPS:
-            return
-        if at_end or skips > twice_the_share:
-            logging.warning(
-                "%d of the %d connections of the normal cell are skip "
-                "connections; more than %d are a sign that the search "
-                "collapses into them, and such networks are weak. Take the "
-                "cell of an earlier epoch from %s, or search again with fewer "
-                "search.epochs or a lower search.architecture_learning_rate.",
-                skips,
-                total,
-                MAX_SKIPS,
-                search_results.GENOTYPES,
-            )
-
-
 class WriteMetrics(Callback):
     """Writes a line of JSON an epoch.
 
@@ -196,34 +156,6 @@ class WriteMetrics(Callback):
 
     def on_epoch_end(self, report):
         files.append_line(self._path, json.dumps(report.record))
-
-
-class WriteGenotypes(Callback):
-    """Writes the genotype of each epoch, with what a film of it needs.
-
-    Args:
-        workdir: Directory of the search.
-    """
-
-    def __init__(self, workdir):
-        self._workdir = workdir
-
-    def on_epoch_end(self, report):
-        record = report.record
-        files.write_text(
-            search_results.epoch_file(self._workdir, record["epoch"]),
-            genotypes.to_json(
-                report.genotype,
-                epoch=record["epoch"],
-                temperature=record["temperature"],
-                validation_accuracy=record["validation_accuracy"],
-                primitives=list(report.primitives),
-                coefficients={
-                    kind: values.tolist()
-                    for kind, values in report.coefficients.items()
-                },
-            ),
-        )
 
 
 class Profile(Callback):

@@ -15,7 +15,6 @@ from entrannas_tf import (
     best_search,
     callbacks,
     distribution,
-    evaluation,
     genotypes,
     graphs,
     methods,
@@ -24,11 +23,12 @@ from entrannas_tf import (
     runs,
     runtime,
     schedules,
+    search_callbacks,
     search_course,
+    search_evaluation,
     search_making,
     search_results,
     search_space,
-    tensorboard_writer,
     training_loop,
     workdirs,
 )
@@ -247,10 +247,10 @@ def _make_loop(config, workdir, data, trainer, start, profile):
     if distribution.is_chief(devices):
         hooks = [
             callbacks.ShowProgress(num_epochs, num_steps),
-            callbacks.WarnOfSkips(num_epochs),
+            search_callbacks.WarnOfSkips(num_epochs),
             callbacks.WriteMetrics(workdir),
-            callbacks.WriteGenotypes(workdir),
-            tensorboard_writer.WriteSearch(workdir, num_epochs),
+            search_callbacks.WriteGenotypes(workdir),
+            search_callbacks.WriteSearch(workdir, num_epochs),
             *([callbacks.Profile(workdir)] if profile else []),
         ]
     return training_loop.TrainingLoop(
@@ -276,7 +276,7 @@ def _make_course(config, data, trainer, num_steps):
     """Returns the `search_course.SearchCourse` of a `config.Config`."""
     settings = config.search
     num_epochs = settings.epochs
-    evaluate, draw = evaluation.accuracies, None
+    evaluate, draw = search_evaluation.accuracies, None
     if settings.architecture == "random":
         drawn = random_search.RandomSearch(
             config.seed,

@@ -21,7 +21,7 @@ with the same ones after it was killed.
 
 import statistics
 
-from entrannas_tf import evaluation, genotypes
+from entrannas_tf import genotypes, search_evaluation
 
 _STEPS, _CANDIDATES = range(2)  # What genotypes are drawn for.
 
@@ -59,7 +59,7 @@ class RandomSearch:
 
         Args:
             trainer: A `search_trainer.SearchTrainer`, without Engine-cells.
-            source: As in `evaluation.accuracies`.
+            source: As in `search_evaluation.accuracies`.
             indices: Likewise.
             batch_size: Likewise.
 
@@ -69,7 +69,7 @@ class RandomSearch:
             all.
         """
         candidates = self.candidates()
-        accuracies = evaluation.child_accuracies(
+        accuracies = search_evaluation.child_accuracies(
             trainer, candidates, source, indices, batch_size
         )
         best = max(accuracies)

@@ -16,7 +16,7 @@ class SearchCourse(course.Course):
         skip_dropout_rate: Likewise, to the rate of the trainer's
             `skip_dropout`; without that it does not act.
         evaluate: Called without arguments, returns what
-            `evaluation.accuracies` does.
+            `search_evaluation.accuracies` does.
         draw: Maps the number of steps done to the `Genotype` that the next one
             runs, in a random search: alpha then takes no steps. None for a
             search by gradients.

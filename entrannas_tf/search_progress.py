@@ -121,7 +121,7 @@ def report_epoch(trainer, progress, numbers, batch_size):
         trainer: A `search_trainer.SearchTrainer`.
         progress: `Progress`, not yet at the next epoch.
         numbers: {name: float}, the epoch's metrics, and where it was due what
-            `evaluation.accuracies` gave.
+            `search_evaluation.accuracies` gave.
         batch_size: Images of each of a step's two batches.
     """
     architecture = trainer.architecture

@@ -1,64 +1,15 @@
 import io
 import json
 
-import numpy as np
 import pytest
 import tensorflow as tf
 
 from entrannas_tf import (
     callbacks,
-    derivation,
-    genotypes,
     profiling,
     search_progress,
-    search_space,
 )
-
-NAMES = search_space.primitives("standard", with_none=True)
-SKIP = NAMES.index("skip_connect")
-
-
-def make_genotype(num_skips=0):
-    """Returns cells of two connections a node, some of them skips."""
-    pairs = [
-        [("skip_connect" if 2 * n + s < num_skips else "sep_conv_3x3", s)]
-        for n in range(4)
-        for s in range(2)
-    ]
-    nodes = [pairs[2 * n] + pairs[2 * n + 1] for n in range(4)]
-    cell = genotypes.make_cell(nodes)
-    return genotypes.Genotype(cell, cell)
-
-
-def make_report(epoch=1, num_skips=0, evaluated=True, genotype=None):
-    genotype = genotype or make_genotype(num_skips)
-    record = {
-        "epoch": epoch,
-        "loss": 1.25,
-        "accuracy": 0.5,
-        "validation_loss": 1.5,
-        "validation_accuracy": 0.4375,
-        "temperature": 0.5,
-        "timing": {"seconds": 61.0},
-    }
-    if evaluated:
-        record |= {"supernet_accuracy": 0.5, "child_accuracy": 0.25}
-    coefficients = {
-        kind: derivation.indicator(getattr(genotype, kind), NAMES)
-        for kind in ("normal", "reduction")
-    }
-    return search_progress.EpochReport(
-        record, genotype, NAMES, coefficients, coefficients
-    )
-
-
-def make_step(epoch, step):
-    metrics = dict.fromkeys(("loss", "validation_loss"), 1.5) | dict.fromkeys(
-        ("accuracy", "validation_accuracy"), 0.5
-    )
-    return search_progress.StepReport(
-        epoch, step, metrics, 0.25, make_genotype(1)
-    )
+from tests import toy_reports
 
 
 @pytest.fixture
@@ -92,7 +43,7 @@ def test_bar_on_a_terminal(told, clock, monkeypatch):
     show = callbacks.ShowProgress(3, 4, stream)
     for step in range(1, 4):
         clock.now += 20.0 if step == 1 else 2.0
-        show.on_step_end(make_step(0, step))
+        show.on_step_end(toy_reports.make_step(0, step))
     pictures = stream.getvalue().split("\r\x1b[K")
     course = (
         "loss 1.500 acc 50.0%, val 1.500 50.0%, tau 0.25, 8+8 connections, "
@@ -103,7 +54,7 @@ def test_bar_on_a_terminal(told, clock, monkeypatch):
         "epoch 1/3 [=========>..] 3/4 0:02 left, of all 0:18, " + course
     )
     assert told.text == ""
-    show.on_epoch_end(make_report())
+    show.on_epoch_end(toy_reports.make_report())
     assert stream.getvalue().endswith("\r\x1b[K")
 
 
@@ -113,8 +64,8 @@ def test_bar_fits_a_narrow_terminal(told, clock, monkeypatch):
     show = callbacks.ShowProgress(3, 4, stream)
     for step in (1, 2):
         clock.now += 1.0
-        show.on_step_end(make_step(0, step))
-    show.on_epoch_end(make_report())
+        show.on_step_end(toy_reports.make_step(0, step))
+    show.on_epoch_end(toy_reports.make_report())
     erase, above = "\r\x1b[K", "\x1b[1A\r\x1b[K"
     assert stream.getvalue() == (
         f"{erase}epoch 1/3 [===>........] 1/4, loss 1.500 acc 50.0%, val\n"
@@ -130,10 +81,10 @@ def test_lines_without_a_terminal(told, clock):
     show = callbacks.ShowProgress(2, 40, stream)
     for step in range(1, 41):
         clock.now += 1.0
-        show.on_step_end(make_step(0, step))
+        show.on_step_end(toy_reports.make_step(0, step))
     assert len(told.records) == 1
     assert "epoch 1/2 [=========>..] 30/40 0:10 left, of all 0:50" in told.text
-    show.on_epoch_end(make_report(num_skips=2))
+    show.on_epoch_end(toy_reports.make_report(num_skips=2))
     assert [record.message for record in told.records[1:]] == [
         "epoch 1/2 1:01, loss 1.250 acc 50.0%, val 1.500 43.8%, tau 0.5, 8+8 "
         "connections, 2 skips, super-net 50.0%, child network 25.0%",
@@ -144,52 +95,16 @@ def test_lines_without_a_terminal(told, clock):
     assert stream.getvalue() == ""
 
 
-@pytest.mark.parametrize(
-    ("num_skips", "evaluated", "warned"),
-    [(2, True, False), (3, True, True), (3, False, False), (8, True, True)],
-)
-def test_warning_of_skips(caplog, num_skips, evaluated, warned):
-    callbacks.WarnOfSkips(5).on_epoch_end(
-        make_report(1, num_skips, evaluated=evaluated)
-    )
-    assert bool(caplog.records) == warned
-    if warned:
-        assert f"{num_skips} of the 8 connections" in caplog.text
-        assert "search again with fewer search.epochs" in caplog.text
-
-
-def test_skips_among_all_connections_are_no_news_before_the_end(caplog):
-    cell = derivation.non_zero(np.ones((14, 7)), NAMES[1:])
-    everything = genotypes.Genotype(cell, cell)
-    warn = callbacks.WarnOfSkips(5)
-    warn.on_epoch_end(make_report(4, genotype=everything))
-    assert not caplog.records
-    warn.on_epoch_end(make_report(5, genotype=everything))
-    assert "14 of the 98 connections" in caplog.text
-
-
-def test_genotypes_of_epochs_can_be_read(tmp_path):
-    (tmp_path / "genotypes").mkdir()
-    report = make_report(7, num_skips=1)
-    callbacks.WriteGenotypes(tmp_path).on_epoch_end(report)
-    text = (tmp_path / "genotypes" / "epoch_007.json").read_text()
-    assert genotypes.from_json(text) == report.genotype
-    values = json.loads(text)
-    assert values["primitives"] == list(NAMES)
-    assert np.array(values["coefficients"]["normal"])[0, SKIP] == 1
-    assert (values["epoch"], values["temperature"]) == (7, 0.5)
-
-
 def test_metrics_after_the_checkpoint_are_dropped(tmp_path):
     write = callbacks.WriteMetrics(tmp_path)
-    genotype = make_genotype()
+    genotype = toy_reports.make_genotype()
     start = search_progress.Progress(before=genotype, genotype=genotype)
     write.on_begin(start)
     for epoch in range(1, 4):
-        write.on_epoch_end(make_report(epoch))
+        write.on_epoch_end(toy_reports.make_report(epoch))
     start.epoch = 1
     write.on_begin(start)
-    write.on_epoch_end(make_report(2))
+    write.on_epoch_end(toy_reports.make_report(2))
     lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["epoch"] for line in lines] == [1, 2]
 

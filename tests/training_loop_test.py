@@ -12,6 +12,7 @@ from entrannas_tf import (
     checkpoints,
     files,
     interruptions,
+    search_callbacks,
     search_course,
     training_loop,
 )
@@ -40,7 +41,7 @@ def make_loop(workdir, trainer=None, own=()):
         workdir / "checkpoints",
         [
             callbacks.WriteMetrics(workdir),
-            callbacks.WriteGenotypes(workdir),
+            search_callbacks.WriteGenotypes(workdir),
             *own,
         ],
         num_epochs=NUM_EPOCHS,
