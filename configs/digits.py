@@ -12,24 +12,24 @@ Cost: 2 min 36 s and 1.3 GiB of memory on 2 cores, beside two trainings.
 Expect: 95.6 % as super-net and 73.2 % as child network (seed 0).
 """
 
-from entrannas_tf import config
+from entrannas_tf.config import search as search_config
 
 
 def get_config():
     """Returns the configuration, a locked `ConfigDict`."""
-    return config.to_config_dict(
-        config.Config(
+    return search_config.to_config_dict(
+        search_config.Config(
             name="digits",
             seed=0,
             deterministic=False,
-            data=config.DataConfig(
+            data=search_config.DataConfig(
                 name="digits",
                 weight_fraction=0.5,  # 718 images; 719 for alpha.
                 crop_padding=2,  # Pixels.
                 flip=False,  # A mirrored digit is none.
                 cutout_length=0,  # Pixels; none.
             ),
-            network=config.NetworkConfig(
+            network=search_config.NetworkConfig(
                 space="standard",
                 sparse=False,
                 num_cells=4,  # Reductions at cells 1 and 2.
@@ -39,7 +39,7 @@ def get_config():
                 bottleneck=4,
                 max_fold=64,  # Images.
             ),
-            search=config.SearchConfig(
+            search=search_config.SearchConfig(
                 epochs=12,
                 batch_size=64,  # 11 steps an epoch.
                 eval_every_epochs=3,

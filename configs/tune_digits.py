@@ -18,8 +18,9 @@ Expect: about this, as sums of floats are not in a fixed order. The network of
 """
 
 from configs import digits, retrain_digits
-from entrannas_tf import config as config_lib
-from entrannas_tf import retrain_config, tune_config
+from entrannas_tf.config import retrain as retrain_config
+from entrannas_tf.config import search as search_config
+from entrannas_tf.tuning import config as tuning_config
 
 
 def get_config():
@@ -36,14 +37,14 @@ def get_config():
     retraining.network.num_cells = 3
     retraining.training.epochs = 6
     retraining.training.eval_every_epochs = 6
-    return config_lib.to_config_dict(
-        tune_config.TuneConfig(
+    return search_config.to_config_dict(
+        tuning_config.TuneConfig(
             name="tune_digits",
-            search=config_lib.from_config_dict(search),
-            retraining=config_lib.from_config_dict(
+            search=search_config.from_config_dict(search),
+            retraining=search_config.from_config_dict(
                 retraining, retrain_config.RetrainConfig
             ),
-            tuning=tune_config.TuningConfig(
+            tuning=tuning_config.TuningConfig(
                 num_searches=5,
                 num_candidates=0,  # All five are trained.
                 first_epochs=1,  # Five networks; two for 2 epochs, one for 6.

@@ -15,10 +15,11 @@ import sys
 from absl import flags
 from ml_collections import config_flags
 
-from entrannas_tf import ablation_config, command_line
+from entrannas_tf.studies.ablations import config as ablation_config
+from entrannas_tf.training import command_line
 
 with command_line.quiet_loading():
-    from entrannas_tf import ablations
+    from entrannas_tf.studies.ablations import workflow as ablation_workflow
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config",
@@ -34,8 +35,8 @@ _WORKDIR = flags.DEFINE_string(
 
 def main():
     command = f"python -m launch.ablate {shlex.join(sys.argv[1:])}"
-    result = ablations.choose(_TABLE.value, _FIGURE.value)
-    ablations.ablate(_CONFIG.value, result, _WORKDIR.value, command)
+    result = ablation_workflow.choose(_TABLE.value, _FIGURE.value)
+    ablation_workflow.ablate(_CONFIG.value, result, _WORKDIR.value, command)
 
 
 if __name__ == "__main__":

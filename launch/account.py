@@ -9,13 +9,15 @@ import json
 
 from absl import flags
 
-from entrannas_tf import accounting, command_line, published
+from entrannas_tf.architecture import published
+from entrannas_tf.networks import cost
+from entrannas_tf.training import command_line
 
 _GENOTYPE = flags.DEFINE_string(
     "genotype", None, "A file, a workdir, or the name of a published genotype."
 )
 _NETWORK = flags.DEFINE_enum(
-    "network", "cifar10", list(accounting.NETWORKS), "The network's defaults."
+    "network", "cifar10", list(cost.NETWORKS), "The network's defaults."
 )
 _OVERRIDES = (
     flags.DEFINE_integer("num_cells", None, "Number of cells."),
@@ -30,16 +32,16 @@ _LAYERS = flags.DEFINE_bool("layers", False, "Print every layer as well.")
 def main():
     genotype = published.load(_GENOTYPE.value)
     given = {f.name: f.value for f in _OVERRIDES if f.value is not None}
-    network = accounting.NETWORKS[_NETWORK.value]._replace(**given)
-    account = accounting.count(genotype, network)
+    network = cost.NETWORKS[_NETWORK.value]._replace(**given)
+    account = cost.count(genotype, network)
     if not _JSON.value:
-        print(accounting.to_text(account, _LAYERS.value))
+        print(cost.to_text(account, _LAYERS.value))
         return
     content = {
         "genotype": _GENOTYPE.value,
         "network": _NETWORK.value,
         **network._asdict(),
-        **accounting.to_dict(account, _LAYERS.value),
+        **cost.to_dict(account, _LAYERS.value),
     }
     print(json.dumps(content, indent=2))
 

@@ -9,16 +9,16 @@ import json
 
 from absl import flags
 
-from entrannas_tf import command_line
+from entrannas_tf.training import command_line
 
 with command_line.quiet_loading():
-    from entrannas_tf import benchmarking
+    from entrannas_tf.studies import benchmark
 
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 64, "Images of a batch.", 1)
 _NUM_STEPS = flags.DEFINE_integer("num_steps", 5, "Steps to time.", 1)
 _JSON = flags.DEFINE_bool("json", False, "Print JSON instead of a table.")
 _ROWS = flags.DEFINE_multi_enum(
-    "rows", list(benchmarking.ROWS), list(benchmarking.ROWS), "Rows to measure."
+    "rows", list(benchmark.ROWS), list(benchmark.ROWS), "Rows to measure."
 )
 _STRATEGY = flags.DEFINE_enum(
     "strategy", "one_device", ["one_device", "mirrored"], "What to spread over."
@@ -32,7 +32,7 @@ _SIZE = flags.DEFINE_list(
 _ROW = flags.DEFINE_enum(
     "row",
     None,
-    list(benchmarking.ROWS),
+    list(benchmark.ROWS),
     "Measure one row in this process and print it as JSON.",
 )
 _START_TIME = flags.DEFINE_float(
@@ -42,15 +42,15 @@ _START_TIME = flags.DEFINE_float(
 
 def main():
     settings = _BATCH_SIZE.value, _NUM_STEPS.value, _STRATEGY.value
-    size = benchmarking.Size(*map(int, _SIZE.value))
+    size = benchmark.Size(*map(int, _SIZE.value))
     if _ROW.value:
         settings = *settings, _NUM_DEVICES.value[0], _START_TIME.value, size
-        print(json.dumps(benchmarking.measure_row(_ROW.value, *settings)))
+        print(json.dumps(benchmark.measure_row(_ROW.value, *settings)))
         return
     settings = *settings, _NUM_DEVICES.value, size
-    measured = list(benchmarking.measure(_ROWS.value, *settings))
+    measured = list(benchmark.measure(_ROWS.value, *settings))
     text = json.dumps(measured, indent=2) if _JSON.value else None
-    print(text or benchmarking.table(measured))
+    print(text or benchmark.table(measured))
 
 
 if __name__ == "__main__":

@@ -8,17 +8,19 @@ import time
 
 from absl import flags
 
-from entrannas_tf import accounting, command_line, published
+from entrannas_tf.architecture import published
+from entrannas_tf.networks import cost
+from entrannas_tf.training import command_line
 
 _START = time.time()
 with command_line.quiet_loading():
-    from entrannas_tf import benchmarking
+    from entrannas_tf.studies import benchmark
 
 _GENOTYPE = flags.DEFINE_string(
     "genotype", None, "A file, a workdir, or the name of a published genotype."
 )
 _NETWORK = flags.DEFINE_enum(
-    "network", "cifar10", list(accounting.NETWORKS), "The network's defaults."
+    "network", "cifar10", list(cost.NETWORKS), "The network's defaults."
 )
 _OVERRIDES = (
     flags.DEFINE_integer("num_cells", None, "Number of cells."),
@@ -31,9 +33,9 @@ _NUM_STEPS = flags.DEFINE_integer("num_steps", 5, "Steps to time.", 1)
 
 def main():
     given = {f.name: f.value for f in _OVERRIDES if f.value is not None}
-    measured = benchmarking.measure_retraining(
+    measured = benchmark.measure_retraining(
         published.load(_GENOTYPE.value),
-        accounting.NETWORKS[_NETWORK.value]._replace(**given),
+        cost.NETWORKS[_NETWORK.value]._replace(**given),
         _BATCH_SIZE.value,
         _NUM_STEPS.value,
         _START,

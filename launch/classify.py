@@ -7,10 +7,11 @@ python -m launch.classify --model=model/ --config=configs/retrain_digits.py
 from absl import flags
 from ml_collections import config_flags
 
-from entrannas_tf import command_line, retrain_config
+from entrannas_tf.config import retrain as retrain_config
+from entrannas_tf.training import command_line
 
 with command_line.quiet_loading():
-    from entrannas_tf import classification
+    from entrannas_tf.retraining import classify
 
 _MODEL = flags.DEFINE_string(
     "model", None, "Directory that launch.export wrote."
@@ -24,7 +25,7 @@ _CONFIG = config_flags.DEFINE_config_file(
 
 
 def main():
-    lines = classification.classify(_MODEL.value, _IMAGES.value, _CONFIG.value)
+    lines = classify.classify(_MODEL.value, _IMAGES.value, _CONFIG.value)
     print("\n".join(lines))
 
 

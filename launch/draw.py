@@ -6,7 +6,8 @@ python -m launch.draw --workdir=runs/c10 --output=search.gif
 
 from absl import flags
 
-from entrannas_tf import command_line, pictures
+from entrannas_tf.search import pictures
+from entrannas_tf.training import command_line
 
 _GENOTYPE = flags.DEFINE_string(
     "genotype",

@@ -8,10 +8,10 @@ beside it is its model card.
 
 from absl import flags
 
-from entrannas_tf import command_line
+from entrannas_tf.training import command_line
 
 with command_line.quiet_loading():
-    from entrannas_tf import export
+    from entrannas_tf.retraining import export
 
 _WORKDIR = flags.DEFINE_string(
     "workdir", None, "Directory of a retraining that has ended."

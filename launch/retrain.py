@@ -11,10 +11,12 @@ command on the same workdir resumes.
 from absl import flags
 from ml_collections import config_flags
 
-from entrannas_tf import command_line, common_config, retrain_config
+from entrannas_tf.config import common as common_config
+from entrannas_tf.config import retrain as retrain_config
+from entrannas_tf.training import command_line
 
 with command_line.quiet_loading():
-    from entrannas_tf import retraining
+    from entrannas_tf.retraining import workflow as retraining_workflow
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config",
@@ -39,7 +41,7 @@ _WORKDIR = flags.DEFINE_string(
 
 
 def main():
-    retraining.retrain(
+    retraining_workflow.retrain(
         _CONFIG.value,
         _GENOTYPE.value,
         _WORKDIR.value,

@@ -11,10 +11,12 @@ the same workdir resumes.
 from absl import flags
 from ml_collections import config_flags
 
-from entrannas_tf import command_line, common_config, methods
+from entrannas_tf.config import common as common_config
+from entrannas_tf.search import methods
+from entrannas_tf.training import command_line
 
 with command_line.quiet_loading():
-    from entrannas_tf import experiments
+    from entrannas_tf.search import workflow as search_workflow
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config",
@@ -44,7 +46,9 @@ _WORKDIR = flags.DEFINE_string(
 def main():
     given = config_flags.get_override_values(flags.FLAGS["config"])
     config = methods.apply(_CONFIG.value, _METHOD.value, kept=given)
-    experiments.search(config, _WORKDIR.value, _STRATEGY.value, _PROFILE.value)
+    search_workflow.search(
+        config, _WORKDIR.value, _STRATEGY.value, _PROFILE.value
+    )
 
 
 if __name__ == "__main__":

@@ -11,10 +11,11 @@ KERASTUNER_TUNER_ID make it the chief, or one of its workers.
 from absl import flags
 from ml_collections import config_flags
 
-from entrannas_tf import command_line, tune_config
+from entrannas_tf.training import command_line
+from entrannas_tf.tuning import config as tuning_config
 
 with command_line.quiet_loading():
-    from entrannas_tf import tuning
+    from entrannas_tf.tuning import workflow as tuning_workflow
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config",
@@ -27,12 +28,12 @@ _WORKDIR = flags.DEFINE_string(
 
 
 def main():
-    tuning.tune(_CONFIG.value, _WORKDIR.value)
+    tuning_workflow.tune(_CONFIG.value, _WORKDIR.value)
 
 
 if __name__ == "__main__":
     command_line.run(
         main,
         required=("config", "workdir"),
-        config_kind=tune_config.TuneConfig,
+        config_kind=tuning_config.TuneConfig,
     )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests import build_file, house
+from tests.support import build_file, house
 
 TEXTS = house.read_house(house.ROOT)
 
@@ -28,7 +28,7 @@ SMALL = {
     "configs/digits.py": "from entrannas_tf import config",
     "configs/tiny.py": "from configs import digits",
     "launch/search.py": "from ml_collections import config_flags",
-    "tests/main.py": "import pytest",
+    "tests/support/main.py": "import pytest",
     "tests/split_test.py": (
         "import keras\nfrom entrannas_tf.data import split\n"
         'PATH = "configs/tiny.py"'
@@ -57,9 +57,9 @@ py_binary(
 py_test(
     name = "split_test",
     size = "small",
-    srcs = ["tests/main.py", "tests/split_test.py"],
+    srcs = ["tests/support/main.py", "tests/split_test.py"],
     args = ["tests/split_test.py"],
-    main = "tests/main.py",
+    main = "tests/support/main.py",
     deps = [
         ":configs",
         ":data_split",

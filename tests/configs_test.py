@@ -23,7 +23,9 @@ from configs import (
     retrain_small,
     tune_digits,
 )
-from entrannas_tf import config, retrain_config, tune_config
+from entrannas_tf.config import retrain as retrain_config
+from entrannas_tf.config import search as search_config
+from entrannas_tf.tuning import config as tuning_config
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 EXPERIMENTS = {
@@ -60,7 +62,7 @@ PROGRAMS = {
 
 
 def values_of(module):
-    return config.flatten(module.get_config().to_dict())
+    return search_config.flatten(module.get_config().to_dict())
 
 
 def changes(module, paper=cifar10_entrannas):
@@ -83,7 +85,7 @@ def test_configuration_is_locked(name):
 
 @pytest.mark.parametrize("name", TUNINGS)
 def test_tuning_is_good(name):
-    checked = tune_config.from_config_dict(TUNINGS[name].get_config())
+    checked = tuning_config.from_config_dict(TUNINGS[name].get_config())
     assert checked.name == name
     assert checked.retraining.data.validation_fraction > 0
 
@@ -93,10 +95,10 @@ def test_configuration_is_good(name):
     made = ALL[name].get_config()
     if made.data.name == "folder":
         made.data.dir = "somewhere"
-    kind = config.Config
+    kind = search_config.Config
     if name in RETRAININGS:
         kind = retrain_config.RetrainConfig
-    assert config.from_config_dict(made, kind).name == name
+    assert search_config.from_config_dict(made, kind).name == name
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -110,7 +112,7 @@ def test_record_says_how_to_run_it(name):
 
 def test_a_folder_must_be_given():
     with pytest.raises(ValueError, match=r"--config\.data\.dir=PATH"):
-        config.from_config_dict(folder.get_config())
+        search_config.from_config_dict(folder.get_config())
 
 
 def test_paper_on_cifar10():

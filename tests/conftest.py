@@ -6,7 +6,7 @@ import pathlib
 import pytest
 import tensorflow as tf
 
-from tests import tfds_imagenet
+from tests.support import tfds_imagenet
 
 # Two CPU devices for MirroredStrategy; only possible before TensorFlow starts.
 tf.config.set_logical_device_configuration(

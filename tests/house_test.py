@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests import house
+from tests.support import house
 
 TEXTS = house.read_house(house.ROOT)
 HOUSE = house.parse_house(TEXTS)
@@ -14,7 +14,7 @@ HOUSE = house.parse_house(TEXTS)
         house.check_floors,
         house.check_plain,
         house.check_imports,
-        house.check_lengths,
+        house.check_launchers,
     ],
 )
 def test_modules(check):
@@ -26,10 +26,17 @@ def test_packages_are_empty():
 
 
 def test_the_house_is_read():
-    assert {"entrannas_tf.genotypes", "tests.house"} <= set(HOUSE)
+    names = set(HOUSE)
+    assert {"entrannas_tf.architecture.genotypes", "tests.support.house"} <= (
+        names
+    )
+    plain = {house.PACKAGE + "." + n for n in (*house.PLAIN, *house.NOT_PLAIN)}
+    assert plain <= names
+    rooms = {house.room_of(module) for module in HOUSE.values()}
+    assert rooms == {*house.ROOMS, *house.OUTSIDE}
 
 
-IMPORT_CELLS = "from entrannas_tf import cells"
+IMPORT_CELLS = "from entrannas_tf.networks import cells"
 
 
 def _package(**texts):
@@ -42,25 +49,48 @@ def _package(**texts):
 @pytest.mark.parametrize(
     ("texts", "message"),
     [
-        (_package(genotypes=IMPORT_CELLS, cells=""), "above its own floor"),
-        (_package(operations=IMPORT_CELLS, cells=""), "above its own floor"),
-        (_package(data__split=IMPORT_CELLS, cells=""), "above its own floor"),
         (
-            {
-                **_package(export="import launch.export"),
-                "launch/export.py": "",
-            },
-            "above its own floor",
+            _package(architecture__genotypes=IMPORT_CELLS, networks__cells=""),
+            "architecture/ may import architecture only",
+        ),
+        (
+            _package(data__source=IMPORT_CELLS, networks__cells=""),
+            "data/ may import data only",
         ),
         (
             _package(
-                files="from entrannas_tf import layout",
-                layout="import entrannas_tf.files",
+                networks__cells="from entrannas_tf.training import files",
+                training__files="",
             ),
-            "files -> entrannas_tf.layout -> entrannas_tf.files",
+            "networks/ may import architecture, networks only",
         ),
-        (_package(novelty=""), "add 'novelty' to FLOORS"),
-        (_package(novelty__part=""), "add 'novelty.part' to FLOORS"),
+        (
+            _package(
+                training__loop="from entrannas_tf.search import run",
+                search__run="",
+            ),
+            "training/ may import architecture, data, config, networks, tr",
+        ),
+        (
+            {
+                **_package(retraining__export="import launch.export"),
+                "launch/export.py": "",
+            },
+            "networks, training, drawing, retraining only",
+        ),
+        (
+            {"launch/a.py": "from tests import b", "tests/b.py": ""},
+            "studies, configs, launch only",
+        ),
+        (
+            _package(
+                training__files="from entrannas_tf.training import loop",
+                training__loop="import entrannas_tf.training.files",
+            ),
+            "training.files -> entrannas_tf.training.loop -> entrannas_tf.tra",
+        ),
+        (_package(novelty=""), "novelty.py stands in no room: the rooms"),
+        (_package(novelty__part=""), "novelty/part.py stands in no room"),
     ],
 )
 def test_check_floors_fails(texts, message):
@@ -72,15 +102,18 @@ def test_check_floors_fails(texts, message):
 def test_check_floors_lets_imports_go_down():
     texts = {
         **_package(
-            genotypes="",
-            layout="from entrannas_tf import genotypes",
-            data__split="from entrannas_tf import layout",
-            blocks="",
-            cells="from entrannas_tf import blocks\nimport entrannas_tf.layout",
-            oracle="from entrannas_tf.data import split",
+            architecture__genotypes="",
+            data__source="",
+            networks__layers__blocks="",
+            networks__cells=(
+                "from entrannas_tf.architecture import genotypes\n"
+                "from entrannas_tf.networks.layers import blocks"
+            ),
+            studies__benchmark="import entrannas_tf.networks.cells",
         ),
-        "launch/tune.py": "from entrannas_tf import oracle",
-        "tests/tune_test.py": "from launch import tune",
+        "configs/tune.py": "from entrannas_tf.data import source",
+        "launch/tune.py": "from configs import tune",
+        "tests/launch/tune_test.py": "from launch import tune",
     }
     assert house.check_floors(house.parse_house(texts)) == []
 
@@ -88,16 +121,22 @@ def test_check_floors_lets_imports_go_down():
 @pytest.mark.parametrize(
     ("texts", "message"),
     [
-        (_package(config="import tensorflow as tf"), "imports tensorflow;"),
-        (_package(drawing="from keras import ops"), "imports keras;"),
-        (_package(derivation="import keras.ops"), "imports keras;"),
-        (_package(genotypes="def f():\n  import keras"), "imports keras;"),
+        (_package(config__search="import tensorflow as tf"), "s tensorflow;"),
+        (_package(drawing__cells="from keras import ops"), "imports keras;"),
+        (
+            _package(architecture__derivation="import keras.ops"),
+            "imports keras;",
+        ),
+        (
+            _package(architecture__genotypes="def f():\n  import keras"),
+            "imports keras;",
+        ),
         (
             _package(
-                drawing="from entrannas_tf import layout",
-                layout="import tensorflow",
+                drawing__cells="from entrannas_tf.training import loop",
+                training__loop="import tensorflow",
             ),
-            "imports tensorflow through entrannas_tf.layout",
+            "imports tensorflow through entrannas_tf.training.loop",
         ),
     ],
 )
@@ -108,7 +147,11 @@ def test_check_plain_fails(texts, message):
 
 
 def test_check_plain_lets_others_use_tensorflow():
-    texts = _package(relaxation="import tensorflow", derivation="import numpy")
+    texts = _package(
+        architecture__relaxation="import tensorflow",
+        architecture__derivation="import numpy",
+        training__loop="import tensorflow",
+    )
     assert house.check_plain(house.parse_house(texts)) == []
 
 
@@ -159,22 +202,13 @@ def test_check_imports_lets_modules_be_imported():
     assert house.check_imports(house.parse_house(texts)) == []
 
 
-@pytest.mark.parametrize(
-    ("path", "limit"),
-    [
-        ("launch/search.py", house.MAX_LAUNCHER_LINES),
-        ("entrannas_tf/cells.py", house.MAX_MODULE_LINES),
-    ],
-)
-def test_check_lengths_fails_past_the_limit(path, limit):
-    assert (
-        house.check_lengths(house.parse_house({path: "x = 1\n" * limit})) == []
-    )
-    errors = house.check_lengths(
-        house.parse_house({path: "x = 1\n" * (limit + 1)})
-    )
-    assert len(errors) == 1
-    assert f"more than {limit}" in errors[0]
+def test_check_launchers_fails_past_the_limit():
+    limit = house.MAX_LAUNCHER_LINES
+    texts = {"launch/search.py": "x = 1\n" * limit}
+    assert house.check_launchers(house.parse_house(texts)) == []
+    texts = {"launch/search.py": "x = 1\n" * (limit + 1)}
+    (error,) = house.check_launchers(house.parse_house(texts))
+    assert f"more than {limit}" in error
 
 
 @pytest.mark.parametrize("source", ["x = 1", '"""Doc."""\nimport keras'])

@@ -5,14 +5,7 @@ import os
 
 import numpy as np
 
-from entrannas_tf.data import (
-    cifar10,
-    digits,
-    folder,
-    imagenet,
-    source,
-    split,
-)
+from entrannas_tf.data import cifar10, digits, folder, imagenet, source, split
 
 _TEST_SEED = 0
 _VALIDATION_SEED = 1

@@ -1,0 +1,123 @@
+"""From architecture parameters to connection coefficients.
+
+Pure functions of tensors. Shape letters: E edges, in the order of
+`search_space.EDGES`; K primitives; M intermediate nodes.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+from entrannas_tf.architecture import search_space
+
+# The number, from 0, of the intermediate node that each edge ends in.
+_TARGETS = tuple(
+    target - search_space.NUM_INPUT_NODES for _, target in search_space.EDGES
+)
+
+# The largest float32 below 1. The paper counts on t < 1 for a connection to
+# survive in each node, but sigmoid rounds to 1 from beta = 17 on.
+_LARGEST_THRESHOLD = 1 - 2.0**-24
+
+
+def softmax(alpha, temperature):
+    """Softmax over the primitives of each edge (Eq. 5; at 1, Eq. 2).
+
+    Args:
+        alpha: float32 [E, K], logits.
+        temperature: tau > 0; towards 0 the result becomes one-hot.
+
+    Returns:
+        p: float32 [E, K], each edge sums to 1.
+    """
+    return tf.nn.softmax(alpha / temperature, axis=-1)
+
+
+def masked_softmax(alpha, mask, temperature):
+    """Softmax over the primitives that a mask leaves of each edge (P-DARTS).
+
+    Args:
+        alpha: float32 [E, K], logits.
+        mask: bool [E, K], at least one of each edge.
+        temperature: As for `softmax`.
+
+    Returns:
+        p: float32 [E, K], each edge sums to 1; exactly 0, without a gradient,
+        where the mask is False.
+    """
+    return tf.nn.softmax(tf.where(mask, alpha / temperature, -np.inf), axis=-1)
+
+
+def normalise_connections(p):
+    """Divides by the largest coefficient into the same node (Eq. 7).
+
+    Args:
+        p: float32 [E, K], positive.
+
+    Returns:
+        p_hat: float32 [E, K]; its maximum over the connections into each
+        node is exactly 1.
+    """
+    strongest = tf.math.segment_max(tf.reduce_max(p, axis=-1), _TARGETS)  # [M]
+    return p / tf.gather(strongest, _TARGETS)[:, tf.newaxis]
+
+
+def thresholds(beta):
+    """Returns t = sigmoid(beta) < 1, each node's threshold, float32 [M]."""
+    return tf.minimum(tf.sigmoid(beta), _LARGEST_THRESHOLD)
+
+
+def prune(p_hat, t):
+    """Cuts the connections below their node's threshold to 0 (Eq. 8).
+
+    Args:
+        p_hat: float32 [E, K], from `normalise_connections`.
+        t: float32 [M], within (0, 1).
+
+    Returns:
+        q: float32 [E, K], exactly 0 where p_hat <= t.
+    """
+    return tf.nn.relu(p_hat - tf.gather(t, _TARGETS)[:, tf.newaxis])
+
+
+def normalise_operations(q):
+    """Makes the survivors of each edge sum to 1 (Eq. 9).
+
+    Args:
+        q: float32 [E, K], not negative.
+
+    Returns:
+        q_hat: float32 [E, K]; an edge without survivors stays 0, and passes
+        no gradient.
+    """
+    total = tf.reduce_sum(q, axis=-1, keepdims=True)  # [E, 1]
+    return tf.math.divide_no_nan(q, total)
+
+
+def normalise_edges(edge_logits):
+    """Softmax over the edges into each node (PC-DARTS, section 3.3).
+
+    Args:
+        edge_logits: float32 [E], beta in that paper.
+
+    Returns:
+        float32 [E], the edges' weights; those into each node sum to 1.
+    """
+    strongest = tf.math.segment_max(edge_logits, _TARGETS)  # [M]
+    exponents = tf.exp(edge_logits - tf.gather(strongest, _TARGETS))
+    total = tf.math.segment_sum(exponents, _TARGETS)  # [M]
+    return exponents / tf.gather(total, _TARGETS)
+
+
+def sparse_coefficients(alpha, beta, temperature):
+    """Coefficients of EnTranNAS-DST: Eqs. 5, 7, 8 and 9 in turn.
+
+    Args:
+        alpha: float32 [E, K], logits.
+        beta: float32 [M], logits of the thresholds.
+        temperature: tau > 0.
+
+    Returns:
+        q_hat: float32 [E, K].
+    """
+    p_hat = normalise_connections(softmax(alpha, temperature))
+    return normalise_operations(prune(p_hat, thresholds(beta)))

@@ -1,0 +1,210 @@
+"""Drawings of cells, by Graphviz and without it."""
+
+import io
+import os
+import shutil
+import subprocess
+
+import pydot
+from absl import logging
+from PIL import Image
+
+from entrannas_tf.architecture import genotypes
+from entrannas_tf.drawing import artist, geometry
+from entrannas_tf.training import files
+
+_DPI = 150
+
+
+def cell_graph(cell, title, outputs=None):
+    """Returns a cell as a graph for Graphviz, in DARTS's manner.
+
+    Args:
+        cell: A `genotypes.Cell`.
+        title: Text over the graph.
+        outputs: Numbers of the nodes that lead to the cell's output, such as
+            those of `Genotype.outputs`; None for all that have a connection.
+
+    Returns:
+        A `pydot.Dot`. An intermediate node without a connection is dashed.
+
+    Raises:
+        ValueError: If the cell has no intermediate node.
+    """
+    connected, outputs = _check_cell(cell, outputs)
+    graph = pydot.Dot("cell", rankdir="LR", label=_quote(title), labelloc="t")
+    graph.set_graph_defaults(fontname="Helvetica")
+    graph.set_node_defaults(shape="box", fontname="Helvetica")
+    graph.set_edge_defaults(fontname="Helvetica", fontsize="11")
+    names = [_quote(name) for name in artist.names(len(cell))]
+    colors = artist.node_colors(len(cell))
+    inner = geometry.of(len(cell)).inner
+    for node, (name, color) in enumerate(zip(names, colors, strict=True)):
+        dashed = node in inner and node not in connected
+        style = "rounded,dashed" if dashed else "rounded,filled"
+        graph.add_node(
+            pydot.Node(name, style=_quote(style), fillcolor=_quote(color))
+        )
+    for (source, target), primitives in artist.by_edge(cell).items():
+        for primitive in primitives:
+            graph.add_edge(
+                pydot.Edge(
+                    names[source],
+                    names[target],
+                    label=_quote(primitive),
+                    color=_quote(artist.color_of(primitive)),
+                )
+            )
+    for node in outputs:
+        graph.add_edge(pydot.Edge(names[node], names[-1]))
+    return graph
+
+
+def make_figure(cell, title, outputs=None):
+    """Returns a cell as a Matplotlib figure, drawn without Graphviz.
+
+    Args:
+        cell: A `genotypes.Cell`.
+        title: Text over the picture.
+        outputs: As of `cell_graph`.
+
+    Raises:
+        ValueError: If the cell has no intermediate node.
+    """
+    connected, outputs = _check_cell(cell, outputs)
+    layout = geometry.of(len(cell))
+    figure, (axes,), _ = artist.make_canvas(layout, [title], 0.0, _DPI)
+    artist.draw_nodes(axes, layout, connected, outputs)
+    strands, tints = [], []
+    for edge, primitives in artist.by_edge(cell).items():
+        count = len(primitives)
+        step = min(2.0, artist.RIBBON_WIDTH / count)
+        offsets = geometry.spread(count, step)
+        rows = geometry.spread(count, geometry.row_height(count))
+        for offset, row in zip(offsets, rows, strict=True):
+            strands.append(artist.strand(layout, *edge, offset, row))
+        tints += [artist.color_of(primitive) for primitive in primitives]
+    width = 1.5 if len(strands) <= 2 * len(layout.edges) else 0.9
+    artist.add_strands(axes, strands, tints, width)
+    artist.draw_labels(axes, layout, cell)
+    return figure
+
+
+def cell_figure(cell, title, outputs=None):
+    """Returns a picture of a cell, drawn without Graphviz.
+
+    Args:
+        cell: A `genotypes.Cell`.
+        title: Text over the picture.
+        outputs: As of `cell_graph`.
+
+    Returns:
+        uint8 [H, W, 3]. The size, and where every node stands in it, are the
+        same for every cell with that number of intermediate nodes.
+
+    Raises:
+        ValueError: If the cell has no intermediate node.
+    """
+    return artist.render(make_figure(cell, title, outputs))
+
+
+def save_cell(cell, stem, title, outputs=None):
+    """Writes `<stem>.dot`, `.svg` and `.png`, each whole or not at all.
+
+    The pictures come from Graphviz's `dot` where that is installed and works,
+    otherwise from `make_figure`.
+
+    Args:
+        cell: A `genotypes.Cell`.
+        stem: Path of the files without their suffixes, in a directory that
+            exists.
+        title: Title of the picture.
+        outputs: As of `cell_graph`.
+
+    Returns:
+        The paths of the files, a list.
+
+    Raises:
+        ValueError: If the cell has no intermediate node.
+        OSError: If a file cannot be written.
+    """
+    source = cell_graph(cell, title, outputs).to_string().encode()
+    pictures = _run_graphviz(source)
+    if pictures is None:
+        figure = make_figure(cell, title, outputs)
+        png = io.BytesIO()
+        Image.fromarray(artist.render(figure)).save(png, "PNG")
+        pictures = {"svg": artist.to_svg(figure), "png": png.getvalue()}
+    paths = []
+    for suffix, data in {"dot": source, **pictures}.items():
+        paths.append(f"{os.fspath(stem)}.{suffix}")
+        files.write_bytes(paths[-1], data)
+    return paths
+
+
+def save_cells(genotype, folder, name):
+    """Writes normal.* and reduction.*, as `save_cell` does.
+
+    Args:
+        genotype: A `Genotype`.
+        folder: Path of a directory that exists.
+        name: What the titles call the genotype.
+
+    Returns:
+        The paths of the files, a list.
+
+    Raises:
+        ValueError: If a cell has no intermediate node.
+        OSError: If a file cannot be written.
+    """
+    paths = []
+    for kind in genotypes.KINDS:
+        paths += save_cell(
+            getattr(genotype, kind),
+            os.path.join(folder, kind),
+            f"{name}, {kind} cell",
+            genotype.outputs(kind),
+        )
+    return paths
+
+
+def _check_cell(cell, outputs):
+    """Returns the nodes with connections and those that lead to the output."""
+    if not cell:
+        raise ValueError(
+            "A cell without intermediate nodes cannot be drawn; expected one "
+            "or more."
+        )
+    connected = genotypes.connected_nodes(cell)
+    return connected, connected if outputs is None else outputs
+
+
+def _quote(text):
+    """Returns a text as a quoted string of the dot language."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _run_graphviz(source):
+    """Returns {"svg": ..., "png": ...} of a dot source, None if it cannot be.
+
+    A broken Graphviz shall not end a search of days, so it is only logged.
+    """
+    program = shutil.which("dot")
+    if program is None:
+        return None
+    options = {"svg": ["-Tsvg"], "png": ["-Tpng", f"-Gdpi={_DPI}"]}
+    try:
+        return {
+            suffix: subprocess.run(
+                [program, *chosen],
+                input=source,
+                capture_output=True,
+                check=True,
+                timeout=60,
+            ).stdout
+            for suffix, chosen in options.items()
+        }
+    except (OSError, subprocess.SubprocessError) as error:
+        logging.warning("Drawing without Graphviz, which failed: %s", error)
+        return None

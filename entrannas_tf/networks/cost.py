@@ -1,0 +1,252 @@
+"""What a target network costs: parameters and multiply-adds, unbuilt.
+
+The network is DARTS's for evaluation. How layers are counted, and the two ways
+to count multiply-adds, is told in `layer_costs`. The auxiliary head has
+parameters and, since only training runs it, no multiply-adds in the sums.
+"""
+
+from typing import NamedTuple
+
+from entrannas_tf.architecture import genotypes, search_space
+from entrannas_tf.networks import layer_costs
+
+_AUXILIARY_CHANNELS = (128, 768)
+_AUXILIARY_SIZE = 2  # Of the maps that the auxiliary head pools to.
+# By kind of network: the least that leaves the auxiliary head as much.
+_MIN_IMAGE_SIZES = {"cifar": 5, "imagenet": 33}
+
+
+class Network(NamedTuple):
+    """What there is to say of a target network beside its genotype.
+
+    Attributes:
+        kind: "cifar", whose stem keeps the size of the images, or "imagenet",
+            whose stem divides it by 8.
+        num_cells: Number of cells, 3 or more.
+        init_channels: C of the first cells, doubled by each reduction; even
+            if the kind is "imagenet".
+        num_classes: Number of logits.
+        image_size: Side of the images in pixels, 5 or more, or 33 or more.
+        image_channels: Channels of the images.
+    """
+
+    kind: str
+    num_cells: int
+    init_channels: int
+    num_classes: int
+    image_size: int
+    image_channels: int = 3
+
+
+# Those that papers report, by data set.
+NETWORKS = {
+    "cifar10": Network("cifar", 20, 36, 10, 32),
+    "imagenet": Network("imagenet", 14, 48, 1000, 224),
+}
+
+
+class Account(NamedTuple):
+    """What a target network costs.
+
+    Attributes:
+        layers: Tuple of `layer_costs.Layer`, in the order they run.
+        auxiliary: The auxiliary head, as one `layer_costs.Layer`.
+    """
+
+    layers: tuple[layer_costs.Layer, ...]
+    auxiliary: layer_costs.Layer
+
+    def totals(self):
+        """Returns the sums over the layers, a dict of four integers."""
+        parameters, multiply_adds, published = (
+            sum(getattr(layer, field) for layer in self.layers)
+            for field in layer_costs.Layer._fields[2:]
+        )
+        return {
+            "parameters": parameters,
+            "parameters_with_auxiliary": parameters + self.auxiliary.parameters,
+            "multiply_adds": multiply_adds,
+            "multiply_adds_published": published,
+        }
+
+
+def count(genotype, network):
+    """Counts a target network.
+
+    Args:
+        genotype: A `genotypes.Genotype`. A node that leads to no output of its
+            cell counts as long as something flows into it: DARTS runs it.
+        network: A `Network`.
+
+    Returns:
+        An `Account`.
+
+    Raises:
+        ValueError: If a value of the network is out of its range, or nothing
+            flows to the output of a cell of the genotype.
+    """
+    _check(network)
+    layers = _count_stem(network)
+    before, last = layers[0].shape, layers[-1].shape  # Of cells k-2 and k-1.
+    halve_first = network.kind == "imagenet"
+    reductions = search_space.reduction_places(network.num_cells)
+    channels = network.init_channels
+    for place in range(network.num_cells):
+        reduction = place in reductions
+        channels = channels * 2 if reduction else channels
+        counted, shape = _count_cell(
+            genotype, (before, last), channels, reduction, halve_first
+        )
+        layers += [c._replace(name=f"cell_{place}.{c.name}") for c in counted]
+        before, last, halve_first = last, shape, reduction
+        if place == reductions[-1]:
+            auxiliary = _count_auxiliary(network, last)
+    pooled = layer_costs.Maps((last[-1],))
+    layers.append(pooled.dense(network.num_classes).layer("head"))
+    return Account(tuple(layers), auxiliary)
+
+
+def to_text(account, with_layers=False):
+    """Returns an account as lines to read.
+
+    Args:
+        account: An `Account`.
+        with_layers: Whether a table of the layers comes before the sums.
+    """
+    rows = [(name, f"{value:,}") for name, value in account.totals().items()]
+    text = _align(rows)
+    if not with_layers:
+        return text
+    rows = [("layer", "output", *layer_costs.Layer._fields[2:])]
+    for layer in (*account.layers, account.auxiliary):
+        shape = "x".join(map(str, layer.shape))
+        rows.append((layer.name, shape, *(f"{n:,}" for n in layer[2:])))
+    return f"{_align(rows)}\n\n{text}"
+
+
+def to_dict(account, with_layers=False):
+    """Returns an account as values that JSON has.
+
+    Args:
+        account: An `Account`.
+        with_layers: Whether there are "layers", a list of dicts by the fields
+            of `layer_costs.Layer`, and "auxiliary_head", one such dict.
+    """
+    content = account.totals()
+    if with_layers:
+        content["layers"] = [layer._asdict() for layer in account.layers]
+        content["auxiliary_head"] = account.auxiliary._asdict()
+    return content
+
+
+def _align(rows):
+    """Returns rows of texts as lines, the first column to the left."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        first.ljust(widths[0])
+        + "".join(
+            "  " + text.rjust(width)
+            for text, width in zip(rest, widths[1:], strict=True)
+        )
+        for first, *rest in rows
+    )
+
+
+def _count_stem(network):
+    """Returns its layers, whose first and last output the first cell takes."""
+    size, channels = network.image_size, network.init_channels
+    images = layer_costs.Maps((size, size, network.image_channels))
+    if network.kind == "cifar":
+        width = search_space.STEM_MULTIPLIER * channels
+        return [images.convolution((3, 3), width).norm().layer("stem")]
+    maps = images.convolution((3, 3), channels // 2, (2, 2)).norm().relu()
+    first = maps.convolution((3, 3), channels, (2, 2)).norm().layer("stem_0")
+    maps = layer_costs.Maps(first.shape).relu()
+    second = maps.convolution((3, 3), channels, (2, 2)).norm()
+    return [first, second.layer("stem_1")]
+
+
+def _count_cell(genotype, shapes, channels, reduction, halve_first):
+    """Counts a cell.
+
+    Args:
+        genotype: As in `count`.
+        shapes: (H, W, C) of the outputs of cells k-2 and k-1.
+        channels: C, of each node.
+        reduction: Whether it is the reduction cell.
+        halve_first: Whether the first input is twice as large as the second.
+
+    Returns:
+        A list of layers, and the shape of the cell's output.
+    """
+    kind = "reduction" if reduction else "normal"
+    cell = getattr(genotype, kind)
+    strides = (2 if halve_first else 1, 1)
+    layers = []
+    for i, (shape, stride) in enumerate(zip(shapes, strides, strict=True)):
+        maps = layer_costs.Maps(shape).relu_conv_norm(channels, stride)
+        layers.append(maps.layer(f"preprocess_{i}"))
+    nodes = [layer.shape for layer in layers]  # Shapes; None if nothing flows.
+    live = genotypes.live_nodes(cell)
+    for connections in cell:
+        output = None
+        for primitive, source in connections:
+            if source not in live:
+                continue
+            is_input = source < search_space.NUM_INPUT_NODES
+            stride = 2 if reduction and is_input else 1
+            layer = layer_costs.operation(primitive, nodes[source], stride)
+            name = f"node_{len(nodes)}.{primitive}({source})"
+            layers.append(layer._replace(name=name))
+            output = layer.shape
+        nodes.append(output)
+    outputs = [nodes[n] for n in genotype.outputs(kind)]
+    if not outputs:
+        raise ValueError(
+            f"Nothing flows to the output of the {kind} cell "
+            f"({genotypes.describe(cell)}); expected connections from node 0 "
+            "or 1 to a node of the output, through others or not."
+        )
+    height, width, _ = outputs[0]
+    return layers, (height, width, channels * len(outputs))
+
+
+def _count_auxiliary(network, shape):
+    """Counts the head that training puts after the last reduction cell."""
+    narrow, wide = _AUXILIARY_CHANNELS
+    pooled = (_AUXILIARY_SIZE, _AUXILIARY_SIZE, shape[-1])
+    maps = layer_costs.Maps(shape).relu()._replace(shape=pooled)
+    maps = maps.convolution((1, 1), narrow).norm().relu()
+    maps = maps.dense(wide, bias=False)  # A 2x2 convolution without padding.
+    if network.kind == "cifar":
+        # DARTS forgot it in the other kind, and published counts lack it.
+        maps = maps.norm()
+    return maps.relu().dense(network.num_classes).layer("auxiliary_head")
+
+
+def _check(network):
+    """Raises ValueError if a network cannot be built."""
+    if network.kind not in _MIN_IMAGE_SIZES:
+        raise ValueError(
+            f"Unknown kind of network {network.kind!r}; expected one of "
+            f"{', '.join(_MIN_IMAGE_SIZES)}."
+        )
+    least = {
+        "num_cells": search_space.MIN_CELLS,
+        "init_channels": 1,
+        "num_classes": 1,
+        "image_size": _MIN_IMAGE_SIZES[network.kind],
+        "image_channels": 1,
+    }
+    for name, minimum in least.items():
+        value = getattr(network, name)
+        if value < minimum:
+            raise ValueError(
+                f"{name} is {value}; expected {minimum} or more in a network "
+                f"of kind {network.kind!r}."
+            )
+    if network.kind == "imagenet" and network.init_channels % 2:
+        raise ValueError(
+            f"init_channels is {network.init_channels}; expected an even "
+            "number, as the network for ImageNet begins with half of them."
+        )

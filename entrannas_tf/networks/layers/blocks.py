@@ -1,0 +1,272 @@
+"""Layers that the networks share: 1x1 blocks, stems.
+
+All but the stems' input lie in the folded layout of `layout`:
+[B / F, H, W, F * C], with F = 1 the ordinary [B, H, W, C].
+"""
+
+import itertools
+
+import keras
+import tensorflow as tf
+
+from entrannas_tf.networks.layers import batch_norm, folding
+
+
+def add_uniform_weight(layer, name, shape, fan_in):
+    """Adds a weight as PyTorch initialises it: uniform within a bound.
+
+    Args:
+        layer: The layer to add it to.
+        name: Of the variable.
+        shape: Of the variable.
+        fan_in: The bound is 1 / sqrt(fan_in).
+
+    Returns:
+        The variable; its attribute `bound` allows to draw its value again.
+    """
+    bound = fan_in**-0.5
+    variable = layer.add_weight(
+        name=name,
+        shape=shape,
+        initializer=keras.initializers.RandomUniform(-bound, bound),
+    )
+    variable.bound = bound
+    return variable
+
+
+class Conv1x1(keras.layers.Layer):
+    """1x1 convolution without bias.
+
+    Args:
+        channels_in: C_in.
+        channels: C_out.
+
+    Call:
+        x: float [B / F, H, W, F * C_in] -> [B / F, H, W, F * C_out].
+    """
+
+    def __init__(self, channels_in, channels, **kwargs):
+        super().__init__(**kwargs)
+        self.channels_in = channels_in
+        self.channels = channels
+        self.kernel = add_uniform_weight(
+            self, "kernel", (channels_in, channels), channels_in
+        )
+        self.built = True
+
+    def call(self, x, training=False):
+        del training  # the same either way
+        return folding.pointwise(x, tf.convert_to_tensor(self.kernel))
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "channels_in": self.channels_in,
+            "channels": self.channels,
+        }
+
+
+class Conv1x1BN(keras.layers.Layer):
+    """1x1 convolution, batch normalisation.
+
+    Args:
+        channels_in: C_in.
+        channels: C_out.
+        affine: As in `batch_norm.BatchNorm`.
+
+    Call:
+        x: float [B / F, H, W, F * C_in] -> [B / F, H, W, F * C_out].
+    """
+
+    def __init__(self, channels_in, channels, affine=False, **kwargs):
+        super().__init__(**kwargs)
+        self.affine = affine
+        self.convolution = Conv1x1(channels_in, channels)
+        self.norm = batch_norm.BatchNorm(channels, affine)
+        self.built = True
+
+    def call(self, x, training=False):
+        return self.norm(self.convolution(x), training=training)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "channels_in": self.convolution.channels_in,
+            "channels": self.convolution.channels,
+            "affine": self.affine,
+        }
+
+
+class ReLUConvBN(Conv1x1BN):
+    """ReLU, 1x1 convolution, batch normalisation. As `Conv1x1BN` otherwise."""
+
+    def features(self, rectified):
+        """Returns what comes before the batch norm, of relu(x)."""
+        return self.convolution(rectified)
+
+    def call(self, x, training=False):
+        return super().call(tf.nn.relu(x), training=training)
+
+
+class FactorizedReduce(keras.layers.Layer):
+    """Halves the resolution without losing pixels.
+
+    ReLU, then half of the channels from a 1x1 convolution of the even pixels
+    and half from one of the odd pixels, then batch normalisation.
+
+    Args:
+        channels_in: C_in.
+        channels: C_out, even.
+        affine: As in `batch_norm.BatchNorm`.
+
+    Call:
+        x: float [B / F, H, W, F * C_in] -> [B / F, H / 2, W / 2, F * C_out].
+    """
+
+    def __init__(self, channels_in, channels, affine=False, **kwargs):
+        super().__init__(**kwargs)
+        if channels % 2:
+            raise ValueError(
+                f"FactorizedReduce got channels={channels}; expected an even "
+                "number, as each half comes from other pixels."
+            )
+        self.affine = affine
+        self.even = Conv1x1(channels_in, channels // 2)
+        self.odd = Conv1x1(channels_in, channels // 2)
+        self.norm = batch_norm.BatchNorm(channels, affine)
+        self.built = True
+
+    def features(self, rectified):
+        """Returns what comes before the batch norm, of relu(x)."""
+        even = self.even(folding.subsample(rectified))
+        odd = self.odd(folding.subsample_shifted(rectified))
+        return folding.concat([even, odd], self.even.channels)
+
+    def call(self, x, training=False):
+        return self.norm(self.features(tf.nn.relu(x)), training=training)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "channels_in": self.even.channels_in,
+            "channels": 2 * self.even.channels,
+            "affine": self.affine,
+        }
+
+
+class CifarStem(keras.layers.Layer):
+    """DARTS's stem for small images: 3x3 convolution, batch normalisation.
+
+    Args:
+        channels_in: Channels of the images.
+        channels: C_out.
+        max_fold: Images to fold together at most; 1 keeps [B, H, W, C].
+        rectify: Whether a ReLU comes last: all that read the stem begin with
+            one, which then need not be repeated.
+
+    Call:
+        images: float [B, H, W, C_in] -> [B / F, H, W, F * C_out]. No gradient
+        flows back to the images.
+    """
+
+    def __init__(
+        self,
+        channels_in,
+        channels,
+        max_fold=folding.MAX_FOLD,
+        rectify=False,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.rectify = rectify
+        self.channels_in = channels_in
+        self.channels = channels
+        self.max_fold = max_fold
+        self.kernel = add_uniform_weight(
+            self, "kernel", (3, 3, channels_in, channels), 9 * channels_in
+        )
+        self.norm = batch_norm.BatchNorm(channels, affine=True)
+        self.built = True
+
+    def call(self, images, training=False):
+        size = folding.fold_size(images.shape[0], self.max_fold)
+        x = tf.cast(tf.stop_gradient(images), self.compute_dtype)
+        x = folding.convolution(x, tf.convert_to_tensor(self.kernel))
+        x = self.norm(folding.fold(x, size), training=training)
+        return tf.nn.relu(x) if self.rectify else x
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "channels_in": self.channels_in,
+            "channels": self.channels,
+            "max_fold": self.max_fold,
+            "rectify": self.rectify,
+        }
+
+
+class ImageNetStem(keras.layers.Layer):
+    """DARTS's stem for large images: three 3x3 convolutions of stride 2.
+
+    Args:
+        channels_in: Channels of the images.
+        channels: C of both outputs, even.
+        max_fold: As in `CifarStem`.
+        rectify: Likewise, of both outputs.
+
+    Call:
+        images: float [B, H, W, C_in].
+        Returns two features for the first cell: float
+        [B / F, H/4, W/4, F * C] and [B / F, H/8, W/8, F * C]. No gradient
+        flows back to the images.
+    """
+
+    def __init__(
+        self, channels_in, channels, max_fold=1, rectify=False, **kwargs
+    ):
+        super().__init__(**kwargs)
+        if channels % 2:
+            raise ValueError(
+                f"ImageNetStem got channels={channels}; expected an even "
+                "number: its first convolution has half as many."
+            )
+        self.channels_in = channels_in
+        self.channels = channels
+        self.max_fold = max_fold
+        self.rectify = rectify
+        widths = (channels_in, channels // 2, channels, channels)
+        self.kernels = [
+            add_uniform_weight(
+                self, f"kernel_{i}", (3, 3, before, width), 9 * before
+            )
+            for i, (before, width) in enumerate(itertools.pairwise(widths))
+        ]
+        self.norms = [
+            batch_norm.BatchNorm(width, affine=True) for width in widths[1:]
+        ]
+        self.built = True
+
+    def call(self, images, training=False):
+        x = tf.cast(tf.stop_gradient(images), self.compute_dtype)
+        x = self._convolve(0, x, training)
+        first = self._convolve(1, tf.nn.relu(x), training)
+        rectified = tf.nn.relu(first)
+        second = self._convolve(2, rectified, training)
+        if self.rectify:
+            first, second = rectified, tf.nn.relu(second)
+        size = folding.fold_size(images.shape[0], self.max_fold)
+        return folding.fold(first, size), folding.fold(second, size)
+
+    def _convolve(self, number, x, training):
+        kernel = tf.convert_to_tensor(self.kernels[number])
+        x = folding.convolution(x, kernel, (2, 2))
+        return self.norms[number](x, training=training)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "channels_in": self.channels_in,
+            "channels": self.channels,
+            "max_fold": self.max_fold,
+            "rectify": self.rectify,
+        }

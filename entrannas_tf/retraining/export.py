@@ -1,0 +1,279 @@
+"""A trained network as a SavedModel or LiteRT file, with its model card."""
+
+import dataclasses
+import os
+import shutil
+import warnings
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from entrannas_tf.architecture import genotypes, published
+from entrannas_tf.config import retrain as retrain_config
+from entrannas_tf.data import augment
+from entrannas_tf.retraining import model_card
+from entrannas_tf.retraining import results as retraining_results
+from entrannas_tf.retraining import run as retraining_run
+from entrannas_tf.retraining import workflow as retraining_workflow
+from entrannas_tf.training import checkpoints, files, session, workdirs
+
+FORMATS = ("savedmodel", "litert")
+WEIGHTS = ("last", "best")
+CARD_FILE = "README.md"
+LABELS_FILE = "labels.txt"
+LITERT_FILE = "model.tflite"
+
+_NUM_COMPARED = 64
+# Largest difference of a probability; rounding alone gives a thousandth of it.
+_TOLERANCE = 1e-4
+
+
+class Classifier(keras.Model):
+    """A network with its preprocessing: images in, probabilities out.
+
+    Args:
+        network: `target_network.TargetNetwork`.
+        mean: float [C], of images scaled to [0, 1].
+        std: float [C], likewise.
+
+    Call:
+        images: uint8 or float32 [B, H, W, C], from 0 to 255. Returns float32
+        [B, num_classes], the probabilities of the classes.
+    """
+
+    def __init__(self, network, mean, std, **kwargs):
+        super().__init__(**kwargs)
+        self.network = network
+        self.mean, self.std = np.asarray(mean), np.asarray(std)
+        self.built = True
+
+    def call(self, images, training=False):
+        del training  # Always evaluation.
+        x = augment.normalise(images, self.mean, self.std)
+        return tf.nn.softmax(self.network(x, training=False))
+
+
+def export(workdir, output, export_format="savedmodel", weights="last"):
+    """Exports the network of a finished retraining, and checks the export.
+
+    Args:
+        workdir: Directory of the retraining. Of several runs the first is
+            taken: a choice by test accuracy would flatter.
+        output: Directory to write; it must not be there, or be empty.
+        export_format: "savedmodel" or "litert".
+        weights: "last", those after the last epoch, or "best", those that did
+            best on the test images.
+
+    Returns:
+        The largest difference of a probability between the export and the
+        network, on test images.
+
+    Raises:
+        ValueError: If the retraining has not ended, the output is there, or
+            the data are not.
+        OSError: If a file cannot be read or written.
+        RuntimeError: If the export does not do what the network does; nothing
+            is left of it then.
+    """
+    workdir, output = os.fspath(workdir), os.fspath(output)
+    if os.path.exists(output) and (
+        not os.path.isdir(output) or os.listdir(output)
+    ):
+        raise ValueError(
+            f"{output} is there already; choose another --output, or remove it."
+        )
+    workdir, config, results = _read_run(workdir)
+    data = retraining_workflow.load_data(config)
+    classifier = _load_classifier(workdir, config, data, weights)
+    height, width, channels = data.test_source.image_shape
+    signature = tf.TensorSpec([None, height, width, channels], name="images")
+    names = data.source.label_names
+    logging.info("writes   %s", output)
+    temporary = f"{os.path.abspath(output)}.{os.getpid()}.tmp"
+    try:
+        os.makedirs(temporary)
+        write = _write_savedmodel
+        if export_format == "litert":
+            write = _write_litert
+        run = write(classifier, signature, names, temporary)
+        difference, num_compared = _compare(classifier, run, data)
+        card = model_card.render(
+            name=config.name,
+            output=output,
+            export_format=export_format,
+            image_shape=data.source.image_shape,
+            label_names=names,
+            mean=data.source.mean,
+            std=data.source.std,
+            data_name=data.source.name,
+            num_train=len(data.indices),
+            num_test=len(data.test_indices),
+            held_out=config.data.validation_fraction > 0,
+            **_scores(results, config, weights),
+            totals=results["network"],
+            genotype=classifier.network.genotype,
+            provenance=results["provenance"],
+            largest_difference=difference,
+            num_compared=num_compared,
+        )
+        files.write_text(os.path.join(temporary, CARD_FILE), card)
+        text = "".join(f"{name}\n" for name in names)
+        files.write_text(os.path.join(temporary, LABELS_FILE), text)
+        files.write_text(
+            os.path.join(temporary, published.GENOTYPE_FILE),
+            genotypes.to_json(classifier.network.genotype),
+        )
+        os.replace(temporary, output)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    logging.info(
+        "checked  reloaded; on %d test images probabilities differ by at most "
+        "%.1e",
+        num_compared,
+        difference,
+    )
+    print(f"{output}: {', '.join(sorted(os.listdir(output)))}", flush=True)
+    return difference
+
+
+def load(workdir, weights="last"):
+    """Returns the `Classifier` of a finished retraining.
+
+    Args:
+        workdir: Directory of the retraining; of several runs the first.
+        weights: As for `export`.
+
+    Raises:
+        ValueError: If the retraining has not ended, or the data are not there.
+        OSError: If a file cannot be read.
+    """
+    workdir, config, _ = _read_run(os.fspath(workdir))
+    data = retraining_workflow.load_data(config)
+    return _load_classifier(workdir, config, data, weights)
+
+
+def _read_run(workdir):
+    """Returns the workdir of a single run, its configuration and results."""
+    config = workdirs.read_config(workdir, retrain_config.RetrainConfig)
+    if not retraining_results.is_finished(workdir):
+        raise ValueError(
+            f"The retraining in {workdir} has not ended; the command that "
+            "started it goes on with it."
+        )
+    if config.num_runs > 1:
+        first = retraining_results.directory(workdir, 1)
+        logging.info(
+            "takes    %s, the first of %d runs", first, config.num_runs
+        )
+        return _read_run(first)
+    return workdir, config, retraining_results.read(workdir)
+
+
+def _load_classifier(workdir, config, data, weights):
+    """Returns the `Classifier` with the weights of a run, in float32."""
+    training = dataclasses.replace(
+        config.training, precision="float32", xla=False
+    )
+    config = dataclasses.replace(config, training=training)
+    cells = published.read(os.path.join(workdir, published.GENOTYPE_FILE))
+    trainer = retraining_workflow.make_trainer(config, cells, data.source)
+    directory = os.path.join(workdir, session.CHECKPOINTS)
+    path = os.path.join(directory, retraining_run.BEST_FILE)
+    if weights == "last":
+        path = checkpoints.newest(directory)
+    if path is None or not os.path.exists(path):
+        raise ValueError(f"{directory} holds no checkpoint of the network.")
+    checkpoints.read(path, checkpoints.network_variables(trainer))
+    return Classifier(trainer.network, data.source.mean, data.source.std)
+
+
+def _scores(results, config, weights):
+    """Returns what the card says of the weights' accuracy."""
+    (run,) = results["runs"]
+    if weights == "best":
+        return {
+            "weights": weights,
+            "epoch": run["best_epoch"],
+            "accuracy": run["best_test_accuracy"],
+            "top5_accuracy": None,
+        }
+    return {
+        "weights": weights,
+        "epoch": config.training.epochs,
+        "accuracy": run["test_accuracy"],
+        "top5_accuracy": run["test_top5_accuracy"],
+    }
+
+
+def _write_savedmodel(classifier, signature, names, directory):
+    """Writes a SavedModel; returns what runs it, reloaded."""
+
+    def serve(images):
+        return {
+            "probabilities": classifier(images),
+            "label_names": tf.constant(names),
+        }
+
+    archive = keras.export.ExportArchive()
+    archive.track(classifier)
+    archive.add_endpoint("serve", serve, [signature])
+    in_bytes = tf.TensorSpec(signature.shape, tf.uint8, name="images")
+    archive.add_endpoint("serve_uint8", serve, [in_bytes])
+    archive.write_out(directory, verbose=False)
+    model = tf.saved_model.load(directory)
+
+    def run(images):
+        whole, same = (
+            endpoint(tf.constant(images))["probabilities"].numpy()
+            for endpoint, images in (
+                (model.serve, images.astype(np.float32)),
+                (model.serve_uint8, images),
+            )
+        )
+        # Where the two signatures differ, either is wrong.
+        return np.where(np.abs(whole - same) < _TOLERANCE, whole, np.nan)
+
+    return run
+
+
+def _write_litert(classifier, signature, names, directory):
+    """Writes a LiteRT file; returns what runs it, reloaded."""
+    del names  # Its strings are of no use on small devices: labels.txt.
+    path = os.path.join(directory, LITERT_FILE)
+    classifier.export(
+        path, format="litert", input_signature=[signature], verbose=False
+    )
+    with warnings.catch_warnings():  # It is to be a package of its own.
+        warnings.simplefilter("ignore")
+        interpreter = tf.lite.Interpreter(path)
+    runner = interpreter.get_signature_runner()
+
+    def run(images):
+        (probabilities,) = runner(images=images.astype(np.float32)).values()
+        return probabilities
+
+    return run
+
+
+def _compare(classifier, run, data):
+    """Compares an export with the network on test images.
+
+    Returns:
+        The largest difference of a probability, and the number of images.
+
+    Raises:
+        RuntimeError: If it is too large, or not a number.
+    """
+    chosen = data.test_indices[:_NUM_COMPARED]
+    images, _ = data.test_source.fetch(tf.constant(chosen, tf.int64))
+    expected = classifier(images).numpy()
+    difference = float(np.abs(run(images.numpy()) - expected).max())
+    if not difference < _TOLERANCE:
+        raise RuntimeError(
+            f"The export gives probabilities that differ by {difference:.1e} "
+            f"from the network's; expected less than {_TOLERANCE:.0e}. It was "
+            "removed."
+        )
+    return difference, len(chosen)

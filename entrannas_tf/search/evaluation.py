@@ -1,0 +1,115 @@
+"""What a search has reached: accuracy as super-net and as child network."""
+
+import numpy as np
+import tensorflow as tf
+
+from entrannas_tf.architecture import derivation
+from entrannas_tf.training import evaluation
+
+
+def accuracies(trainer, source, indices, batch_size):
+    """Measures the super-net and the child network on images (table 1).
+
+    The child network is the super-net run through derived connections only.
+    Batch norms use the statistics of the batch: the moving ones belong to the
+    derivations of the steps before, and to Engine-cells that ran as such.
+
+    Args:
+        trainer: A `search_step.SearchTrainer`.
+        source: `ImageSource`.
+        indices: Integers [N], the images of it to use.
+        batch_size: Images of a batch that the replicas share; see batch norms
+            above.
+
+    Returns:
+        {"supernet_accuracy": ..., "child_accuracy": ...}, from 0 to 1.
+
+    Raises:
+        RuntimeError: If connections with a coefficient of EnTranNAS-DST are
+            not those that were derived.
+    """
+    coefficients = trainer.coefficients()
+    genotype = trainer.derive(coefficients)
+    if trainer.architecture.sparse:
+        check_derivation(
+            genotype,
+            {kind: c.numpy() for kind, c in coefficients.items()},
+            trainer.architecture.primitives,
+        )
+    networks = {
+        "supernet_accuracy": (trainer.supernet.split(coefficients), genotype),
+        "child_accuracy": (None, genotype),
+    }
+    found = measure(trainer, networks.values(), source, indices, batch_size)
+    return dict(zip(networks, found, strict=True))
+
+
+def child_accuracies(trainer, genotypes, source, indices, batch_size):
+    """Measures the child networks of several genotypes on images.
+
+    Args:
+        trainer: As in `accuracies`.
+        genotypes: Sequence of `genotypes.Genotype`.
+        source: As in `accuracies`.
+        indices: Likewise.
+        batch_size: Likewise.
+
+    Returns:
+        List of accuracies, from 0 to 1.
+    """
+    networks = [(None, genotype) for genotype in genotypes]
+    return measure(trainer, networks, source, indices, batch_size)
+
+
+def measure(trainer, networks, source, indices, batch_size):
+    """Measures a super-net as several networks on images.
+
+    Args:
+        trainer: As in `accuracies`.
+        networks: Sequence of pairs: coefficients as `supernet.Supernet.split`
+            returns them, None for a child network; and a `genotypes.Genotype`.
+        source: As in `accuracies`.
+        indices: Likewise.
+        batch_size: Likewise.
+
+    Returns:
+        List of accuracies, from 0 to 1.
+    """
+
+    def count_hits(images, labels, weights):
+        logits = [
+            trainer.supernet.forward(images, *network, "outputs").logits
+            for network in networks
+        ]
+        return _num_hits(logits, labels, weights)
+
+    hits = evaluation.add_up(trainer, count_hits, source, indices, batch_size)
+    return (hits / len(indices)).tolist()
+
+
+def check_derivation(genotype, coefficients, primitives):
+    """Checks that the derived connections are the non-zero ones (Eq. 10).
+
+    Args:
+        genotype: A `genotypes.Genotype`.
+        coefficients: {kind of cell: float [E, K]}.
+        primitives: The K names of the columns.
+
+    Raises:
+        RuntimeError: If they are not.
+    """
+    for kind, values in coefficients.items():
+        derived = derivation.indicator(getattr(genotype, kind), primitives)
+        wrong = np.count_nonzero((derived > 0) != (values > 0))
+        if wrong:
+            raise RuntimeError(
+                f"{wrong} connection(s) of the {kind} cell have a coefficient "
+                "and are not derived, or are derived without one."
+            )
+
+
+@tf.function(autograph=False, jit_compile=False)
+def _num_hits(logits, labels, weights):
+    """Returns for each network's logits how many labels they meet."""
+    hits = tf.equal(tf.argmax(tf.stack(logits), -1, labels.dtype), labels)
+    return tf.linalg.matvec(tf.cast(hits, weights.dtype), weights)

@@ -1,0 +1,75 @@
+"""The pictures that a user asks for: of a genotype's cells, or of a search."""
+
+import os
+
+from entrannas_tf.architecture import published
+from entrannas_tf.drawing import cells as cell_drawing
+from entrannas_tf.search import results as search_results
+
+_FILM = ".gif"
+_PICTURES = (".dot", ".svg", ".png")
+
+
+def write(genotype, workdir, output):
+    """Writes the cells of a genotype, or the film of a search.
+
+    Exactly one of `genotype` and `workdir` is to be given.
+
+    Args:
+        genotype: A genotype as `published.load` takes it, whose cells are
+            drawn; or None.
+        workdir: Directory of a search, which need not have ended, whose film
+            is made; or None.
+        output: Path of the folder of the cells' pictures, or of the film,
+            which ends in .gif. Folders are made if they are not there.
+
+    Returns:
+        The paths of the files that were written, a list.
+
+    Raises:
+        ValueError: If both or none are given, the output does not suit, the
+            genotype is none, or the search has no epoch.
+        OSError: If a file cannot be read or written.
+    """
+    if bool(genotype) == bool(workdir):
+        came = "both" if genotype else "neither"
+        raise ValueError(
+            f"Got {came} of --genotype and --workdir; expected --genotype to "
+            "draw the cells of a genotype, or --workdir for the film of a "
+            "search."
+        )
+    suffix = os.path.splitext(output)[1].lower()
+    if genotype:
+        return _write_cells(genotype, output, suffix)
+    return _write_film(workdir, output, suffix)
+
+
+def _write_cells(where, folder, suffix):
+    if suffix in (_FILM, *_PICTURES):
+        raise ValueError(
+            f"The output {folder!r} ends in {suffix}; expected a folder, such "
+            "as cells/, for the pictures of a genotype's two cells. A film "
+            "needs --workdir."
+        )
+    genotype = published.load(where)
+    os.makedirs(folder, exist_ok=True)
+    return cell_drawing.save_cells(genotype, folder, _name(where))
+
+
+def _write_film(workdir, path, suffix):
+    if suffix != _FILM:
+        raise ValueError(
+            f"The output {path!r} does not end in {_FILM}; expected a file "
+            "such as search.gif for the film of a search. Its cells need "
+            "--genotype."
+        )
+    search_results.write_film(workdir, path)
+    return [path]
+
+
+def _name(where):
+    """Returns what titles call a genotype: its name, or that of its run."""
+    path = os.path.abspath(where)
+    if os.path.basename(path) == published.GENOTYPE_FILE:
+        path = os.path.dirname(path)
+    return os.path.basename(path).removesuffix(".json")

@@ -1,0 +1,297 @@
+"""Measures steps on synthetic batches: the ladder of Table 3, a retraining."""
+
+import itertools
+import json
+import statistics
+import subprocess
+import sys
+import time
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from entrannas_tf.architecture import parameters as parameters_lib
+from entrannas_tf.data import order
+from entrannas_tf.networks import supernet
+from entrannas_tf.networks import target as target_network
+from entrannas_tf.networks.execution import graphs, profiling
+from entrannas_tf.retraining import step as retraining_step
+from entrannas_tf.search import step as search_step
+from entrannas_tf.training import (
+    distribution,
+    formatting,
+    interruptions,
+    optimizers,
+    provenance,
+    runtime,
+    strategies,
+)
+
+# What each row of Table 3 adds; a row includes those above it.
+ROWS = {
+    "darts": {
+        "engine_cells": "all",
+        "feature_sharing": False,
+        "bottleneck": 1,
+    },
+    "engine_transit": {"feature_sharing": False, "bottleneck": 1},
+    "feature_sharing": {"bottleneck": 1},
+    "bottleneck": {},
+}
+_NUM_CLASSES = 10  # CIFAR-10's
+
+
+class Size(NamedTuple):
+    """How large the super-net of a row and its images are.
+
+    Attributes:
+        num_cells: Number of cells.
+        init_channels: Channels of the first cells, a multiple of 4.
+        image_size: Side of the images in pixels.
+    """
+
+    num_cells: int = 8
+    init_channels: int = 16
+    image_size: int = 32
+
+
+_CIFAR10 = Size()
+
+
+@graphs.without_grappler()
+def measure_row(
+    row, batch_size, num_steps, strategy, num_devices, start_time, size
+):
+    """Measures one row in this process.
+
+    Args:
+        row: Name of a row of `ROWS`.
+        batch_size: Images of each of a step's two batches, which the devices
+            share.
+        num_steps: Number of steady steps, and of steps with a derivation that
+            was never seen, to take the medians of.
+        strategy: As for `strategies.make_strategy`.
+        num_devices: Likewise.
+        start_time: When the process started, seconds since the epoch; None
+            for now.
+        size: A `Size`.
+
+    Returns:
+        Dict: `row`, `batch_size`, `device` (its name), `num_replicas`,
+        `step_seconds` (a step for alpha and one for the weights),
+        `milliseconds_per_image`, `parts` (what `profiling.stop` returned, of a
+        step), `bare_step_seconds` (a step of one image of 8x8 a replica),
+        `peak_memory_mib` (of the first GPU; without one, of the process),
+        `first_step_seconds` (from the start of the process to the end of the
+        first step), `new_derivation_seconds` (what a step with a new
+        derivation takes longer), `num_graphs`.
+
+    Raises:
+        ValueError: If the batch does not divide among the devices, or as
+            `strategies.make_strategy`.
+    """
+    start_time = start_time or time.time()
+    devices = strategies.make_strategy(strategy, num_devices)
+    num_replicas = devices.num_replicas_in_sync
+    order.check_replicas(batch_size, num_replicas, None)
+    keras.utils.set_random_seed(0)
+    with devices.scope():
+        trainer = _make_trainer(ROWS[row], size)
+    data = [
+        distribution.deal_batch(
+            devices, _batch(batch_size, seed, size.image_size)
+        )
+        for seed in range(2)
+    ]
+    _seconds(trainer, data)
+    first_step_seconds = time.time() - start_time
+    _seconds(trainer, data)  # The second use of a graph is not yet typical.
+    profiling.start()
+    steady = [_seconds(trainer, data) for _ in range(num_steps)]
+    parts = {k: v / num_steps for k, v in profiling.stop().items()}
+    steady = statistics.median(steady)
+    num_graphs = len(trainer.supernet.cache)
+    fresh = []
+    for seed in range(num_steps):
+        _draw_alpha(trainer, seed)
+        fresh.append(_seconds(trainer, data))
+    peak = _peak_memory_mib()
+    small = [
+        distribution.deal_batch(devices, _batch(num_replicas, s, 8))
+        for s in range(2)
+    ]
+    for _ in range(2):
+        _seconds(trainer, small)
+    bare = [_seconds(trainer, small) for _ in range(num_steps)]
+    return {
+        "row": row,
+        "batch_size": batch_size,
+        "device": runtime.device_name(devices),
+        "num_replicas": num_replicas,
+        "step_seconds": steady,
+        "milliseconds_per_image": 1000 * steady / batch_size,
+        "parts": parts,
+        "bare_step_seconds": statistics.median(bare),
+        "peak_memory_mib": peak,
+        "first_step_seconds": first_step_seconds,
+        "new_derivation_seconds": statistics.median(fresh) - steady,
+        "num_graphs": num_graphs,
+    }
+
+
+def measure_retraining(genotype, network, batch_size, num_steps, start_time):
+    """Measures a training step of a target network, auxiliary head included.
+
+    Args:
+        genotype: A `genotypes.Genotype`.
+        network: An `cost.Network`.
+        batch_size: Images of a step.
+        num_steps: Number of steps to take the median of.
+        start_time: As for `measure_row`.
+
+    Returns:
+        Dict: `step_seconds`, `images_per_second`, `first_step_seconds`,
+        `peak_memory_mib`, as those of `measure_row`.
+    """
+    target = target_network.TargetNetwork(
+        genotype,
+        network.num_classes,
+        network.image_channels,
+        network.num_cells,
+        network.init_channels,
+        network.kind,
+        auxiliary=True,
+        drop_path=True,
+    )
+    trainer = retraining_step.RetrainTrainer(target, optimizers.CoupledSGD())
+    data = _batch(batch_size, 0, network.image_size, network.image_channels)
+    _seconds(trainer, data)
+    first_step_seconds = time.time() - start_time
+    step = statistics.median(_seconds(trainer, data) for _ in range(num_steps))
+    return {
+        "step_seconds": step,
+        "images_per_second": batch_size / step,
+        "first_step_seconds": first_step_seconds,
+        "peak_memory_mib": _peak_memory_mib(),
+    }
+
+
+def measure(
+    rows,
+    batch_size,
+    num_steps,
+    strategy="one_device",
+    nums_devices=(0,),
+    size=_CIFAR10,
+):
+    """Measures rows, each in a process of its own; yields dicts.
+
+    Args:
+        rows: Names of rows of `ROWS`.
+        batch_size: As for `measure_row`.
+        num_steps: Likewise.
+        strategy: Likewise.
+        nums_devices: Numbers of devices, each of which is measured.
+        size: A `Size`.
+
+    Raises:
+        interruptions.RunFailed: If a row's process fails, for instance for want
+            of memory.
+    """
+    for row, num_devices in itertools.product(rows, nums_devices):
+        command = [
+            sys.executable,
+            "-m",
+            "launch.benchmark",
+            f"--row={row}",
+            f"--batch_size={batch_size}",
+            f"--num_steps={num_steps}",
+            f"--strategy={strategy}",
+            f"--num_devices={num_devices}",
+            f"--start_time={time.time()}",
+            f"--size={','.join(map(str, size))}",
+        ]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            raise interruptions.RunFailed(
+                f"The row {row} ended with exit code {done.returncode}: "
+                f"{done.stderr.strip()[-500:]}"
+            )
+        yield json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def table(measurements):
+    """Returns measurements as a Markdown table, with ratios to the first.
+
+    "host" is Python between graphs, "bare" a step of next to no images: what
+    it costs to call all graphs, kernels' own overhead included.
+    """
+    columns = {
+        "row": lambda m: m["row"],
+        "devices": lambda m: m["num_replicas"],
+        "step s": lambda m: f"{m['step_seconds']:.2f}",
+        "ratio": lambda m: (
+            f"{measurements[0]['step_seconds'] / m['step_seconds']:.1f}"
+        ),
+        "ms/image": lambda m: f"{m['milliseconds_per_image']:.1f}",
+        "host s": lambda m: f"{m['parts'][profiling.HOST]:.3f}",
+        "bare s": lambda m: f"{m['bare_step_seconds']:.3f}",
+        "peak MiB": lambda m: f"{m['peak_memory_mib']:.0f}",
+        "first step s": lambda m: f"{m['first_step_seconds']:.1f}",
+        "new derivation s": lambda m: f"{m['new_derivation_seconds']:.2f}",
+        "graphs": lambda m: m["num_graphs"],
+    }
+    rows = [[value(m) for value in columns.values()] for m in measurements]
+    return "\n".join(formatting.table(columns, rows))
+
+
+def _make_trainer(options, size):
+    parameters = parameters_lib.Architecture()
+    weights = supernet.Supernet(
+        parameters.primitives,
+        3,
+        _NUM_CLASSES,
+        size.num_cells,
+        size.init_channels,
+        **options,
+    )
+    # Alpha stays where it is, so that the derivation stays.
+    return search_step.SearchTrainer(
+        parameters,
+        weights,
+        optimizers.CoupledAdam(learning_rate=0.0),
+        optimizers.CoupledSGD(),
+    )
+
+
+def _batch(batch_size, seed, size, channels=3):
+    rng = np.random.default_rng(seed)
+    shape = (batch_size, size, size, channels)
+    images = rng.normal(size=shape).astype(np.float32)
+    labels = rng.integers(_NUM_CLASSES, size=batch_size)
+    return tf.constant(images), tf.constant(labels, tf.int32)
+
+
+def _peak_memory_mib():
+    """Returns what the first GPU has held at most; else what the process has.
+
+    Of a GPU it is what tensors took, not what TensorFlow reserved.
+    """
+    if not tf.config.list_logical_devices("GPU"):
+        return provenance.peak_memory_mib()
+    return tf.config.experimental.get_memory_info("GPU:0")["peak"] / 2**20
+
+
+def _draw_alpha(trainer, seed):
+    rng = np.random.default_rng(seed)
+    for alpha in trainer.architecture.alpha.values():
+        alpha.assign(rng.normal(size=alpha.shape).astype(np.float32))
+
+
+def _seconds(trainer, data):
+    start = time.monotonic()
+    trainer.train_step(data)
+    float(trainer.metrics[0].result())  # Waits for the step to end.
+    return time.monotonic() - start

@@ -1,0 +1,223 @@
+"""Epochs and steps, from the newest checkpoint on: of a search or a training.
+
+A `training_run.Course` says what a step needs and what is reported; that a run
+may be killed at any moment is taken care of here.
+"""
+
+import contextlib
+import math
+import time
+
+import tensorflow as tf
+from absl import logging
+
+from entrannas_tf.networks.execution import profiling
+from entrannas_tf.training import checkpoints, distribution, interruptions
+
+
+class TrainingLoop:
+    """Runs epochs to their end.
+
+    Args:
+        course: A `training_run.Course`, at its start.
+        directory: Directory of the checkpoints, which exists.
+        callbacks: Sequence of `callbacks.Callback`.
+        num_epochs: Number of epochs.
+        num_steps: Number of steps of an epoch.
+        make_batches: Maps the number of epochs done, and of steps done in the
+            next, to an iterable of what the trainer's `train_step` takes.
+        eval_every_epochs: Epochs between evaluations; the last epoch is always
+            evaluated.
+        read_every_steps: Steps between two looks at the metrics, see `_look`.
+        checkpoint_every_steps: Steps between checkpoints beside the one at
+            the end of each epoch; 0 for that one alone.
+        checkpoints_to_keep: Number of checkpoints that stay.
+        start: What `time.monotonic` was when the program was started.
+    """
+
+    def __init__(
+        self,
+        course,
+        directory,
+        callbacks,
+        *,
+        num_epochs,
+        num_steps,
+        make_batches,
+        eval_every_epochs,
+        read_every_steps,
+        checkpoint_every_steps,
+        checkpoints_to_keep,
+        start,
+    ):
+        self._course = course
+        self._directory = directory
+        self._callbacks = callbacks
+        self._num_epochs = num_epochs
+        self._num_steps = num_steps
+        self._make_batches = make_batches
+        self._eval_every_epochs = eval_every_epochs
+        self._read_every_steps = read_every_steps
+        self._checkpoint_every_steps = checkpoint_every_steps
+        self._checkpoints_to_keep = checkpoints_to_keep
+        self._start = start
+        self._strategy = course.trainer.distribute_strategy
+        self._is_chief = distribution.is_chief(self._strategy)
+        self._is_alone = distribution.num_workers(self._strategy) == 1
+        self._progress = None
+        self._metrics = None
+
+    def run(self):
+        """Runs what is left.
+
+        Returns:
+            The `training_run.Progress` at the end.
+
+        Raises:
+            FloatingPointError: If a loss or a variable is not finite.
+            OSError: If a file cannot be written.
+            interruptions.Preempted: If the process was told to end; a
+                checkpoint of this moment is written before.
+            RuntimeError: If replicas have come apart.
+        """
+        course = self._course
+        saved = checkpoints.restore(
+            self._directory, course.variables, self._strategy
+        )
+        self._progress = progress = course.make_progress(saved)
+        if saved is not None:
+            logging.info(
+                "Goes on after %d epochs and %d steps of the next.",
+                progress.epoch,
+                progress.step,
+            )
+        self._start -= progress.elapsed_seconds
+        for callback in self._callbacks:
+            callback.on_begin(progress)
+        while progress.epoch < self._num_epochs:
+            self._run_steps()
+            scores = self._evaluate()
+            self._stop_clock()
+            with self._advised():
+                report = course.report_epoch(progress, scores)
+            for callback in self._callbacks:
+                callback.on_epoch_end(report)
+            course.end_epoch(progress, report)
+            self._save()
+            if progress.epoch < self._num_epochs and self._is_to_stop():
+                raise interruptions.Preempted
+        return progress
+
+    def _run_steps(self):
+        """Runs the steps that are left of the epoch."""
+        course, progress = self._course, self._progress
+        course.prepare_epoch(progress.epoch)
+        if progress.step == 0:
+            for metric in course.trainer.metrics:
+                metric.reset_state()
+        before = time.monotonic()
+        batches = self._make_batches(progress.epoch, progress.step)
+        for batch in distribution.batches(self._strategy, batches):
+            course.prepare_step(self._num_steps_done())
+            self._take_step(batch)
+            looks = self._metrics is None or self._is_nth(
+                self._read_every_steps, self._progress.step + 1
+            )
+            if looks:
+                self._look()
+            course.end_step(progress, time.monotonic() - before)
+            report = course.report_step(progress, self._metrics)
+            for callback in self._callbacks:
+                callback.on_step_end(report)
+            self._save_or_stop(looks)
+            before = time.monotonic()
+
+    def _is_nth(self, every, step):
+        """Whether a step of the epoch is the last, or a multiple."""
+        return step == self._num_steps or step % every == 0
+
+    def _save_or_stop(self, looked):
+        """Writes a checkpoint where it is due, or the process is to end."""
+        stops = (looked or self._is_alone) and self._is_to_stop()
+        every = self._checkpoint_every_steps
+        if stops or (every and self._num_steps_done() % every == 0):
+            self._save()
+        if stops:
+            raise interruptions.Preempted
+
+    def _is_to_stop(self):
+        """Whether a worker was told to end; all ask at the same step."""
+        return distribution.any_worker(self._strategy, interruptions.is_due())
+
+    def _take_step(self, batch):
+        try:
+            self._course.trainer.train_step(batch)
+        except tf.errors.OpError:
+            raise
+        except Exception:
+            # A NaN may break a step before it is over.
+            self._look()
+            raise
+
+    def _look(self):
+        """Reads the metrics, and checks that all is well.
+
+        It is not done at every step, as it waits for the devices. The workers
+        do it at the same step.
+        """
+        course = self._course
+        with profiling.Part(profiling.READING):
+            self._metrics = course.read_metrics()
+        for name in course.losses:
+            if not math.isfinite(self._metrics[name]):
+                raise FloatingPointError(
+                    f"The {name} is {self._metrics[name]} in epoch "
+                    f"{self._progress.epoch + 1}, step "
+                    f"{self._progress.step + 1} or shortly before. "
+                    f"{self._advice()}"
+                )
+        course.check_replicas()
+
+    def _evaluate(self):
+        """Returns the scores of the epoch that ends, {} if none are due."""
+        epoch = self._progress.epoch + 1
+        if epoch % self._eval_every_epochs and epoch != self._num_epochs:
+            return {}
+        return self._course.evaluate()
+
+    def _advice(self):
+        return (
+            f"The last good checkpoint stays in {self._directory}. "
+            f"{self._course.remedy}"
+        )
+
+    def _num_steps_done(self):
+        return self._progress.epoch * self._num_steps + self._progress.step
+
+    def _stop_clock(self):
+        self._progress.elapsed_seconds = time.monotonic() - self._start
+
+    def _save(self):
+        self._stop_clock()
+        with self._advised():
+            arrays = checkpoints.values(self._course.variables)
+            if self._is_chief:
+                checkpoints.save(
+                    self._directory,
+                    self._num_steps_done(),
+                    arrays,
+                    self._progress.to_dict(),
+                    self._checkpoints_to_keep,
+                )
+
+    @contextlib.contextmanager
+    def _advised(self):
+        """Says when a variable is not finite, and what to do about it."""
+        try:
+            yield
+        except FloatingPointError as error:
+            progress = self._progress
+            raise FloatingPointError(
+                f"Epoch {progress.epoch + 1}, step {progress.step}: {error} "
+                f"{self._advice()}"
+            ) from None

@@ -1,0 +1,59 @@
+"""Where a result comes from, and what it took."""
+
+import hashlib
+import json
+import platform
+import resource
+from importlib import metadata
+
+from entrannas_tf.config import search as search_config
+
+_DISTRIBUTIONS = ("entrannas_tf", "tensorflow", "keras", "numpy")
+
+
+def config_hash(config):
+    """Returns 12 hexadecimal digits that stand for a configuration.
+
+    Every field counts, also those that only change the speed.
+
+    Args:
+        config: A `search_config.Config` or a `retrain_config.RetrainConfig`.
+    """
+    text = json.dumps(
+        search_config.to_dict(config), sort_keys=True, separators=(",", ":")
+    )
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()[:12]
+
+
+def peak_memory_mib():
+    """Returns the most memory that this process has held so far, in MiB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if platform.system() == "Darwin" else 2**10)
+
+
+def collect(config, metrics):
+    """Returns the member `provenance` of a result.
+
+    Args:
+        config: A `search_config.Config` or a `retrain_config.RetrainConfig`.
+        metrics: A dict from names to numbers, such as accuracies.
+
+    Returns:
+        A dict that JSON can hold. A version is "unknown" where the
+        distribution is not installed under its name.
+    """
+    versions = {name: _version(name) for name in _DISTRIBUTIONS}
+    return {
+        "config_hash": config_hash(config),
+        "config_name": config.name,
+        "seed": config.seed,
+        "versions": {**versions, "python": platform.python_version()},
+        "metrics": dict(metrics),
+    }
+
+
+def _version(distribution):
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return "unknown"

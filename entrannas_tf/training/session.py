@@ -1,0 +1,125 @@
+"""What a search and a retraining share: where they run, and one or several."""
+
+import contextlib
+import dataclasses
+import os
+import time
+
+from absl import logging
+
+from entrannas_tf.training import (
+    distribution,
+    files,
+    interruptions,
+    runtime,
+    strategies,
+    workdirs,
+)
+
+CHECKPOINTS = "checkpoints"
+
+
+@contextlib.contextmanager
+def spread(config, strategy, batch_size_field):
+    """Prepares what a run is spread over.
+
+    Args:
+        config: The run's configuration, of either kind.
+        strategy: Name that stands in for that of the configuration, or None.
+        batch_size_field: Dotted path of the batch size in the configuration.
+
+    Yields:
+        The `tf.distribute.Strategy`.
+
+    Raises:
+        ValueError: As `strategies.make_strategy` and `runtime.plain_errors`.
+        interruptions.WorkerLost: If another worker is gone.
+        interruptions.Preempted: If the run was told to end.
+    """
+    settings = config.distribution
+    made = strategies.make_strategy(
+        strategy or settings.strategy,
+        settings.num_devices,
+        settings.timeout_seconds,
+    )
+    if not distribution.is_chief(made):
+        logging.info(
+            "worker   %d, which follows the chief; that one logs and writes",
+            distribution.worker_number(made),
+        )
+        logging.set_verbosity(logging.WARNING)
+    with (
+        strategies.plain_errors(made),
+        runtime.plain_errors(batch_size_field),
+        interruptions.watch(),
+    ):
+        yield made
+
+
+@contextlib.contextmanager
+def owned(workdir, config, strategy, directories=()):
+    """Makes a run's directory, which is the chief's alone while it runs.
+
+    Args:
+        workdir: Path of the directory.
+        config: The run's configuration, of either kind.
+        strategy: `tf.distribute.Strategy`; without the chief nothing is done.
+        directories: Names of directories to make in it.
+
+    Raises:
+        ValueError: As `workdirs.check_workdir`.
+        OSError: If the directory cannot be made, or is in use.
+    """
+    if not distribution.is_chief(strategy):
+        yield
+        return
+    workdirs.make_workdir(workdir, config)
+    with workdirs.locked(workdir):
+        for name in (".", *directories):
+            path = os.path.join(workdir, name)
+            os.makedirs(path, exist_ok=True)
+            files.remove_leftovers(path)
+        yield
+
+
+def is_finished(strategy, rule, workdir):
+    """Returns on each worker whether the chief finds a run finished.
+
+    Args:
+        strategy: `tf.distribute.Strategy`.
+        rule: Callable that tells it of a workdir.
+        workdir: Path of the directory.
+    """
+    is_chief = distribution.is_chief(strategy)
+    return distribution.any_worker(strategy, is_chief and rule(workdir))
+
+
+def each(config, workdir, field, directory, start):
+    """Goes through the single runs of a configuration of several.
+
+    Args:
+        config: The configuration of the whole.
+        workdir: Its directory.
+        field: The field of `config` that counts them: "num_searches".
+        directory: Maps the workdir and a number from 1 on to the directory of
+            a run.
+        start: What `time.monotonic` was when the program was started.
+
+    Yields:
+        For each run its configuration, its directory and when it started.
+    """
+    count = getattr(config, field)
+    for number in range(1, count + 1):
+        path = directory(workdir, number)
+        seed = config.seed + number - 1
+        logging.info(
+            "%-8s %d of %d, seed %d, in %s",
+            {"num_searches": "search", "num_runs": "run"}[field],
+            number,
+            count,
+            seed,
+            path,
+        )
+        single = dataclasses.replace(config, seed=seed, **{field: 1})
+        yield single, path, start
+        start = time.monotonic()

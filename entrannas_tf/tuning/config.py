@@ -1,0 +1,184 @@
+"""The configuration of a tuning: see `config` for how it is read."""
+
+import dataclasses
+from typing import NamedTuple
+
+from entrannas_tf.config import retrain as retrain_config
+from entrannas_tf.config import rules, schema
+from entrannas_tf.config import search as search_config
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TuningConfig:
+    """How many searches there are, and how their networks are narrowed down.
+
+    Attributes:
+        num_searches: Number of searches; section 4.2 has 5.
+        num_candidates: Number of networks that are trained at all, those of
+            the most accurate child networks; 0 for all, 1 for section 4.2's
+            choice.
+        first_epochs: Epochs of the first round of trainings. The last one has
+            `training.epochs` of the retraining.
+        factor: By what epochs grow, and networks become fewer, from round to
+            round; 2 or more.
+        hyperparameters: What differs from search to search, drawn at random,
+            see `parse`: "search.initial_temperature: 0.5 .. 5 log; network.
+            sparse: true, false" without the line break. "" for the seed.
+        max_retries_per_trial: Times that a trial is run again if it fails.
+        max_consecutive_failed_trials: Failures in a row that end the tuning.
+        timeout_seconds: Time after which a worker that is not heard of is
+            taken for dead, and its trial goes to another.
+    """
+
+    num_searches: int = 5
+    num_candidates: int = 0
+    first_epochs: int
+    factor: int = 3
+    hyperparameters: str = ""
+    max_retries_per_trial: int = 0
+    max_consecutive_failed_trials: int = 3
+    timeout_seconds: int = 60
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TuneConfig:
+    """Searches, and trainings of what they find.
+
+    Attributes:
+        name: What the experiment is called in records, not empty.
+        search: A `search_config.Config`; its `num_searches` does not act.
+        retraining: A `retrain_config.RetrainConfig`; its
+            `data.validation_fraction` must be above 0.
+        tuning: A `TuningConfig`.
+    """
+
+    name: str
+    search: search_config.Config
+    retraining: retrain_config.RetrainConfig
+    tuning: TuningConfig
+
+
+class Parameter(NamedTuple):
+    """A hyperparameter of the searches.
+
+    Attributes:
+        path: Dotted path of a field of `search_config.Config`.
+        values: Tuple of those to choose from; of a range its two ends.
+        is_range: Whether what lies between is meant too.
+        is_log: Whether a range is drawn from by its logarithm.
+    """
+
+    path: str
+    values: tuple
+    is_range: bool = False
+    is_log: bool = False
+
+
+def from_config_dict(config_dict):
+    """Returns the checked `TuneConfig` that a `ConfigDict` or dict describes.
+
+    Raises:
+        ValueError: In one line, if a field is unknown, missing, of another
+            type or out of range.
+    """
+    plain = search_config.to_plain(config_dict, TuneConfig)
+    made = schema.make(TuneConfig, plain)
+    rules.check_sections(
+        {
+            "search": search_config.to_flat_dict(made.search),
+            "retraining": search_config.to_flat_dict(made.retraining),
+        }
+    )
+    rules.check_ranges(
+        {
+            "name": made.name,
+            **search_config.flatten(
+                {"tuning": dataclasses.asdict(made.tuning)}
+            ),
+        }
+    )
+    parse(made.tuning.hyperparameters)
+    return made
+
+
+def parse(text):
+    """Returns the `Parameter`s that a text describes.
+
+    Args:
+        text: "PATH: VALUE, VALUE", "PATH: LOW .. HIGH" or "PATH: LOW .. HIGH
+            log", several with semicolons between them.
+
+    Raises:
+        ValueError: In one line, if it is none of these, or a path is no field
+            of `search_config.Config`.
+    """
+    found = []
+    for part in filter(None, map(str.strip, text.split(";"))):
+        path, colon, values = map(str.strip, part.partition(":"))
+        if not colon or not values:
+            raise _not_understood(part)
+        search_config.expected_type(path)
+        found.append(_parse_values(path, values, part))
+    paths = [parameter.path for parameter in found]
+    for path in paths:
+        if paths.count(path) > 1:
+            raise ValueError(
+                f"tuning.hyperparameters has {path} {paths.count(path)} "
+                "times; expected once."
+            )
+    return tuple(found)
+
+
+def _parse_values(path, text, part):
+    """Returns the `Parameter` of a path."""
+    low, dots, high = text.partition("..")
+    if not dots:
+        values = [_parse_value(v.strip()) for v in text.split(",")]
+        return Parameter(path, _of_one_kind(path, values, text))
+    is_log = high.endswith(" log")
+    ends = tuple(
+        _parse_value(end.strip()) for end in (low, high.removesuffix(" log"))
+    )
+    if not all(type(end) in (int, float) for end in ends):
+        raise _not_understood(part)
+    if ends[0] >= ends[1] or (is_log and ends[0] <= 0):
+        raise ValueError(
+            f"tuning.hyperparameters has the range {text!r} of {path}; "
+            "expected a lower end, above 0 if it is log, then a higher one."
+        )
+    ends = _of_one_kind(path, ends, text)
+    return Parameter(path, ends, is_range=True, is_log=is_log)
+
+
+def _of_one_kind(path, values, text):
+    """Returns a tuple of values, numbers where the field is a number."""
+    kinds = {type(value) for value in values}
+    if (
+        kinds <= {int, float}
+        and search_config.expected_type(path) == "a number"
+    ):
+        return tuple(map(float, values))
+    if len(kinds) > 1:
+        raise ValueError(
+            f"tuning.hyperparameters has {text!r} for {path}; expected values "
+            f"of one kind, each {search_config.expected_type(path)}."
+        )
+    return tuple(values)
+
+
+def _parse_value(text):
+    """Returns the integer, number, boolean or text that is meant."""
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            pass
+    return {"true": True, "false": False}.get(text.lower(), text)
+
+
+def _not_understood(part):
+    return ValueError(
+        f"tuning.hyperparameters has {part!r}; expected 'PATH: VALUE, VALUE' "
+        "or 'PATH: LOW .. HIGH', perhaps with 'log' behind it, such as "
+        "'search.initial_temperature: 0.5 .. 5 log'."
+    )

@@ -1,0 +1,110 @@
+"""The search space as ordinary hyperparameters of Keras-Tuner."""
+
+import itertools
+
+import keras
+import keras_tuner
+
+from entrannas_tf.architecture import genotypes, search_space
+from entrannas_tf.networks import target as target_network
+
+_MOMENTUM = 0.9  # DARTS's, as is the norm below.
+_CLIP_NORM = 5.0
+
+
+class TargetNetworkHyperModel(keras_tuner.HyperModel):
+    """Target networks by choices: two sources a node, a primitive for each.
+
+    Of each node "normal/node_3/sources" is a pair such as "0,2" of different
+    earlier nodes; "normal/node_3/primitive_0" acts on the first of the two and
+    ".../primitive_1" on the second. Node 2 has one pair, and no choice of it.
+    So all choices are genotypes that a search may find by top-2, and no two of
+    them are the same.
+
+    Args:
+        num_classes: Number of logits.
+        image_channels: Channels of the images.
+        num_cells: Number of cells, 3 or more.
+        init_channels: Channels of the first cells, doubled by each reduction.
+        stem: "cifar" or "imagenet", see `target_network.TargetNetwork`.
+        space: Search space of the primitives, "standard" or "extended".
+        learning_rate: Of SGD, constant.
+        **kwargs: Of `keras_tuner.HyperModel`.
+
+    Raises:
+        ValueError: If the space is not known.
+    """
+
+    def __init__(
+        self,
+        num_classes,
+        image_channels=3,
+        num_cells=8,
+        init_channels=16,
+        stem="cifar",
+        space="standard",
+        learning_rate=0.025,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.primitives = search_space.primitives(space, with_none=False)
+        self.space = space
+        self.num_classes = num_classes
+        self.image_channels = image_channels
+        self.num_cells = num_cells
+        self.init_channels = init_channels
+        self.stem = stem
+        self.learning_rate = learning_rate
+
+    def build(self, hp):
+        """Returns a compiled `target_network.TargetNetwork`.
+
+        It takes normalised images, float [B, H, W, C], and gives logits.
+        """
+        model = target_network.TargetNetwork(
+            self.genotype(hp),
+            self.num_classes,
+            image_channels=self.image_channels,
+            num_cells=self.num_cells,
+            init_channels=self.init_channels,
+            stem=self.stem,
+        )
+        model.compile(
+            optimizer=keras.optimizers.SGD(
+                self.learning_rate, _MOMENTUM, global_clipnorm=_CLIP_NORM
+            ),
+            loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            metrics=["accuracy"],
+            jit_compile=False,  # XLA's depthwise convolutions crawl on CPUs.
+        )
+        return model
+
+    def genotype(self, hp):
+        """Returns the `genotypes.Genotype` that hyperparameters stand for."""
+        cells = [
+            genotypes.make_cell(
+                [
+                    self._node(hp, f"{kind}/node_{node}", node)
+                    for node in range(
+                        search_space.NUM_INPUT_NODES, search_space.NUM_NODES
+                    )
+                ],
+                self.space,
+            )
+            for kind in genotypes.KINDS
+        ]
+        return genotypes.Genotype(*cells, self.space)
+
+    def _node(self, hp, name, node):
+        """Returns the two (primitive, source) of a node."""
+        pairs = [f"{i},{j}" for i, j in itertools.combinations(range(node), 2)]
+        chosen = pairs[0]
+        if len(pairs) > 1:
+            chosen = hp.Choice(f"{name}/sources", pairs)
+        return [
+            (
+                hp.Choice(f"{name}/primitive_{place}", list(self.primitives)),
+                int(source),
+            )
+            for place, source in enumerate(chosen.split(","))
+        ]

@@ -1,0 +1,268 @@
+"""The oracle: which search or which training comes next."""
+
+import keras_tuner
+from keras_tuner.engine import trial as trial_lib
+
+from entrannas_tf.tuning import halving, trials, workers
+
+OBJECTIVE = "val_accuracy"
+
+# Arguments of Keras-Tuner's oracle that are not for the user to choose.
+_SET = (
+    (
+        "max_trials",
+        "num_searches, first_epochs and factor say how many there are",
+    ),
+    ("objective", f"it is {OBJECTIVE}"),
+)
+
+
+class EnTranNASOracle(workers.AttendedOracle):
+    """Searches several times, then trains what was found, by halving.
+
+    Searches differ by the hyperparameters, drawn at random, or by the seed
+    where there are none: section 4.2 has five. Their networks are trained
+    for a few epochs; the best of them for more, from scratch; and so on, see
+    `halving.plan`. A rung begins when the one before has ended, the first one
+    at once where all networks enter it.
+
+    The score of a search is the accuracy of its child network on the images
+    that trained the architecture, that of a training is measured on held-out
+    images. The two are never compared.
+
+    Args:
+        last_epochs: Number of epochs of the last rung.
+        num_searches: Number of searches; there are fewer if there are not so
+            many different hyperparameters.
+        num_candidates: Number of networks that enter the first rung, those of
+            the most accurate child networks; 0 for all, 1 for section 4.2's
+            choice.
+        first_epochs: Number of epochs of the first rung.
+        factor: By what epochs grow and networks shrink from rung to rung.
+        timeout_seconds: Time after which a worker that is not heard of is
+            taken for dead, and its trial goes to another.
+        seed: Of the first search where there are no hyperparameters, the
+            others have those that follow; else of their values. None for a
+            random one.
+        **kwargs: Of `keras_tuner.Oracle`: `hyperparameters`, whose names are
+            dotted paths of a `search_config.Config`, `max_retries_per_trial`,
+            `max_consecutive_failed_trials` and others.
+
+    Attributes:
+        rungs: Tuple of `halving.Rung`.
+
+    Raises:
+        ValueError: If an argument is out of its range.
+    """
+
+    def __init__(
+        self,
+        last_epochs,
+        num_searches=5,
+        num_candidates=0,
+        first_epochs=1,
+        factor=3,
+        timeout_seconds=60,
+        seed=0,
+        **kwargs,
+    ):
+        for name, why in _SET:
+            if name in kwargs:
+                raise ValueError(
+                    f"{name} is {kwargs[name]}; expected none: {why}."
+                )
+        objective = keras_tuner.Objective(OBJECTIVE, "max")
+        super().__init__(
+            timeout_seconds, objective=objective, seed=seed, **kwargs
+        )
+        if seed is not None:  # Keras-Tuner takes 0 for none.
+            self.seed = self._seed_state = seed
+        if num_searches < 1 or not 0 <= num_candidates <= num_searches:
+            raise ValueError(
+                f"num_searches is {num_searches} and num_candidates "
+                f"{num_candidates}; expected 1 or more searches, and from 0 "
+                "(all) to as many candidates."
+            )
+        if self.max_consecutive_failed_trials < 1:
+            raise ValueError(
+                "max_consecutive_failed_trials is "
+                f"{self.max_consecutive_failed_trials}; expected 1 or more."
+            )
+        self._given_seed = seed
+        self.num_searches = num_searches
+        self.num_candidates = num_candidates or num_searches
+        self.rungs = halving.plan(
+            self.num_candidates, first_epochs, factor, last_epochs
+        )
+        self._exhausted = False  # Whether all hyperparameters were tried.
+
+    def populate_space(self, trial_id):
+        """Returns the status and the values of the next trial."""
+        del trial_id
+        values = self._next_search() or self._next_retraining()
+        if values:
+            return {"status": trial_lib.TrialStatus.RUNNING, "values": values}
+        # What runs may open the next rung, or have to be run again.
+        if self._ongoing_trials or self._retry_queue:
+            return {"status": trial_lib.TrialStatus.IDLE}
+        return {"status": trial_lib.TrialStatus.STOPPED}
+
+    def _next_search(self):
+        """Returns the values of the next search, None if all have begun."""
+        if self._is_searched():
+            return None
+        number = len(trials.of_stage(self.trials, trials.SEARCH))
+        values = {trials.SEED: self.seed + number}
+        if self.hyperparameters.space:
+            values = self._random_values()
+        self._exhausted = values is None
+        if self._exhausted:
+            return None
+        return {**values, trials.STAGE: trials.SEARCH}
+
+    def _is_searched(self):
+        """Whether all searches have begun."""
+        begun = trials.of_stage(self.trials, trials.SEARCH)
+        return self._exhausted or len(begun) == self.num_searches
+
+    def has_ended(self):
+        """Returns whether no trial runs, and none is to come."""
+        idle = not (self._ongoing_trials or self._retry_queue)
+        return idle and self._is_searched() and not self._next_retraining()
+
+    def _next_retraining(self):
+        """Returns the values of the next training, None if there is none."""
+        searches = trials.of_stage(self.trials, trials.SEARCH)
+        complete = self._is_searched() and {
+            trial.trial_id for trial in searches
+        } <= {*self.end_order}
+        found = trials.best(searches)
+        if self.num_candidates < self.num_searches:
+            found = found[: self.num_candidates] if complete else []
+        entrants = {trials.genotype(trial): trial for trial in found}
+        trainings = trials.trainings(
+            self.trials, len(self.rungs), self.end_order
+        )
+        place = halving.next_training(
+            self.rungs, list(entrants), complete, trainings
+        )
+        if place is None:
+            return None
+        number, genotype = place
+        # Another search may have found the same meanwhile, and be better.
+        search = self._trained_for(genotype) or entrants[genotype]
+        return {
+            **search.hyperparameters.values,
+            trials.STAGE: trials.RETRAIN,
+            trials.RUNG: number,
+            trials.EPOCHS: self.rungs[number].epochs,
+            trials.OF: search.trial_id,
+        }
+
+    def _trained_for(self, genotype):
+        """Returns the search that a network was first trained for, or None."""
+        for trial in trials.of_stage(self.trials, trials.RETRAIN, rung=0):
+            if trials.genotype(trial) == genotype:
+                return self.trials[trial.hyperparameters.values[trials.OF]]
+        return None
+
+    @keras_tuner.synchronized
+    def create_trial(self, tuner_id):
+        """Returns the next trial of a tuner, or the one that it has."""
+        self._attend(tuner_id)
+        if self.failure:
+            self._tuner_ids.discard(tuner_id)
+            return trial_lib.Trial(
+                keras_tuner.HyperParameters(),
+                status=trial_lib.TrialStatus.STOPPED,
+            )
+        return super().create_trial(tuner_id)
+
+    def _check_consecutive_failures(self):
+        """Does nothing: an error would lock the oracle; see `failure`."""
+
+    @property
+    def failure(self):
+        """Why the search ends before its time, a text; None if it does not."""
+        limit = self.max_consecutive_failed_trials
+        ended = [self.trials[trial_id] for trial_id in self.end_order]
+        last = trials.failed_in_a_row(ended, limit)
+        if last is None:
+            return None
+        return (
+            f"Number of consecutive failures exceeded the limit of {limit}. "
+            f"That of trial {last.trial_id}: {trials.error(last)} Mend "
+            "it; the same command then runs failed trials again."
+        )
+
+    def get_best_trials(self, num_trials=1):
+        """Returns the best trained networks, each in its last training.
+
+        Those of a later rung come first, then the more accurate ones. Searches
+        are not among them.
+        """
+        found = trials.best_trained(self.trials, len(self.rungs))
+        return found[:num_trials]
+
+    def remaining_trials(self):
+        """Returns how many trials have not begun, at most."""
+        total = self.num_searches + sum(rung.size for rung in self.rungs)
+        return total - len(self.trials)
+
+    def _compute_values_hash(self, values):
+        names = {parameter.name for parameter in self.hyperparameters.space}
+        chosen = {k: v for k, v in values.items() if k in names}
+        return super()._compute_values_hash(chosen)
+
+    def _settings(self):
+        return {
+            "num_searches": self.num_searches,
+            "num_candidates": self.num_candidates,
+            "rungs": [list(rung) for rung in self.rungs],
+            "seed": self._given_seed,
+            "hyperparameters": self.hyperparameters.get_config()["space"],
+        }
+
+    def get_state(self):
+        return {
+            **super().get_state(),
+            "settings": self._settings(),
+            "exhausted": self._exhausted,
+        }
+
+    def set_state(self, state):
+        for name, here in self._settings().items():
+            there = state["settings"][name]
+            if there != here:
+                raise ValueError(
+                    f"{self._project_dir} holds a tuning of other settings: "
+                    f"{name} is {there} there and {here} here. Go back to "
+                    "those, choose another project_name, or pass "
+                    "overwrite=True."
+                )
+        super().set_state(state)
+        self._exhausted = state["exhausted"]
+
+    def reload(self):
+        super().reload()
+        if self.failure:  # What failed is run again.
+            for trial_id in trials.failed(self.trials):
+                self.end_order.remove(trial_id)
+                self._run_times[trial_id] = self._losses[trial_id] = 0
+                self._retry_queue.append(trial_id)
+
+
+def of_five_searches(epochs, warmup_epochs, seed):
+    """Returns the oracle of section 4.2's five searches, all of them trained.
+
+    Args:
+        epochs: Number of epochs of the last rung. The first one has a ninth of
+            that, or one more than the warm-up.
+        warmup_epochs: Number of epochs of each training's warm-up.
+        seed: Of the first search.
+    """
+    factor = 3
+    first_epochs = max(warmup_epochs + 1, epochs // factor**2)
+    return EnTranNASOracle(
+        epochs, first_epochs=first_epochs, factor=factor, seed=seed
+    )

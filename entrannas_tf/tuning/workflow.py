@@ -1,0 +1,171 @@
+"""The tuning's workflow: searches, halving, the winner on the test images."""
+
+import dataclasses
+import os
+
+import keras_tuner
+
+from entrannas_tf.architecture import genotypes, published
+from entrannas_tf.config import search as search_config
+from entrannas_tf.retraining import workflow as retraining_workflow
+from entrannas_tf.search import workflow as search_workflow
+from entrannas_tf.training import files, interruptions, provenance, workdirs
+from entrannas_tf.tuning import attendance, oracle, trial_configs, trials, tuner
+from entrannas_tf.tuning import config as tuning_config
+from entrannas_tf.tuning import table as tuning_table
+
+_TABLE_FILE = "tuning.md"
+_NETWORK = "network"  # The workdir of the winner's last training.
+_TRIALS = "trials"
+
+
+def tune(config_dict, workdir):
+    """Searches several times and trains what was found; resumes.
+
+    With KERASTUNER_ORACLE_IP and its like set, this process is the chief, or
+    one of its workers: these run the trials, and the chief does all else.
+
+    At the end the winner is trained anew on all training images, those that
+    were held out included, and tested; nothing before looks at test images.
+
+    Args:
+        config_dict: A `ConfigDict` of configs/, or a dict likewise, that
+            describes a `tuning_config.TuneConfig`.
+        workdir: Directory of the tuning, made if it is not there. Workers
+            share it with their chief.
+
+    Returns:
+        What `retraining_results.read` does of the winner; None of a worker.
+
+    Raises:
+        ValueError: If the configuration, the workdir or the data are not as
+            they should be.
+        OSError: If a file cannot be read or written.
+        interruptions.RunFailed: If too many trials failed, one after another,
+            or all.
+        interruptions.Preempted: If the process got SIGTERM; the same call
+            goes on.
+    """
+    config = tuning_config.from_config_dict(config_dict)
+    workdir = os.fspath(workdir)
+    trial_configs.TrialConfigs(
+        search_config.to_dict(config.search),
+        search_config.to_dict(config.retraining),
+    ).check(_make_oracle(config))
+    workdirs.check_workdir(workdir, config)
+    if attendance.is_worker():
+        make_tuner(config, workdir).search()
+        return None
+    search_workflow.load_data(config.search)  # To know that they are there.
+    retraining_workflow.load_data(config.retraining)
+    workdirs.make_workdir(workdir, config)
+    with workdirs.locked(workdir):
+        made = make_tuner(config, workdir)
+        try:
+            made.search()
+        except interruptions.RunFailed:
+            _write_table(made, workdir)
+            raise
+        return _report(config, made, workdir)
+
+
+def make_tuner(config, workdir):
+    """Returns the `tuner.EnTranNASTuner` of a tuning, as far as it is.
+
+    Args:
+        config: A `tuning_config.TuneConfig`.
+        workdir: Directory of the tuning.
+
+    Raises:
+        ValueError: As `tuner.EnTranNASTuner`.
+    """
+    return tuner.EnTranNASTuner(
+        search_config.to_dict(config.search),
+        search_config.to_dict(config.retraining),
+        _make_oracle(config),
+        directory=workdir,
+        project_name=_TRIALS,
+    )
+
+
+def _make_oracle(config):
+    """Returns the `oracle.EnTranNASOracle` of a `tuning_config.TuneConfig`."""
+    settings = dataclasses.asdict(config.tuning)
+    parameters = tuning_config.parse(settings.pop("hyperparameters"))
+    return oracle.EnTranNASOracle(
+        config.retraining.training.epochs,
+        seed=config.search.seed,
+        hyperparameters=_hyperparameters(parameters),
+        **settings,
+    )
+
+
+def _hyperparameters(parameters):
+    """Returns the `keras_tuner.HyperParameters` of a tuning's parameters."""
+    made = keras_tuner.HyperParameters()
+    for path, values, is_range, is_log in parameters:
+        if is_range:
+            kind = made.Float if isinstance(values[0], float) else made.Int
+            kind(path, *values, sampling="log" if is_log else "linear")
+        elif len(values) == 1:
+            made.Fixed(path, values[0])
+        elif set(values) == {True, False} and isinstance(values[0], bool):
+            made.Boolean(path)  # A choice makes numbers of these.
+        else:
+            made.Choice(path, list(values))
+    return made
+
+
+def _report(config, made, workdir):
+    """Writes the winner's genotype, trains and tests it, and says all."""
+    table = _write_table(made, workdir)
+    best = made.oracle.get_best_trials(1)
+    if not best:
+        raise interruptions.RunFailed(
+            "No network was trained: all trials failed. "
+            f"{os.path.join(workdir, _TABLE_FILE)} says why."
+        )
+    path = os.path.join(workdir, published.GENOTYPE_FILE)
+    files.write_text(path, _genotype_json(made, best[0]))
+    print(table, flush=True)
+    made.results_summary()
+    print(f"\nThe best one, on all training images: {workdir}/{_NETWORK}")
+    results = retraining_workflow.retrain(
+        _last_training(config.retraining),
+        path,
+        os.path.join(workdir, _NETWORK),
+    )
+    table += tuning_table.winner(best[0], results)
+    files.write_text(os.path.join(workdir, _TABLE_FILE), table)
+    return results
+
+
+def _write_table(made, workdir):
+    """Writes the table of all trials, and returns it."""
+    table = tuning_table.report(made.oracle.trials, len(made.oracle.rungs))
+    files.write_text(os.path.join(workdir, _TABLE_FILE), table)
+    return table
+
+
+def _genotype_json(made, trial):
+    """Returns the genotype of a trial with its provenance."""
+    search = made.oracle.trials[trial.hyperparameters.values[trials.OF]]
+    metrics = {
+        "child_accuracy": search.score,
+        "held_out_accuracy": trial.score,
+    }
+    return genotypes.to_json(
+        genotypes.from_json(trials.genotype(trial)),
+        provenance=provenance.collect(made.search_config(trial), metrics),
+    )
+
+
+def _last_training(config):
+    """Returns the configuration of the winner's training, as dicts.
+
+    The test images are looked at once, after the last epoch.
+    """
+    made = search_config.to_dict(config)
+    made["data"]["validation_fraction"] = 0.0
+    made["training"]["eval_every_epochs"] = config.training.epochs
+    return made

@@ -1,0 +1,330 @@
+import dataclasses
+import json
+import math
+
+import ml_collections
+import pytest
+
+from configs import digits, retrain_cifar10
+from entrannas_tf.config import retrain as retrain_config
+from entrannas_tf.config import rules
+from entrannas_tf.config import search as search_config
+from entrannas_tf.tuning import config as tuning_config
+from tests.support import changed_config
+
+
+def make_dict(**changes):
+    """Returns the values of a good configuration with dotted changes."""
+    return changed_config.changed(digits.get_config(), **changes)
+
+
+def stages(**changes):
+    """Returns the changes that make it P-DARTS, with others."""
+    return {
+        "progressive__num_cells": (5, 11, 17),
+        "progressive__num_primitives": (8, 5, 3),
+        "progressive__skip_dropout_rates": (0.0, 0.4, 0.7),
+        **changes,
+    }
+
+
+@pytest.mark.parametrize("changes", [{}, stages()])
+def test_round_trips(changes):
+    first = search_config.from_config_dict(make_dict(**changes))
+    assert search_config.from_config_dict(search_config.to_dict(first)) == first
+    assert (
+        search_config.from_config_dict(search_config.to_config_dict(first))
+        == first
+    )
+    text = json.dumps(search_config.to_dict(first))
+    assert search_config.from_config_dict(json.loads(text)) == first
+
+
+def test_config_dict_is_locked_and_typed():
+    values = digits.get_config()
+    with pytest.raises(AttributeError):
+        values.search.epoch = 3
+    with pytest.raises(TypeError):
+        values.search.epochs = "3"
+    values.search.epochs = 3
+    assert search_config.from_config_dict(values).search.epochs == 3
+
+
+def test_config_is_frozen():
+    made = search_config.from_config_dict(make_dict())
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        made.search.epochs = 3
+
+
+def test_defaults_fill_in():
+    values = make_dict()
+    del values["search"]["gradient_clip_norm"], values["data"]["data_dir"]
+    made = search_config.from_config_dict(values)
+    assert made.search.gradient_clip_norm == 5.0
+    assert made.data.data_dir == "~/tensorflow_datasets"
+
+
+def test_integer_becomes_number():
+    made = search_config.from_config_dict(
+        make_dict(search__gradient_clip_norm=3)
+    )
+    assert type(made.search.gradient_clip_norm) is float
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"search__epoch": 2},
+            "Unknown field search.epoch; did you mean search.epochs? The "
+            "fields of search are epochs, batch_size, eval_every_epochs,",
+        ),
+        (
+            {"serch": 2},
+            "Unknown field serch; did you mean search? The fields of the "
+            "configuration are name, seed, num_searches, deterministic, data, ",
+        ),
+        ({"data__zzz": 2}, "Unknown field data.zzz; The fields of data"),
+        (
+            {"search__epochs": 2.5},
+            "search.epochs is 2.5, of type float; expected an integer.",
+        ),
+        (
+            {"search__epochs": True},
+            "search.epochs is True, of type bool; expected an integer.",
+        ),
+        (
+            {"search__weight_decay": True},
+            "search.weight_decay is True, of type bool; expected a number.",
+        ),
+        (
+            {"data__flip": 1},
+            "data.flip is 1, of type int; expected true or false.",
+        ),
+        (
+            {"data__name": None},
+            "data.name is None, of type NoneType; expected a text.",
+        ),
+        (
+            {"search": 3},
+            "search is 3, of type int; expected a section of fields.",
+        ),
+        (
+            {"data__name": "mnist"},
+            "data.name is 'mnist'; expected one of digits, cifar10, "
+            "imagenet2012, folder.",
+        ),
+        (
+            {"search__precision": "half"},
+            "search.precision is 'half'; expected one of float32, bfloat16, "
+            "float16.",
+        ),
+        ({"name": " "}, "name is ' '; expected a text that is not empty."),
+        ({"seed": 2**31}, "seed is 2147483648; expected from 0 to 2**31 - 1."),
+        (
+            {"search__initial_temperature": 0.0},
+            "search.initial_temperature is 0.0; expected more than 0.",
+        ),
+        (
+            {"search__weight_decay": math.nan},
+            "search.weight_decay is nan; expected 0 or more.",
+        ),
+        (
+            {"search__weight_learning_rate": math.inf},
+            "search.weight_learning_rate is inf; expected more than 0.",
+        ),
+        (
+            {"network__init_channels": 10},
+            "network.init_channels is 10; expected a multiple of "
+            "network.bottleneck, which is 4.",
+        ),
+        (
+            {"network__partial_channels": 3, "network__bottleneck": 1},
+            "network.init_channels is 8; expected a multiple of "
+            "network.partial_channels, which is 3.",
+        ),
+        (
+            {"network__partial_channels": 2},
+            "network.partial_channels is 2 and network.bottleneck is 4; "
+            "expected 1 for one of them",
+        ),
+        (
+            {"search__architecture": "random", "network__sparse": True},
+            "search.architecture is 'random' and network.sparse is True; ",
+        ),
+        (
+            {
+                "search__architecture": "random",
+                "search__architecture_order": 2,
+            },
+            "search.architecture is 'random' and search.architecture_order is "
+            "2; expected 1",
+        ),
+        (
+            {"search__architecture_warmup_epochs": 999},
+            "search.architecture_warmup_epochs is 999; expected less than "
+            "search.epochs, which is ",
+        ),
+        (
+            {"data__name": "folder"},
+            "data.dir is empty; expected the folder of your images",
+        ),
+        (
+            {"data__name": "cifar10", "data__data_dir": ""},
+            "data.data_dir is empty; expected the directory",
+        ),
+        (
+            {"data__name": "imagenet2012", "data__data_dir": ""},
+            "data.data_dir is empty; expected the directory in which "
+            "tensorflow-datasets prepared ImageNet: ",
+        ),
+        (
+            {"data__weight_fraction": 0.7, "data__architecture_fraction": 0.4},
+            "data.architecture_fraction is 0.4; expected at most 0.3, what "
+            "data.weight_fraction leaves, or 0 for all of it.",
+        ),
+        (
+            {
+                "search__architecture_order": 2,
+                "search__precision": "bfloat16",
+            },
+            "search.precision is bfloat16; expected float32, as "
+            "search.architecture_order is 2",
+        ),
+        (
+            {"network__sparse": True, "network__max_skips": 2},
+            "network.sparse is True; expected false, as it knows neither",
+        ),
+        (
+            stages(progressive__num_primitives=(8, 5)),
+            "progressive.num_primitives is (8, 5); expected 3 values, one for "
+            "each of progressive.num_cells.",
+        ),
+        (
+            stages(progressive__num_primitives=(8, 3, 5)),
+            "progressive.num_primitives is (8, 3, 5); expected 8, all of "
+            "network.space, at first, and never more",
+        ),
+        (
+            stages(network__space="extended"),
+            "progressive.num_primitives is (8, 5, 3); expected 13, all of",
+        ),
+        (
+            stages(progressive__skip_dropout_rates=(0.0, 0.4, 1.0)),
+            "progressive.skip_dropout_rates is (0.0, 0.4, 1.0); expected each "
+            "from 0 to below 1.",
+        ),
+        (
+            stages(search__architecture="random"),
+            "search.architecture is random; expected gradient, as alpha",
+        ),
+        (
+            stages(progressive__stage=4),
+            "progressive.stage is 4; expected at most 3, the number of",
+        ),
+        (
+            {"network__stem": "vgg"},
+            "network.stem is 'vgg'; expected one of cifar, imagenet.",
+        ),
+    ],
+)
+def test_bad_values_are_named(changes, message):
+    with pytest.raises(ValueError) as caught:
+        search_config.from_config_dict(make_dict(**changes))
+    assert str(caught.value).startswith(message)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("path", "good", "bad"),
+    [
+        ("data.num_examples", (0, 5), (-1,)),
+        ("data.weight_fraction", (0.1, 0.9), (0.0, 1.0)),
+        ("data.architecture_fraction", (0.0, 0.5), (-0.1, 0.6, 1.0)),
+        ("data.cutout_length", (0, 16), (-1,)),
+        ("network.num_cells", (3, 20), (2, 0, -1)),
+        ("network.max_fold", (1, 64), (0,)),
+        ("network.engine_cells", ("half", "all"), ("some", "")),
+        ("network.max_skips", (0, 8), (-1, 9)),
+        ("search.batch_size", (1,), (0, -64)),
+        ("search.weight_momentum", (0.0, 0.99), (1.0, -0.1)),
+        ("search.architecture_order", (1, 2), (0, 3)),
+        ("search.temperature_decay", (1.0, 0.1), (0.0, 1.1)),
+        ("search.checkpoints_to_keep", (2,), (1, 0)),
+    ],
+)
+def test_ranges(path, good, bad):
+    name = path.replace(".", "__")
+    for value in good:
+        search_config.from_config_dict(make_dict(**{name: value}))
+    for value in bad:
+        with pytest.raises(ValueError, match=f"^{path} is .*; expected "):
+            search_config.from_config_dict(make_dict(**{name: value}))
+
+
+def test_every_rule_has_a_field():
+    """That every field has a rule shows when the configurations are made."""
+    searching = search_config.from_config_dict(make_dict())
+    training = search_config.from_config_dict(
+        retrain_cifar10.get_config(), retrain_config.RetrainConfig
+    )
+    tuning = tuning_config.TuningConfig(first_epochs=1)
+    fields = {
+        **search_config.to_flat_dict(searching),
+        **search_config.to_flat_dict(training),
+        **search_config.flatten({"tuning": search_config.to_dict(tuning)}),
+    }
+    assert set(rules.RULES) <= set(fields)
+
+
+def test_missing_field_is_named():
+    values = make_dict()
+    del values["search"]["epochs"]
+    with pytest.raises(ValueError, match=r"field search\.epochs is missing"):
+        search_config.from_config_dict(values)
+
+
+def test_only_a_configuration_is_taken():
+    with pytest.raises(ValueError, match="is NoneType; expected a ConfigDict"):
+        search_config.from_config_dict(None)
+
+
+def test_what_config_dict_lets_pass_is_refused():
+    """A ConfigDict takes True for an integer, and None for anything."""
+    for value in (True, None):
+        values = digits.get_config()
+        values.search.epochs = value
+        with pytest.raises(ValueError, match=r"search\.epochs is "):
+            search_config.from_config_dict(values)
+    values = ml_collections.ConfigDict(make_dict())
+    values.extra = 3
+    with pytest.raises(ValueError, match="Unknown field extra"):
+        search_config.from_config_dict(values)
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("seed", "an integer"),
+        ("deterministic", "true or false"),
+        ("search.weight_decay", "a number"),
+        ("data.dir", "a text"),
+        ("data", "a section of fields"),
+    ],
+)
+def test_expected_type(path, words):
+    assert search_config.expected_type(path) == words
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("searhc.epochs", "Unknown field searhc; did you mean search?"),
+        ("network.space.x", "network.space is a text and has no fields"),
+        ("", "Unknown field ;"),
+    ],
+)
+def test_expected_type_of_nothing(path, message):
+    with pytest.raises(ValueError) as caught:
+        search_config.expected_type(path)
+    assert message in str(caught.value)

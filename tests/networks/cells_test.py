@@ -1,0 +1,182 @@
+"""Cells with partial channels beside PC-DARTS's, edge by edge, unfolded."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from entrannas_tf.architecture import derivation, search_space
+from entrannas_tf.architecture import parameters as parameters_lib
+from entrannas_tf.networks import cells
+from entrannas_tf.networks.layers import folding
+
+CHANNELS, RATIO, SIDE, BATCH = 8, 4, 6, 4
+
+
+def make_cell(kind, reduction, sharing):
+    keras.utils.set_random_seed(0)
+    return kind(
+        (12, 12),
+        CHANNELS,
+        reduction,
+        halve_first=False,
+        primitives=search_space.STANDARD,
+        feature_sharing=sharing,
+        bottleneck=1,
+        partial_channels=RATIO,
+        rectify=False,
+    )
+
+
+def make_architecture():
+    """Returns alpha and beta of PC-DARTS, far from the start."""
+    layer = parameters_lib.Architecture(edge_normalization=True)
+    rng = np.random.default_rng(1)
+    for variable in layer.trainable_variables:
+        variable.assign(rng.normal(size=variable.shape))
+    return layer
+
+
+def make_inputs():
+    rng = np.random.default_rng(0)
+    shape = (2, BATCH, SIDE, SIDE, 12)
+    return tf.nn.relu(tf.constant(rng.normal(size=shape), tf.float32))
+
+
+def run_edge(operations, x, weights, stride):
+    """One edge as PC-DARTS has it: [B, H, W, C] -> the same, H / stride.
+
+    Args:
+        operations: {name: layer}.
+        x: The value of the edge's source.
+        weights: {name: scalar}, without those of "none".
+        stride: 1 or 2.
+    """
+    read, rest = x[..., : CHANNELS // RATIO], x[..., CHANNELS // RATIO :]
+    mixed = sum(
+        weight * operations[name](read, training=True)
+        for name, weight in weights.items()
+    )
+    if stride == 2:
+        rest = tf.nn.max_pool2d(rest, 2, 2, "VALID")
+    together = tf.concat([mixed, rest], axis=-1)
+    places = np.arange(CHANNELS).reshape(RATIO, -1).T.ravel()
+    return tf.gather(together, places, axis=-1)
+
+
+def run_cell(cell, inputs, send):
+    """A cell as PC-DARTS has it.
+
+    Args:
+        cell: The `cells.SearchCell` whose weights are used.
+        inputs: float32 [2, B, H, W, C_in].
+        send: Callable (edge, its operations, its source's value, its stride)
+            -> what the edge sends to its target.
+    """
+    values = [
+        cell.nodes[node].form(inputs[node], training=True) for node in (0, 1)
+    ]
+    for target in range(2, 6):
+        arriving = []
+        for edge in search_space.edges_into(target):
+            source = search_space.EDGES[edge][0]
+            node = cell.nodes[source]
+            first = max(source + 1, 2)
+            group = 0 if cell.feature_sharing else target - first
+            stride = 2 if cell.reduction and source < 2 else 1
+            arriving.append(
+                send(edge, node.groups[group], values[source], stride)
+            )
+        values.append(sum(arriving))
+    return tf.concat(values[2:], axis=-1)
+
+
+def edge_weights(logits):
+    """Softmax over the edges into each node, one node at a time."""
+    return tf.concat([tf.nn.softmax(logits[a:b]) for a, b in SLICES], axis=0)
+
+
+SLICES = ((0, 2), (2, 5), (5, 9), (9, 14))
+every_cell = pytest.mark.parametrize(
+    ("reduction", "sharing"),
+    [(False, False), (False, True), (True, False), (True, True)],
+)
+
+
+@pytest.mark.parametrize("fold", [1, 4])
+@every_cell
+def test_engine_cell_is_that_of_pc_darts(reduction, sharing, fold):
+    cell = make_cell(cells.EngineCell, reduction, sharing)
+    parameters, inputs = make_architecture(), make_inputs()
+    sources = [parameters.alpha["normal"], parameters.edge_logits["normal"]]
+    sources = [variable.value for variable in sources]
+    with tf.GradientTape(persistent=True) as tape:
+        folded = [folding.fold(x, fold) for x in inputs]
+        actual = cell(
+            folded, parameters.coefficients()["normal"], training=True
+        )
+        actual = folding.unfold(actual, 4 * CHANNELS)
+        p = tf.nn.softmax(sources[0])
+        beta = edge_weights(sources[1])
+
+        def send(edge, operations, x, stride):
+            weights = {
+                name: p[edge, k]
+                for k, name in enumerate(search_space.STANDARD)
+                if name != "none"
+            }
+            return beta[edge] * run_edge(operations, x, weights, stride)
+
+        expected = run_cell(cell, inputs, send)
+    np.testing.assert_allclose(actual, expected, atol=2e-5)
+    cotangent = tf.random.stateless_normal(actual.shape, (0, 1))
+    found = tape.gradient(actual, sources, cotangent)
+    wanted = tape.gradient(expected, sources, cotangent)
+    for ours, theirs in zip(found, wanted, strict=True):
+        assert np.abs(theirs).max() > 0.1
+        np.testing.assert_allclose(ours, theirs, atol=1e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize("fold", [1, 4])
+@every_cell
+def test_transit_cell_passes_the_derived_edges_on(reduction, sharing, fold):
+    cell = make_cell(cells.TransitCell, reduction, sharing)
+    matrix = np.random.default_rng(2).random((14, 8))
+    derived = derivation.top_two(matrix, search_space.STANDARD)
+    inputs = make_inputs()
+    folded = [folding.fold(x, fold) for x in inputs]
+    actual = cell(folded, cell=derived, training=True)
+    actual = folding.unfold(actual, 4 * CHANNELS)
+
+    def send(edge, operations, x, stride):
+        source, target = search_space.EDGES[edge]
+        names = [c.primitive for c in derived[target - 2] if c.source == source]
+        return sum(run_edge(operations, x, {n: 1.0}, stride) for n in names)
+
+    expected = run_cell(cell, inputs, send)
+    np.testing.assert_allclose(actual, expected, atol=2e-5)
+
+
+def test_without_edge_normalisation_what_bypasses_has_weight_1():
+    coefficients = tf.nn.softmax(tf.random.stateless_normal([14, 8], (0, 1)))
+    split = cells.split_coefficients(
+        coefficients, search_space.STANDARD, True, partial_channels=RATIO
+    )
+    rows = [len(search_space.edges_from(node)) for node in range(5)]
+    for columns, count in zip(split, rows, strict=True):
+        assert columns.shape[1] == 8  # Seven operations, and the bypass.
+        np.testing.assert_allclose(columns[:count, -1], 1.0, atol=1e-6)
+        np.testing.assert_array_equal(columns[count:], 0.0)
+
+
+def test_channels_that_cannot_be_divided_are_named():
+    with pytest.raises(ValueError, match=r"6 channels .* read 1/4 of the"):
+        cells.EngineCell(
+            (12, 12),
+            6,
+            False,
+            False,
+            search_space.STANDARD,
+            bottleneck=1,
+            partial_channels=4,
+        )

@@ -1,0 +1,383 @@
+"""Counts of target networks: published ones, by hand, and what they add up."""
+
+import pytest
+
+from entrannas_tf.architecture import genotypes, published
+from entrannas_tf.networks import cost
+
+CIFAR10 = cost.NETWORKS["cifar10"]
+IMAGENET = cost.NETWORKS["imagenet"]
+TINY = cost.Network("cifar", 3, 2, 2, 8, image_channels=1)
+
+
+def genotype_of(normal, reduction=([("max_pool_3x3", 0)],), **fields):
+    """Makes a genotype of nodes as lists of (primitive, source)."""
+    space = fields.get("space", "standard")
+    cells = (genotypes.make_cell(nodes, space) for nodes in (normal, reduction))
+    return genotypes.Genotype(*cells, **fields)
+
+
+SKIP = genotype_of([[("skip_connect", 1)]])
+
+
+def totals(name, network):
+    return cost.count(published.load(name), network).totals()
+
+
+@pytest.mark.parametrize(
+    ("name", "network", "expected"),
+    [
+        (
+            "DARTS_V2",
+            CIFAR10,
+            {
+                "parameters": 3_349_342,
+                "parameters_with_auxiliary": 3_825_768,
+                "multiply_adds": 528_359_040,
+            },
+        ),
+        (
+            "DARTS_V2",
+            IMAGENET,
+            {
+                "parameters": 4_718_752,
+                "parameters_with_auxiliary": 5_979_528,
+                "multiply_adds": 529_911_552,
+            },
+        ),
+        (
+            "PC_DARTS_cifar",
+            CIFAR10,
+            {"parameters": 3_634_678, "multiply_adds": 556_670_592},
+        ),
+        # The paper has 586 M of this on ImageNet, and 597 M of the other.
+        (
+            "PC_DARTS_cifar",
+            IMAGENET,
+            {"multiply_adds_published": 585_945_600},
+        ),
+        (
+            "PC_DARTS_image",
+            IMAGENET,
+            {"multiply_adds_published": 597_056_448},
+        ),
+        # P-DARTS's paper: 557 M.
+        ("PDARTS", IMAGENET, {"multiply_adds_published": 557_119_488}),
+        # The weights of DARTS's own network of this size.
+        (
+            "DARTS_V2",
+            CIFAR10._replace(num_cells=5, init_channels=4),
+            {"parameters": 11_554, "parameters_with_auxiliary": 422_444},
+        ),
+    ],
+)
+def test_known_counts(name, network, expected):
+    counted = totals(name, network)
+    assert {key: counted[key] for key in expected} == expected
+
+
+# Millions of multiply-adds and of parameters, cut off, that the genotypes.py
+# of xiaomi-automl/FairDARTS gives; those of its own are with auxiliary head.
+@pytest.mark.parametrize(
+    ("name", "multiply_adds", "field", "parameters"),
+    [
+        ("FairDARTS_b", 536, "parameters_with_auxiliary", 3.88),
+        ("FairDARTS_d", 532, "parameters_with_auxiliary", 3.84),
+        ("FairDARTS_e", 414, "parameters_with_auxiliary", 3.12),
+        ("FairDARTS_f", 497, "parameters_with_auxiliary", 3.62),
+        ("FairDARTS_g", 453, "parameters_with_auxiliary", 3.37),
+        ("GDAS_V1", 519, "parameters", 3.36),
+        ("PDARTS", 532, "parameters", 3.43),
+        ("SNAS_mild", 422, "parameters", 2.66),
+    ],
+)
+def test_counts_that_others_give(name, multiply_adds, field, parameters):
+    counted = totals(name, CIFAR10)
+    assert counted["multiply_adds"] // 10**6 == multiply_adds
+    assert counted[field] // 10**4 == round(parameters * 100)
+
+
+def test_a_network_by_hand():
+    account = cost.count(SKIP, TINY)
+    assert account.layers == (
+        # Weights and batch norm; weights times pixels; batch norm, twice.
+        ("stem", (8, 8, 6), 54 + 12, 54 * 64, 54 * 64 + 2 * 384),
+        # ReLU of what comes in, batch norm, twice, of what goes out.
+        *(
+            (
+                f"cell_0.preprocess_{i}",
+                (8, 8, 2),
+                12 + 4,
+                12 * 64,
+                12 * 64 + 384 + 2 * 128,
+            )
+            for i in range(2)
+        ),
+        ("cell_0.node_2.skip_connect(1)", (8, 8, 2), 0, 0, 0),
+        (
+            "cell_1.preprocess_0",
+            (8, 8, 4),
+            24 + 8,
+            24 * 64,
+            24 * 64 + 384 + 2 * 256,
+        ),
+        (
+            "cell_1.preprocess_1",
+            (8, 8, 4),
+            8 + 8,
+            8 * 64,
+            8 * 64 + 128 + 2 * 256,
+        ),
+        ("cell_1.node_2.max_pool_3x3(0)", (4, 4, 4), 0, 0, 0),
+        # Cell 0, before the reduction, is halved: a factorized reduction.
+        (
+            "cell_2.preprocess_0",
+            (4, 4, 8),
+            16 + 16,
+            16 * 16,
+            16 * 16 + 128 + 2 * 128,
+        ),
+        (
+            "cell_2.preprocess_1",
+            (4, 4, 8),
+            32 + 16,
+            32 * 16,
+            32 * 16 + 64 + 2 * 128,
+        ),
+        ("cell_2.node_2.max_pool_3x3(0)", (2, 2, 8), 0, 0, 0),
+        ("head", (2,), 16 + 2, 16, 16),
+    )
+    auxiliary = 8 * 128 + 256 + 4 * 128 * 768 + 1536 + 768 * 2 + 2
+    assert account.auxiliary.parameters == auxiliary
+    assert account.auxiliary.shape == (2,)
+    assert account.totals() == {
+        "parameters": 244,
+        "parameters_with_auxiliary": 244 + auxiliary,
+        "multiply_adds": 7824,
+        "multiply_adds_published": 12112,
+    }
+
+
+def test_the_stem_for_imagenet_by_hand():
+    network = cost.Network("imagenet", 3, 4, 2, 64)
+    account = cost.count(SKIP, network)
+    assert account.layers[:4] == (
+        # 3 -> 2 channels of 32x32, ReLU, 2 -> 4 channels of 16x16.
+        (
+            "stem_0",
+            (16, 16, 4),
+            54 + 4 + 72 + 8,
+            54 * 1024 + 72 * 256,
+            54 * 1024 + 72 * 256 + 3 * 2048 + 2 * 1024,
+        ),
+        ("stem_1", (8, 8, 4), 144 + 8, 144 * 64, 144 * 64 + 1024 + 2 * 256),
+        (
+            "cell_0.preprocess_0",
+            (8, 8, 4),
+            16 + 8,
+            16 * 64,
+            16 * 64 + 1024 + 2 * 256,
+        ),
+        (
+            "cell_0.preprocess_1",
+            (8, 8, 4),
+            16 + 8,
+            16 * 64,
+            16 * 64 + 256 + 2 * 256,
+        ),
+    )
+    # No batch norm after the 2x2 convolution.
+    assert account.auxiliary.parameters == (
+        16 * 128 + 256 + 4 * 128 * 768 + 768 * 2 + 2
+    )
+
+
+def test_only_input_nodes_are_halved_in_a_reduction_cell():
+    reduction = [("max_pool_3x3", 0)], [("conv_3x3", 1), ("conv_1x1", 2)]
+    genotype = genotype_of([[("conv_3x3", 1)]], reduction, space="extended")
+    layers = {c.name: c for c in cost.count(genotype, TINY).layers}
+    normal = layers["cell_0.node_2.conv_3x3(1)"]
+    assert (normal.shape, normal.multiply_adds) == ((8, 8, 2), 64 * 36)
+    outer = layers["cell_1.node_3.conv_3x3(1)"]
+    assert (outer.shape, outer.multiply_adds) == ((4, 4, 4), 16 * 144)
+    inner = layers["cell_1.node_3.conv_1x1(2)"]
+    assert (inner.shape, inner.multiply_adds) == ((4, 4, 4), 16 * 16)
+
+
+def test_the_output_joins_the_nodes_of_the_concat():
+    normal = [[("skip_connect", 0)], [("conv_1x1", 2)], [("conv_1x1", 3)]]
+    heads = [
+        cost.count(
+            genotype_of(normal, normal, space="extended", **concats), TINY
+        ).layers[-1]
+        for concats in ({}, {"reduction_concat": (4,)})
+    ]
+    # Three nodes of 8 channels, and one.
+    assert [h.parameters for h in heads] == [24 * 2 + 2, 8 * 2 + 2]
+
+
+@pytest.mark.parametrize("concats", [{}, {"normal_concat": (4, 2, 5)}])
+def test_what_nothing_flows_through_costs_nothing(concats):
+    live = [[("skip_connect", 0)], [], [], [("conv_1x1", 1)]]
+    dead = [
+        live[0],
+        [],
+        [("sep_conv_3x3", 3)],
+        [("conv_1x1", 1), ("conv_3x3", 4)],
+    ]
+    account = cost.count(genotype_of(dead, space="extended", **concats), TINY)
+    expected = cost.count(genotype_of(live, space="extended"), TINY)
+    assert account == expected
+
+
+@pytest.mark.parametrize("network", cost.NETWORKS.values())
+@pytest.mark.parametrize("name", published.names())
+def test_totals_are_the_sums_of_the_layers(name, network):
+    account = cost.count(published.load(name), network)
+    parameters = sum(layer.parameters for layer in account.layers)
+    assert account.totals() == {
+        "parameters": parameters,
+        "parameters_with_auxiliary": parameters + account.auxiliary.parameters,
+        "multiply_adds": sum(c.multiply_adds for c in account.layers),
+        "multiply_adds_published": sum(
+            c.multiply_adds_published for c in account.layers
+        ),
+    }
+
+
+def test_what_the_size_of_the_images_and_the_classes_change():
+    genotype = published.load("PC_DARTS_cifar")
+    small = cost.count(genotype, CIFAR10)
+    *maps, head = small.layers
+    large = cost.count(genotype, CIFAR10._replace(image_size=64))
+    assert [c.multiply_adds_published for c in large.layers] == [
+        *(4 * c.multiply_adds_published for c in maps),
+        head.multiply_adds_published,
+    ]
+    assert [c.parameters for c in large.layers] == [
+        c.parameters for c in small.layers
+    ]
+    many = cost.count(genotype, CIFAR10._replace(num_classes=100))
+    assert many.layers[:-1] == small.layers[:-1]
+    features = 4 * 4 * 36
+    assert many.layers[-1].parameters - head.parameters == 90 * (features + 1)
+    assert many.auxiliary.parameters - small.auxiliary.parameters == 90 * 769
+
+
+def test_the_smallest_images():
+    assert cost.count(SKIP, TINY._replace(image_size=5)).totals()
+    imagenet = cost.Network("imagenet", 3, 2, 2, 33)
+    account = cost.count(SKIP, imagenet)
+    assert account.layers[-2].shape == (2, 2, 8)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"kind": "cifar10"},
+            "Unknown kind of network 'cifar10'; expected one of cifar, "
+            "imagenet.",
+        ),
+        (
+            {"num_cells": 2},
+            "num_cells is 2; expected 3 or more in a network of kind 'cifar'.",
+        ),
+        (
+            {"init_channels": 0},
+            "init_channels is 0; expected 1 or more in a network of kind "
+            "'cifar'.",
+        ),
+        (
+            {"num_classes": 0},
+            "num_classes is 0; expected 1 or more in a network of kind "
+            "'cifar'.",
+        ),
+        (
+            {"image_size": 4},
+            "image_size is 4; expected 5 or more in a network of kind 'cifar'.",
+        ),
+        (
+            {"kind": "imagenet", "image_size": 32},
+            "image_size is 32; expected 33 or more in a network of kind "
+            "'imagenet'.",
+        ),
+        (
+            {"image_channels": 0},
+            "image_channels is 0; expected 1 or more in a network of kind "
+            "'cifar'.",
+        ),
+        (
+            {"kind": "imagenet", "image_size": 64, "init_channels": 5},
+            "init_channels is 5; expected an even number, as the network for "
+            "ImageNet begins with half of them.",
+        ),
+    ],
+)
+def test_networks_that_cannot_be(changes, message):
+    with pytest.raises(ValueError) as caught:
+        cost.count(SKIP, TINY._replace(**changes))
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("normal", "concats"),
+    [
+        ([[], [("skip_connect", 2)]], {}),
+        (
+            [[("skip_connect", 0)], [], [("skip_connect", 3)]],
+            {"normal_concat": (4,)},
+        ),
+    ],
+)
+def test_a_cell_whose_output_nothing_reaches(normal, concats):
+    genotype = genotype_of(normal, **concats)
+    with pytest.raises(ValueError) as caught:
+        cost.count(genotype, TINY)
+    assert str(caught.value) == (
+        "Nothing flows to the output of the normal cell "
+        f"({genotypes.describe(genotype.normal)}); expected connections from "
+        "node 0 or 1 to a node of the output, through others or not."
+    )
+
+
+def test_to_text():
+    account = cost.count(SKIP, TINY)
+    sums = (
+        "parameters                     244\n"
+        "parameters_with_auxiliary  397,814\n"
+        "multiply_adds                7,824\n"
+        "multiply_adds_published     12,112"
+    )
+    assert cost.to_text(account) == sums
+    table, blank, rest = cost.to_text(account, True).partition("\n\n")
+    assert (blank, rest) == ("\n\n", sums)
+    head, *rows = table.splitlines()
+    assert head.split() == [
+        "layer",
+        "output",
+        "parameters",
+        "multiply_adds",
+        "multiply_adds_published",
+    ]
+    assert [row.split()[0] for row in rows] == [
+        *(layer.name for layer in account.layers),
+        "auxiliary_head",
+    ]
+    assert rows[0].split()[1:] == ["8x8x6", "66", "3,456", "4,224"]
+    assert len({len(row) for row in (head, *rows)}) == 1
+
+
+def test_to_dict():
+    account = cost.count(SKIP, TINY)
+    assert cost.to_dict(account) == account.totals()
+    content = cost.to_dict(account, True)
+    assert content["layers"][0] == {
+        "name": "stem",
+        "shape": (8, 8, 6),
+        "parameters": 66,
+        "multiply_adds": 3456,
+        "multiply_adds_published": 4224,
+    }
+    assert len(content["layers"]) == len(account.layers)
+    assert content["auxiliary_head"] == account.auxiliary._asdict()

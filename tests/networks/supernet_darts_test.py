@@ -1,0 +1,135 @@
+"""The super-net with all switches off is that of DARTS."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from entrannas_tf.architecture import search_space
+from entrannas_tf.networks import porting, supernet
+from entrannas_tf.training import losses
+from tests.support import darts_weights
+
+
+def load(shared_data, name):
+    path = shared_data.parent / "reference" / name
+    if not path.exists():
+        pytest.skip(f"the reference values of DARTS are missing: {path.name}")
+    return np.load(path)
+
+
+@pytest.fixture(scope="module")
+def reference(shared_data):
+    """The original's weights and inputs, and what it makes in float32."""
+    return load(shared_data, "darts_supernet_c4_l8.npz")
+
+
+@pytest.fixture(scope="module")
+def exact(shared_data):
+    """What the original makes of the same in float64."""
+    return load(shared_data, "darts_supernet_c4_l8_float64.npz")
+
+
+def make_darts(reference, precision):
+    """Returns DARTS's super-net with its weights, and these."""
+    net = supernet.Supernet(
+        search_space.STANDARD,
+        3,
+        10,
+        num_cells=8,
+        init_channels=4,
+        engine_cells="all",
+        feature_sharing=False,
+        bottleneck=1,
+        precision=precision,
+    )
+    weights = darts_weights.supernet_weights(reference, net)
+    porting.copy_weights(weights)
+    for unit in net.units:
+        unit.pack()
+    return net, weights
+
+
+@pytest.fixture(scope="module")
+def darts(reference):
+    return make_darts(reference, "float32")
+
+
+@pytest.fixture(scope="module")
+def darts_float64(reference):
+    return make_darts(reference, "float64")[0]
+
+
+def run_forward(net, reference, goal, dtype):
+    """Runs a super-net on the reference's images.
+
+    Returns:
+        The `forward_pass.ForwardPass`, the coefficients that it ran with, and
+        a callable that makes alpha's gradients of theirs.
+    """
+    names = {"normal": "alphas_normal", "reduction": "alphas_reduce"}
+    alphas = {k: tf.constant(reference[n], dtype) for k, n in names.items()}
+    with tf.GradientTape() as tape:
+        tape.watch(alphas)
+        split = net.split({k: tf.nn.softmax(a) for k, a in alphas.items()})
+    run = net.forward(tf.constant(reference["input"], dtype), split, None, goal)
+    sources = tf.nest.flatten(split)
+
+    def to_alphas(gradients):
+        return tape.gradient(sources, alphas, output_gradients=gradients)
+
+    return run, sources, to_alphas
+
+
+def loss_and_gradient(logits, labels):
+    """Returns the mean cross entropy and its gradient, float [B, classes]."""
+    with tf.GradientTape() as tape:
+        tape.watch(logits)
+        loss = losses.cross_entropy(tf.constant(labels, tf.int32), logits)
+    return loss, tape.gradient(loss, logits)
+
+
+def test_every_weight_of_the_original_is_used(darts, reference):
+    _, weights = darts
+    names = [k for k in reference if k.startswith("weights/")]
+    assert sorted(w.name for w in weights) == sorted(names)
+
+
+def test_logits_and_loss(darts, reference):
+    run, *_ = run_forward(darts[0], reference, "outputs", "float32")
+    loss, _ = loss_and_gradient(run.logits, reference["labels"])
+    np.testing.assert_allclose(run.logits, reference["logits"], atol=1e-4)
+    np.testing.assert_allclose(loss, reference["loss"], atol=1e-4)
+
+
+# Gradients through eight cells of batch norms depend on the processor in
+# float32, PyTorch's too; so they are compared in float64.
+def test_gradients(darts_float64, reference, exact):
+    net = darts_float64
+    run, sources, to_alphas = run_forward(net, reference, "both", "float64")
+    loss, gradient = loss_and_gradient(run.logits, reference["labels"])
+    np.testing.assert_allclose(run.logits, exact["logits"], atol=1e-10)
+    np.testing.assert_allclose(loss, exact["loss"], atol=1e-10)
+    found = to_alphas(run.gradients(gradient, sources))
+    for kind, name in (("normal", "normal"), ("reduction", "reduce")):
+        expected = exact[f"gradient_alphas_{name}"]
+        np.testing.assert_allclose(found[kind], expected, atol=1e-9)
+    run, *_ = run_forward(net, reference, "both", "float64")
+    units = [net.stem, net.head]
+    (stem, head), masks = run.weight_gradients(gradient, units)
+    expected = exact["gradient_stem"].transpose(2, 3, 1, 0).ravel()
+    np.testing.assert_allclose(stem[: expected.size], expected, atol=1e-9)
+    expected = exact["gradient_classifier"].T.ravel()
+    np.testing.assert_allclose(head[: expected.size], expected, atol=1e-9)
+    assert all(np.all(mask) for mask in masks)
+
+
+def test_darts_supernet_has_its_number_of_weights():
+    net = supernet.Supernet(
+        search_space.STANDARD,
+        3,
+        10,
+        engine_cells="all",
+        feature_sharing=False,
+        bottleneck=1,
+    )
+    assert sum(int(np.prod(u.vector.shape)) for u in net.units) == 1_930_618

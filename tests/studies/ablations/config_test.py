@@ -1,0 +1,72 @@
+import pytest
+
+from configs import ablate_paper, ablate_small, ablate_toy
+from entrannas_tf.studies.ablations import config as ablation_config
+from tests.support import changed_config
+
+
+def read(**changes):
+    values = changed_config.changed(ablate_toy.get_config(), **changes)
+    return ablation_config.read(values)
+
+
+@pytest.mark.parametrize("module", [ablate_paper, ablate_small, ablate_toy])
+def test_the_configurations_are_good(module):
+    config = ablation_config.read(module.get_config())
+    assert config.name == module.__name__.rpartition(".")[2]
+    assert config.penalties == (0.2, 0.1, 0.05)
+    assert config.search.network.engine_cells == "first"
+
+
+def test_one_directory_of_data_for_both():
+    config = read(data_dir="elsewhere")
+    assert config.search.data.data_dir == "elsewhere"
+    assert config.retraining.data.data_dir == "elsewhere"
+    config = read(retraining__data__data_dir="there")
+    assert config.search.data.data_dir != "there"
+    assert config.retraining.data.data_dir == "there"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"search__search__epochs": 0},
+            "search: search.epochs is 0; expected 1 or more.",
+        ),
+        (
+            {"retraining__training__epoch": 3},
+            "Unknown field retraining.training.epoch; did you mean "
+            "retraining.training.epochs?",
+        ),
+        (
+            {"methods": ("darts", "nasnet")},
+            "methods is ('darts', 'nasnet'); expected some of entrannas, ",
+        ),
+        ({"methods": ()}, "methods is (); expected some of entrannas"),
+        (
+            {"penalties": (0.1, 0.1)},
+            "penalties is (0.1, 0.1); expected numbers of 0 or more, each once",
+        ),
+        ({"penalties": (-0.1,)}, "penalties is (-0.1,); expected numbers of 0"),
+        ({"num_rank_seeds": 2}, "num_rank_seeds is 2; expected 3 or more."),
+        ({"num_seeds": 0}, "num_seeds is 0; expected 1 or more."),
+        (
+            {"search__num_searches": 5},
+            "search.num_searches is 5; expected 1; num_seeds and ",
+        ),
+        ({"retraining__num_runs": 2}, "retraining.num_runs is 2; expected 1;"),
+        ({"num_seed": 3}, "Unknown field num_seed; did you mean num_seeds?"),
+    ],
+)
+def test_what_is_refused(changes, message):
+    with pytest.raises(ValueError) as caught:
+        read(**changes)
+    assert message in str(caught.value)
+
+
+def test_a_missing_section():
+    values = ablate_toy.get_config().to_dict()
+    del values["search"]
+    with pytest.raises(ValueError, match=r"The field search is missing"):
+        ablation_config.read(values)

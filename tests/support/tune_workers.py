@@ -1,0 +1,85 @@
+"""A chief and workers of Keras-Tuner on this machine, some of which may die."""
+
+import contextlib
+import os
+import subprocess
+import sys
+
+from tests.support import programs, workers
+
+# Runs a launcher, and dies after so many steps of a search (0: never).
+DYING = """
+import os, runpy, signal, sys
+from entrannas_tf.search import step as search_step
+
+module, count, *flags = sys.argv[1:]
+left, step = [int(count)], search_step.SearchTrainer.train_step
+
+def train_step(self, data):
+    step(self, data)
+    left[0] -= 1
+    if left[0] == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+search_step.SearchTrainer.train_step = train_step
+sys.argv[1:] = flags
+runpy.run_module(module, run_name="__main__", alter_sys=True)
+"""
+
+
+def environment(tuner_id, port=1):
+    """Returns what tells Keras-Tuner that a process is one of several."""
+    return {
+        "KERASTUNER_ORACLE_IP": "127.0.0.1",
+        "KERASTUNER_ORACLE_PORT": str(port),
+        "KERASTUNER_TUNER_ID": tuner_id,
+    }
+
+
+def be_one_of_several(monkeypatch, tuner_id, port=1):
+    """Makes this process a chief or a worker, until the test's end."""
+    for name, value in environment(tuner_id, port).items():
+        monkeypatch.setenv(name, value)
+
+
+@contextlib.contextmanager
+def group():
+    """Kills at the end what still runs of a chief and its workers.
+
+    Yields:
+        A function that starts one of them. It takes the `KERASTUNER_TUNER_ID`
+        and Python's arguments, and returns a `subprocess.Popen` whose output
+        is a pipe of text.
+    """
+    (port,) = workers.free_ports(1)
+    found = []
+
+    def start(tuner_id, *command):
+        process = subprocess.Popen(
+            [sys.executable, *map(str, command)],
+            cwd=programs.ROOT,
+            env={**os.environ, **environment(tuner_id, port)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        found.append(process)
+        return process
+
+    try:
+        yield start
+    finally:
+        for process in found:
+            process.kill()
+        for process in found:
+            process.communicate()  # Takes note of its end; closes the pipe.
+
+
+def ended(process, timeout):
+    """Returns the exit code of a process and what it said.
+
+    Raises:
+        subprocess.TimeoutExpired: If it does not end in time.
+    """
+    said, _ = process.communicate(timeout=timeout)
+    return process.returncode, said
