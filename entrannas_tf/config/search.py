@@ -11,7 +11,7 @@ import dataclasses
 import ml_collections
 
 from entrannas_tf.config import common as common_config
-from entrannas_tf.config import rules, schema
+from entrannas_tf.config import schema
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -238,7 +238,7 @@ def from_config_dict(config_dict, kind=Config):
             type or out of range.
     """
     config = schema.make(kind, to_plain(config_dict, kind))
-    rules.check(to_flat_dict(config))
+    schema.check(to_flat_dict(config))
     return config
 
 

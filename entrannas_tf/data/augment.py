@@ -9,7 +9,7 @@ see `photos`.
 
 import tensorflow as tf
 
-from entrannas_tf.data import draws, photos
+from entrannas_tf.data import photos, sampling
 
 
 def augment(
@@ -23,7 +23,7 @@ def augment(
     cutout_length,
     min_crop_area=0.0,
     color_jitter=0.0,
-    share=draws.WHOLE,
+    share=sampling.WHOLE,
 ):
     """Crops, mirrors, normalises and cuts out, as DARTS does.
 
@@ -39,8 +39,8 @@ def augment(
         min_crop_area: Least share of the area that a crop of random size
             takes, see `photos.resized_crop`; 0 for no such crop.
         color_jitter: As in `photos.jitter_colors`; 0 for none.
-        share: `draws.Share`: which of the step's images these are. All shares
-            together are augmented as the whole is.
+        share: `sampling.Share`: which of the step's images these are. All
+            shares together are augmented as the whole is.
 
     Returns:
         float32 [B, H, W, C].
@@ -79,7 +79,7 @@ def crop_numbers(batch, seed, share):
         float32 [4, B], for `photos.crop_boxes`.
     """
     crop_seed, _, _ = tf.unstack(tf.random.split(seed, 3))
-    return draws.uniform(4, batch, _photo_seeds(crop_seed)[0], share)
+    return sampling.uniform(4, batch, _photo_seeds(crop_seed)[0], share)
 
 
 def _photo_seeds(crop_seed):
@@ -111,7 +111,7 @@ def normalise(images, mean, std):
 
 
 def crop_and_flip(
-    images, crop_seed, flip_seed, padding, flip, share=draws.WHOLE
+    images, crop_seed, flip_seed, padding, flip, share=sampling.WHOLE
 ):
     """Pads with zeros, crops back at a random place, mirrors at random.
 
@@ -132,12 +132,14 @@ def crop_and_flip(
     """
     batch, height, width = images.shape[:3]
     top, left = tf.unstack(  # [B] each
-        draws.uniform(2, batch, crop_seed, share, 0, 2 * padding + 1, tf.int32)
+        sampling.uniform(
+            2, batch, crop_seed, share, 0, 2 * padding + 1, tf.int32
+        )
     )
     rows = top[:, None] + tf.range(height)  # [B, H]
     columns = left[:, None] + tf.range(width)  # [B, W]
     if flip:
-        mirrored = draws.uniform(1, batch, flip_seed, share)[0] < 0.5  # [B]
+        mirrored = sampling.uniform(1, batch, flip_seed, share)[0] < 0.5  # [B]
         columns = tf.where(mirrored[:, None], columns[:, ::-1], columns)
     sides = [padding, padding]
     images = tf.pad(images, [[0, 0], sides, sides, [0, 0]])
@@ -145,7 +147,7 @@ def crop_and_flip(
     return tf.gather(images, columns, axis=2, batch_dims=1)
 
 
-def cutout(images, seed, length, share=draws.WHOLE):
+def cutout(images, seed, length, share=sampling.WHOLE):
     """Sets a square of each image to zero (DeVries and Taylor, 2017).
 
     The centre is uniform over the image, so that the square may reach beyond
@@ -161,7 +163,7 @@ def cutout(images, seed, length, share=draws.WHOLE):
         float32 [B, H, W, C].
     """
     batch, height, width, channels = images.shape
-    centres = draws.uniform(2, batch, seed, share)[..., None]  # [2, B, 1]
+    centres = sampling.uniform(2, batch, seed, share)[..., None]  # [2, B, 1]
     rows = _span(centres[0], height, length)  # [B, H]
     columns = _span(centres[1], width, length)  # [B, W]
     columns = tf.repeat(columns, channels, axis=1)  # [B, W * C]

@@ -7,26 +7,26 @@ import math
 
 import tensorflow as tf
 
-from entrannas_tf.data import draws
+from entrannas_tf.data import sampling
 
 _MAX_RATIO = 4.0 / 3.0  # of width to height; the least is its inverse
 _LUMA = (0.299, 0.587, 0.114)  # weights of red, green and blue in grey
 
 
-def resized_crop(images, seed, min_area, share=draws.WHOLE):
+def resized_crop(images, seed, min_area, share=sampling.WHOLE):
     """Cuts out rectangles, see `crop_boxes`, and enlarges them.
 
     Args:
         images: float32 [B, H, W, C].
         seed: int32 [2].
         min_area: As for `crop_boxes`.
-        share: `draws.Share`: which of the step's images these are.
+        share: `sampling.Share`: which of the step's images these are.
 
     Returns:
         float32 [B, H, W, C].
     """
     batch, height, width, _ = images.shape
-    numbers = draws.uniform(4, batch, seed, share)
+    numbers = sampling.uniform(4, batch, seed, share)
     boxes = crop_boxes(numbers, height, width, min_area)
     return tf.image.crop_and_resize(
         images, boxes, tf.range(batch), (height, width)
@@ -58,7 +58,7 @@ def crop_boxes(numbers, height, width, min_area):
     return tf.stack([top, left, top + rows, left + columns], axis=-1)
 
 
-def jitter_colors(images, seed, strength, share=draws.WHOLE):
+def jitter_colors(images, seed, strength, share=sampling.WHOLE):
     """Changes brightness, contrast, saturation and hue, image by image.
 
     Args:
@@ -66,12 +66,14 @@ def jitter_colors(images, seed, strength, share=draws.WHOLE):
         seed: int32 [2].
         strength: The first three are scaled by factors between 1 - strength
             and 1 + strength; the hue turns by up to strength / 2 of the circle.
-        share: `draws.Share`: which of the step's images these are.
+        share: `sampling.Share`: which of the step's images these are.
 
     Returns:
         float32 [B, H, W, 3], from 0 to 255.
     """
-    drawn = draws.uniform(4, images.shape[0], seed, share, -strength, strength)
+    drawn = sampling.uniform(
+        4, images.shape[0], seed, share, -strength, strength
+    )
     drawn = drawn[..., None, None, None]  # [4, B, 1, 1, 1]
     brightness, contrast, saturation, turn = tf.unstack(drawn)
     images = _clip(images * (1.0 + brightness))

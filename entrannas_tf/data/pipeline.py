@@ -11,7 +11,7 @@ import os
 import numpy as np
 import tensorflow as tf
 
-from entrannas_tf.data import augment, draws, order
+from entrannas_tf.data import augment, sampling
 
 # Steps prepared ahead, and elements at a time. A step's batches take few
 # milliseconds where the step takes hundreds: more would take cores from it.
@@ -82,9 +82,9 @@ def search_batches(
             f"{len(indices_a)} the architecture. Choose a batch size of at "
             f"most {min(len(indices_w), len(indices_a))}, or use more data."
         )
-    fed = order.check_replicas(batch_size, num_replicas, replicas)
+    fed = sampling.check_replicas(batch_size, num_replicas, replicas)
     num_steps = len(indices_w) // batch_size
-    order.check_first_step(first_step, num_steps)
+    sampling.check_first_step(first_step, num_steps)
     settings = {
         "crop_padding": crop_padding,
         "flip": flip,
@@ -160,9 +160,9 @@ def training_batches(
             f"{len(indices)} examples to train on. Choose a batch size of at "
             f"most {len(indices)}, or use more data."
         )
-    fed = order.check_replicas(batch_size, num_replicas, replicas)
+    fed = sampling.check_replicas(batch_size, num_replicas, replicas)
     num_steps = len(indices) // batch_size
-    order.check_first_step(first_step, num_steps)
+    sampling.check_first_step(first_step, num_steps)
     key = (seed, _WEIGHTS)
     rows = _rows(indices, num_steps, batch_size, key, epoch, first_step, fed)
     settings = {
@@ -205,7 +205,7 @@ def evaluation_batches(
             f"{source.name}: there is no example to evaluate on; expected at "
             "least one index."
         )
-    fed = order.check_replicas(batch_size, num_replicas, replicas)
+    fed = sampling.check_replicas(batch_size, num_replicas, replicas)
     shape = (-(-len(indices) // batch_size), batch_size)
     chosen = np.resize(np.asarray(indices, np.int64), shape)
     weights = np.arange(chosen.size) < len(indices)
@@ -232,13 +232,13 @@ def _rows(indices, num_steps, batch_size, key, epoch, first_step, fed):
         key: (seed, stream).
         epoch: Number of the epoch.
         first_step: Number of steps to leave out.
-        fed: `order.Replicas`.
+        fed: `sampling.Replicas`.
 
     Returns:
         (chosen int64 [n, B / R], seeds int32 [n, 2], replicas int32 [n]).
     """
-    chosen = order.epoch_order(indices, num_steps, batch_size, key, epoch)
-    seeds = order.step_seeds(num_steps, key, epoch)
+    chosen = sampling.epoch_order(indices, num_steps, batch_size, key, epoch)
+    seeds = sampling.step_seeds(num_steps, key, epoch)
     return (
         fed.split(chosen[first_step:]),
         fed.repeat(seeds[first_step:]),
@@ -260,7 +260,7 @@ def _preparer(source, num_replicas, settings):
         settings = {**settings, "min_crop_area": 0.0}
 
     def prepare(chosen, seed, replica):
-        share = draws.Share(replica, num_replicas)
+        share = sampling.Share(replica, num_replicas)
         if min_area:
             numbers = augment.crop_numbers(chosen.shape[0], seed, share)
             fetched = source.fetch_crops(chosen, numbers, min_area)

@@ -1,14 +1,187 @@
 """What a target network costs: parameters and multiply-adds, unbuilt.
 
-The network is DARTS's for evaluation. How layers are counted, and the two ways
-to count multiply-adds, is told in `layer_costs`. The auxiliary head has
-parameters and, since only training runs it, no multiply-adds in the sums.
+The network is DARTS's for evaluation; all is computed from shapes alone.
+Multiply-adds are those of one image in evaluation mode, counted in two ways.
+`multiply_adds` are those of convolutions and dense layers, without biases.
+`multiply_adds_published` are what papers print after DARTS: the same, one for
+each output of a ReLU and two for each output of a batch norm. Neither counts
+pools and sums.
+
+Parameters of a batch norm are scale and offset. The moving statistics are not
+learnt and not counted. The auxiliary head has parameters and, since only
+training runs it, no multiply-adds in the sums.
 """
 
+import math
 from typing import NamedTuple
 
 from entrannas_tf.architecture import genotypes, search_space
-from entrannas_tf.networks import layer_costs
+
+
+class Layer(NamedTuple):
+    """What a layer costs.
+
+    Attributes:
+        name: Its path, such as "cell_0.node_2.sep_conv_3x3(1)", which is
+            applied to node 1. A node may have two of the same name.
+        shape: Of the output, (H, W, C) or (C,).
+        parameters: Number of learnt values.
+        multiply_adds: Those of convolutions and dense layers.
+        multiply_adds_published: These, ReLUs and batch norms.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    parameters: int
+    multiply_adds: int
+    multiply_adds_published: int
+
+
+class Maps(NamedTuple):
+    """Maps, and what it took to make them of those one began with.
+
+    Each method does one thing to the maps and returns the result.
+
+    Attributes:
+        shape: (H, W, C), or (C,) after a dense layer.
+        parameters: As in `Layer`.
+        multiply_adds: As in `Layer`.
+        elementwise: What the published way counts beside them.
+    """
+
+    shape: tuple[int, ...]
+    parameters: int = 0
+    multiply_adds: int = 0
+    elementwise: int = 0
+
+    def relu(self):
+        cost = math.prod(self.shape)
+        return self._replace(elementwise=self.elementwise + cost)
+
+    def norm(self):
+        cost = 2 * math.prod(self.shape)
+        return self._replace(
+            parameters=self.parameters + 2 * self.shape[-1],
+            elementwise=self.elementwise + cost,
+        )
+
+    def pool(self, strides):
+        """Takes part of the pixels; an odd size is rounded up."""
+        height, width, channels = self.shape
+        sizes = -(-height // strides[0]), -(-width // strides[1])
+        return self._replace(shape=(*sizes, channels))
+
+    def convolution(self, kernel, channels, strides=(1, 1), groups=1):
+        """Has no bias, and padding that keeps the size at stride 1."""
+        height, width, channels_in = self.pool(strides).shape
+        weights = math.prod(kernel) * (channels_in // groups) * channels
+        return self._replace(
+            shape=(height, width, channels),
+            parameters=self.parameters + weights,
+            multiply_adds=self.multiply_adds + weights * height * width,
+        )
+
+    def relu_conv_norm(self, channels, stride=1):
+        """Is a factorized reduction at stride 2.
+
+        The two 1x1 convolutions of that, each of half of the channels and half
+        of the pixels that are left, cost as much as one of stride 2.
+        """
+        strides = (stride, stride)
+        return self.relu().convolution((1, 1), channels, strides).norm()
+
+    def dense(self, units, bias=True):
+        """Takes the maps for one vector."""
+        weights = math.prod(self.shape) * units
+        return self._replace(
+            shape=(units,),
+            parameters=self.parameters + weights + units * bias,
+            multiply_adds=self.multiply_adds + weights,
+        )
+
+    def layer(self, name):
+        """Returns all that was done as one `Layer`."""
+        published = self.multiply_adds + self.elementwise
+        return Layer(
+            name, self.shape, self.parameters, self.multiply_adds, published
+        )
+
+
+def operation(primitive, shape, stride):
+    """Returns what a primitive of a target network costs.
+
+    Args:
+        primitive: Its name, one of any search space but "none".
+        shape: (H, W, C) of the input, and C of the output.
+        stride: 1 or 2.
+
+    Returns:
+        A `Layer` of the primitive's name.
+    """
+    return _OPERATIONS[primitive](Maps(shape), stride).layer(primitive)
+
+
+def _pool(maps, stride):
+    """In target networks no batch norm follows."""
+    return maps.pool((stride, stride))
+
+
+def _skip(maps, stride):
+    return maps if stride == 1 else maps.relu_conv_norm(maps.shape[-1], stride)
+
+
+def _separable(size, rounds):
+    """Dilation, which goes with a single round, costs nothing."""
+
+    def cost(maps, stride):
+        channels = maps.shape[-1]
+        for strides in [(stride, stride), (1, 1)][:rounds]:
+            maps = maps.relu().convolution(
+                (size, size), channels, strides, groups=channels
+            )
+            maps = maps.convolution((1, 1), channels).norm()
+        return maps
+
+    return cost
+
+
+def _square(size):
+    def cost(maps, stride):
+        kernel, strides = (size, size), (stride, stride)
+        return maps.relu().convolution(kernel, maps.shape[-1], strides).norm()
+
+    return cost
+
+
+def _one_sided(size):
+    """Two convolutions, each with the stride along its kernel."""
+
+    def cost(maps, stride):
+        channels = maps.shape[-1]
+        maps = maps.relu().convolution((1, size), channels, (1, stride))
+        return maps.convolution((size, 1), channels, (stride, 1)).norm()
+
+    return cost
+
+
+# Of `Maps` and the stride; "none" is the lack of a connection.
+_OPERATIONS = {
+    "max_pool_3x3": _pool,
+    "avg_pool_3x3": _pool,
+    "skip_connect": _skip,
+    "sep_conv_3x3": _separable(3, rounds=2),
+    "sep_conv_5x5": _separable(5, rounds=2),
+    "sep_conv_7x7": _separable(7, rounds=2),
+    "dil_conv_3x3": _separable(3, rounds=1),
+    "dil_conv_5x5": _separable(5, rounds=1),
+    "conv_1x1": _square(1),
+    "conv_3x3": _square(3),
+    "conv_1x3_3x1": _one_sided(3),
+    "conv_1x5_5x1": _one_sided(5),
+    "conv_1x7_7x1": _one_sided(7),
+    "conv_7x1_1x7": _one_sided(7),  # DARTS names it so, and runs 1x7 first.
+}
+
 
 _AUXILIARY_CHANNELS = (128, 768)
 _AUXILIARY_SIZE = 2  # Of the maps that the auxiliary head pools to.
@@ -49,18 +222,18 @@ class Account(NamedTuple):
     """What a target network costs.
 
     Attributes:
-        layers: Tuple of `layer_costs.Layer`, in the order they run.
-        auxiliary: The auxiliary head, as one `layer_costs.Layer`.
+        layers: Tuple of `Layer`, in the order they run.
+        auxiliary: The auxiliary head, as one `Layer`.
     """
 
-    layers: tuple[layer_costs.Layer, ...]
-    auxiliary: layer_costs.Layer
+    layers: tuple[Layer, ...]
+    auxiliary: Layer
 
     def totals(self):
         """Returns the sums over the layers, a dict of four integers."""
         parameters, multiply_adds, published = (
             sum(getattr(layer, field) for layer in self.layers)
-            for field in layer_costs.Layer._fields[2:]
+            for field in Layer._fields[2:]
         )
         return {
             "parameters": parameters,
@@ -101,7 +274,7 @@ def count(genotype, network):
         before, last, halve_first = last, shape, reduction
         if place == reductions[-1]:
             auxiliary = _count_auxiliary(network, last)
-    pooled = layer_costs.Maps((last[-1],))
+    pooled = Maps((last[-1],))
     layers.append(pooled.dense(network.num_classes).layer("head"))
     return Account(tuple(layers), auxiliary)
 
@@ -117,7 +290,7 @@ def to_text(account, with_layers=False):
     text = _align(rows)
     if not with_layers:
         return text
-    rows = [("layer", "output", *layer_costs.Layer._fields[2:])]
+    rows = [("layer", "output", *Layer._fields[2:])]
     for layer in (*account.layers, account.auxiliary):
         shape = "x".join(map(str, layer.shape))
         rows.append((layer.name, shape, *(f"{n:,}" for n in layer[2:])))
@@ -130,7 +303,7 @@ def to_dict(account, with_layers=False):
     Args:
         account: An `Account`.
         with_layers: Whether there are "layers", a list of dicts by the fields
-            of `layer_costs.Layer`, and "auxiliary_head", one such dict.
+            of `Layer`, and "auxiliary_head", one such dict.
     """
     content = account.totals()
     if with_layers:
@@ -155,13 +328,13 @@ def _align(rows):
 def _count_stem(network):
     """Returns its layers, whose first and last output the first cell takes."""
     size, channels = network.image_size, network.init_channels
-    images = layer_costs.Maps((size, size, network.image_channels))
+    images = Maps((size, size, network.image_channels))
     if network.kind == "cifar":
         width = search_space.STEM_MULTIPLIER * channels
         return [images.convolution((3, 3), width).norm().layer("stem")]
     maps = images.convolution((3, 3), channels // 2, (2, 2)).norm().relu()
     first = maps.convolution((3, 3), channels, (2, 2)).norm().layer("stem_0")
-    maps = layer_costs.Maps(first.shape).relu()
+    maps = Maps(first.shape).relu()
     second = maps.convolution((3, 3), channels, (2, 2)).norm()
     return [first, second.layer("stem_1")]
 
@@ -184,7 +357,7 @@ def _count_cell(genotype, shapes, channels, reduction, halve_first):
     strides = (2 if halve_first else 1, 1)
     layers = []
     for i, (shape, stride) in enumerate(zip(shapes, strides, strict=True)):
-        maps = layer_costs.Maps(shape).relu_conv_norm(channels, stride)
+        maps = Maps(shape).relu_conv_norm(channels, stride)
         layers.append(maps.layer(f"preprocess_{i}"))
     nodes = [layer.shape for layer in layers]  # Shapes; None if nothing flows.
     live = genotypes.live_nodes(cell)
@@ -195,7 +368,7 @@ def _count_cell(genotype, shapes, channels, reduction, halve_first):
                 continue
             is_input = source < search_space.NUM_INPUT_NODES
             stride = 2 if reduction and is_input else 1
-            layer = layer_costs.operation(primitive, nodes[source], stride)
+            layer = operation(primitive, nodes[source], stride)
             name = f"node_{len(nodes)}.{primitive}({source})"
             layers.append(layer._replace(name=name))
             output = layer.shape
@@ -215,7 +388,7 @@ def _count_auxiliary(network, shape):
     """Counts the head that training puts after the last reduction cell."""
     narrow, wide = _AUXILIARY_CHANNELS
     pooled = (_AUXILIARY_SIZE, _AUXILIARY_SIZE, shape[-1])
-    maps = layer_costs.Maps(shape).relu()._replace(shape=pooled)
+    maps = Maps(shape).relu()._replace(shape=pooled)
     maps = maps.convolution((1, 1), narrow).norm().relu()
     maps = maps.dense(wide, bias=False)  # A 2x2 convolution without padding.
     if network.kind == "cifar":

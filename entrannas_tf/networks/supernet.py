@@ -3,8 +3,8 @@
 import keras
 
 from entrannas_tf.architecture import search_space
-from entrannas_tf.networks import cells, nodes
-from entrannas_tf.networks.execution import forward_pass, graphs, packed_layer
+from entrannas_tf.networks import cells
+from entrannas_tf.networks.execution import graphs, packed_layer, tape
 from entrannas_tf.networks.layers import blocks, heads
 from entrannas_tf.networks.layers import precision as precision_lib
 
@@ -177,11 +177,9 @@ class Supernet(keras.layers.Layer):
                 to drop nothing.
 
         Returns:
-            A `forward_pass.ForwardPass`.
+            A `tape.ForwardPass`.
         """
-        run = forward_pass.ForwardPass(
-            goal, self._by_id(vectors), self._by_id(drawn)
-        )
+        run = tape.ForwardPass(goal, self._by_id(vectors), self._by_id(drawn))
         outputs = run.call(self.stem, (images,))  # One, or two for ImageNet.
         before, x = outputs[0], outputs[-1]
         for cell in self.cells:
@@ -229,7 +227,7 @@ class _Templates:
     def __call__(self, **arguments):
         key = tuple(arguments.items())
         if key not in self._nodes:
-            self._nodes[key] = nodes.CellNode(**arguments)
+            self._nodes[key] = cells.CellNode(**arguments)
         return self._nodes[key]
 
 

@@ -5,7 +5,7 @@ import os
 import statistics
 
 from entrannas_tf.architecture import genotypes, published
-from entrannas_tf.training import files, progress_bar, provenance, workdirs
+from entrannas_tf.training import files, formatting, provenance, workdirs
 
 RESULTS_FILE = "results.json"  # The last file that is written.
 
@@ -134,7 +134,7 @@ def summary(workdir):
             f"best on test    {run['best_test_accuracy']:.2%}, after epoch "
             f"{run['best_epoch']}",
             "wall time       "
-            f"{progress_bar.duration(timing['elapsed_seconds'])}, "
+            f"{formatting.duration(timing['elapsed_seconds'])}, "
             f"{timing['images_per_second']:.1f} images a second, at most "
             f"{timing['peak_memory_mib']:,.0f} MiB of memory",
             f"files           {os.path.join(workdir, RESULTS_FILE)}; curves: "

@@ -10,7 +10,7 @@ from absl import logging
 from entrannas_tf.architecture import genotypes, published
 from entrannas_tf.config import retrain as retrain_config
 from entrannas_tf.config import search as search_config
-from entrannas_tf.data import loading, pipeline
+from entrannas_tf.data import datasets, pipeline
 from entrannas_tf.networks import cost
 from entrannas_tf.networks import target as target_network
 from entrannas_tf.networks.layers import precision as precision_lib
@@ -88,7 +88,7 @@ def retrain(config_dict, genotype, workdir, strategy=None, profile=False):
 
 
 def load_data(config, devices=None):
-    """Returns the `loading.RetrainData` of a configuration, checked.
+    """Returns the `datasets.RetrainData` of a configuration, checked.
 
     Args:
         config: A `retrain_config.RetrainConfig`.
@@ -97,16 +97,16 @@ def load_data(config, devices=None):
     Raises:
         ValueError: If the data are not as they should be.
     """
-    train, test, indices = loading.load(
+    train, test, indices = datasets.load(
         config.data.name,
         data_dir=config.data.data_dir,
         directory=config.data.dir,
         num_examples=config.data.num_examples,
         image_size=config.data.image_size,
     )
-    loading.check_colors(train.image_shape, config.data.color_jitter)
+    datasets.check_colors(train.image_shape, config.data.color_jitter)
     shares = config.data.train_fraction, config.data.validation_fraction
-    data = loading.for_retraining(train, test, indices, *shares)
+    data = datasets.for_retraining(train, test, indices, *shares)
     devices = devices or tf.distribute.get_strategy()
     _batches(config, data, devices, epoch=0, first_step=0)  # Checks its size.
     return data

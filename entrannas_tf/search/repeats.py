@@ -9,7 +9,7 @@ import os
 
 from entrannas_tf.architecture import genotypes
 from entrannas_tf.search import results as search_results
-from entrannas_tf.training import files, formatting, progress_bar, workdirs
+from entrannas_tf.training import files, formatting, workdirs
 
 TABLE_FILE = "searches.md"
 
@@ -80,7 +80,7 @@ def _table(found, best):
             str(workdirs.read_config(workdir).seed),
             f"{record['supernet_accuracy']:.2%}",
             f"{record['child_accuracy']:.2%}",
-            progress_bar.duration(record["timing"]["elapsed_seconds"]),
+            formatting.duration(record["timing"]["elapsed_seconds"]),
             *cells,
         )
         rows.append(columns)

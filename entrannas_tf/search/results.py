@@ -9,7 +9,7 @@ import numpy as np
 from entrannas_tf.architecture import genotypes, published
 from entrannas_tf.drawing import cells as cell_drawing
 from entrannas_tf.drawing import film
-from entrannas_tf.training import files, progress_bar, provenance, workdirs
+from entrannas_tf.training import files, formatting, provenance, workdirs
 
 FILM_FILE = "search.gif"  # The last file that is written.
 CELLS = "cells"
@@ -129,7 +129,7 @@ def summary(workdir):
             f"{record['child_accuracy']:.2%} as child network (images that "
             "trained the architecture)",
             "wall time       "
-            f"{progress_bar.duration(timing['elapsed_seconds'])}, "
+            f"{formatting.duration(timing['elapsed_seconds'])}, "
             f"{record['epoch']} epoch(s), at most "
             f"{timing['peak_memory_mib']:,.0f} MiB of memory",
             "files           "

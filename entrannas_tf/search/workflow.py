@@ -1,7 +1,7 @@
 """The search's workflow: from a configuration to files.
 
-Only this module, `search_making` and `retraining` unpack a configuration; all
-else takes plain arguments.
+Only this module, `stages` and `retraining.workflow` unpack a configuration;
+all else takes plain arguments.
 """
 
 import os
@@ -12,18 +12,27 @@ import tensorflow as tf
 from absl import logging
 
 from entrannas_tf.architecture import genotypes, search_space
+from entrannas_tf.architecture import parameters as parameters_lib
 from entrannas_tf.config import search as search_config
-from entrannas_tf.data import loading, pipeline
+from entrannas_tf.data import datasets, pipeline
+from entrannas_tf.networks import supernet
 from entrannas_tf.networks.execution import graphs
 from entrannas_tf.search import callbacks as search_callbacks
 from entrannas_tf.search import evaluation as search_evaluation
-from entrannas_tf.search import making as search_making
-from entrannas_tf.search import methods, random_search, repeats, stages
+from entrannas_tf.search import (
+    methods,
+    random_search,
+    repeats,
+    second_order,
+    stages,
+)
 from entrannas_tf.search import results as search_results
 from entrannas_tf.search import run as search_run
+from entrannas_tf.search import step as search_step
 from entrannas_tf.training import (
     callbacks,
     distribution,
+    optimizers,
     runtime,
     schedules,
     session,
@@ -110,7 +119,7 @@ def _search(config, workdir, start, devices, profile, masks):
         session.owned(workdir, config, devices, names),
     ):
         with devices.scope():
-            trainer = search_making.make_trainer(config, data.source_w, masks)
+            trainer = make_trainer(config, data.source_w, masks)
         _tell(config, data, trainer)
         loop = _make_loop(config, workdir, data, trainer, start, profile)
         progress = loop.run()
@@ -145,7 +154,7 @@ def _search_in_stages(config, workdir, start, devices, profile):
 
 
 def load_data(config, devices=None):
-    """Returns the `loading.SearchData` of a configuration, checked.
+    """Returns the `datasets.SearchData` of a configuration, checked.
 
     Args:
         config: A `search_config.Config`.
@@ -154,22 +163,22 @@ def load_data(config, devices=None):
     Raises:
         ValueError: If the data are not as they should be.
     """
-    train, test, indices = loading.load(
+    train, test, indices = datasets.load(
         config.data.name,
         data_dir=config.data.data_dir,
         directory=config.data.dir,
         num_examples=config.data.num_examples,
         image_size=config.data.image_size,
     )
-    loading.check_colors(train.image_shape, config.data.color_jitter)
-    loading.check_size(
+    datasets.check_colors(train.image_shape, config.data.color_jitter)
+    datasets.check_size(
         train.image_shape,
         search_space.STEM_REDUCTIONS[config.network.stem]
         + len(search_space.reduction_places(config.network.num_cells)),
     )
     # Only a folder's val/ may train the architecture.
     val = test if config.data.name == "folder" else None
-    data = loading.halve(
+    data = datasets.halve(
         train,
         val,
         indices,
@@ -306,4 +315,65 @@ def _make_course(config, data, trainer, num_steps):
             trainer, data.source_a, data.indices_a, settings.batch_size
         ),
         draw=draw,
+    )
+
+
+def make_trainer(config, source, masks):
+    """Returns the `search_step.SearchTrainer` of a search's start.
+
+    Args:
+        config: `search_config.Config`.
+        source: The images, for their channels and their number of classes.
+        masks: Dict by kind of cell of bool [E, K], the primitives that edges
+            choose from; None for all.
+    """
+    network, search = config.network, config.search
+    is_random = search.architecture == "random"
+    parameters = parameters_lib.Architecture(
+        network.space,
+        network.sparse,
+        search.initial_temperature,
+        network.edge_normalization,
+        masks,
+        network.max_skips,
+    )
+    weights = supernet.Supernet(
+        parameters.primitives,
+        image_channels=source.image_shape[-1],
+        num_classes=source.num_classes,
+        num_cells=network.num_cells,
+        init_channels=network.init_channels,
+        stem=network.stem,
+        engine_cells="none" if is_random else network.engine_cells,
+        feature_sharing=network.feature_sharing,
+        bottleneck=network.bottleneck,
+        partial_channels=network.partial_channels,
+        max_fold=network.max_fold,
+        max_graphs=search.max_graphs,
+        precision=search.precision,
+        jit_compile=runtime.use_xla(search.xla),
+        masks=masks,
+    )
+    kind = {
+        1: search_step.SearchTrainer,
+        2: second_order.SecondOrderTrainer,
+    }[search.architecture_order]
+    return kind(
+        parameters,
+        weights,
+        optimizers.CoupledAdam(
+            search.architecture_learning_rate,
+            search.architecture_beta_1,
+            search.architecture_beta_2,
+            search.architecture_weight_decay,
+        ),
+        optimizers.CoupledSGD(
+            search.weight_learning_rate,
+            search.weight_momentum,
+            search.weight_decay,
+            search.gradient_clip_norm,
+        ),
+        search.threshold_penalty,
+        scale_losses=search.precision == "float16",
+        skip_dropout_seed=config.seed if search.skip_dropout_rate else None,
     )

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from entrannas_tf.architecture import parameters as parameters_lib
-from entrannas_tf.data import order
+from entrannas_tf.data import sampling
 from entrannas_tf.networks import supernet
 from entrannas_tf.networks import target as target_network
 from entrannas_tf.networks.execution import graphs, profiling
@@ -95,7 +95,7 @@ def measure_row(
     start_time = start_time or time.time()
     devices = strategies.make_strategy(strategy, num_devices)
     num_replicas = devices.num_replicas_in_sync
-    order.check_replicas(batch_size, num_replicas, None)
+    sampling.check_replicas(batch_size, num_replicas, None)
     keras.utils.set_random_seed(0)
     with devices.scope():
         trainer = _make_trainer(ROWS[row], size)

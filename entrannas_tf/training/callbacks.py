@@ -12,7 +12,7 @@ import time
 from absl import logging
 
 from entrannas_tf.networks.execution import profiling
-from entrannas_tf.training import files, progress_bar, workdirs
+from entrannas_tf.training import files, formatting, workdirs
 
 _DRAW_SECONDS = 0.1  # Between two pictures of the bar.
 _LINE_SECONDS = 30.0  # Between two lines where there is no terminal.
@@ -100,7 +100,7 @@ class ShowProgress(Callback):
             "epoch %d/%d %s, %s",
             record["epoch"],
             self._num_epochs,
-            progress_bar.duration(record["timing"]["seconds"]),
+            formatting.duration(record["timing"]["seconds"]),
             first,
         )
         for line in others:
@@ -110,7 +110,7 @@ class ShowProgress(Callback):
     def _step_line(self, report):
         return (
             f"epoch {report.epoch + 1}/{self._num_epochs} "
-            f"{progress_bar.bar(report.step, self._num_steps)}"
+            f"{formatting.bar(report.step, self._num_steps)}"
             f"{self._time_left(report)}, {report.course()}"
         )
 
@@ -123,8 +123,8 @@ class ShowProgress(Callback):
         epoch = in_epoch * statistics.median(self._intervals)
         whole = in_all * statistics.fmean(self._intervals)
         return (
-            f" {progress_bar.duration(epoch)} left, of all "
-            f"{progress_bar.duration(max(epoch, whole))}"
+            f" {formatting.duration(epoch)} left, of all "
+            f"{formatting.duration(max(epoch, whole))}"
         )
 
     def _draw(self, text):

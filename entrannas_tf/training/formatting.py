@@ -1,4 +1,22 @@
-"""Tables in Markdown."""
+"""Values as text: durations, progress bars, tables in Markdown."""
+
+_BAR_WIDTH = 12
+
+
+def duration(seconds):
+    """Returns a time as people write it: "0:07", "12:34" or "1:02:03"."""
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours}:{minutes:02d}:{seconds:02d}"
+    return f"{minutes}:{seconds:02d}"
+
+
+def bar(done, total):
+    """Returns a bar such as "[====>.......]" and the count "4/11"."""
+    full = _BAR_WIDTH * done // total
+    head = ">" if full < _BAR_WIDTH else ""
+    return f"[{'=' * full + head:.<{_BAR_WIDTH}}] {done}/{total}"
 
 
 def table(header, rows):

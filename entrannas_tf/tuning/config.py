@@ -4,7 +4,7 @@ import dataclasses
 from typing import NamedTuple
 
 from entrannas_tf.config import retrain as retrain_config
-from entrannas_tf.config import rules, schema
+from entrannas_tf.config import schema
 from entrannas_tf.config import search as search_config
 
 
@@ -83,13 +83,13 @@ def from_config_dict(config_dict):
     """
     plain = search_config.to_plain(config_dict, TuneConfig)
     made = schema.make(TuneConfig, plain)
-    rules.check_sections(
+    schema.check_sections(
         {
             "search": search_config.to_flat_dict(made.search),
             "retraining": search_config.to_flat_dict(made.retraining),
         }
     )
-    rules.check_ranges(
+    schema.check_ranges(
         {
             "name": made.name,
             **search_config.flatten(

@@ -16,10 +16,10 @@ from entrannas_tf.retraining import export
 from entrannas_tf.retraining import workflow as retraining_workflow
 from entrannas_tf.search import workflow as search_workflow
 from entrannas_tf.training import files, interruptions, runtime, workdirs
-from entrannas_tf.tuning import attendance, trial_configs, tuner_errors
 from entrannas_tf.tuning import oracle as oracle_lib
 from entrannas_tf.tuning import table as tuning_table
 from entrannas_tf.tuning import trials as trials_lib
+from entrannas_tf.tuning import workers
 
 _RUN = "run"  # The workdir of a trial, in the trial's directory.
 # Arguments of Keras-Tuner's that would not act.
@@ -68,9 +68,9 @@ class EnTranNASTuner(keras_tuner.Tuner):
                     f"{name} is no argument of EnTranNASTuner: its two "
                     "configurations say what a trial is."
                 )
-        if attendance.is_worker():  # Raises ValueError, if it does, before all.
+        if workers.is_worker():  # Raises ValueError, if it does, before all.
             kwargs["overwrite"] = False  # Its chief has begun already.
-        configs = trial_configs.TrialConfigs(search_config, retrain_config)
+        configs = trials_lib.TrialConfigs(search_config, retrain_config)
         if oracle is None:
             training = configs.of_training.training
             oracle = oracle_lib.of_five_searches(
@@ -78,7 +78,7 @@ class EnTranNASTuner(keras_tuner.Tuner):
             )
         configs.check(oracle)
         self._configs = configs
-        self._beat_seconds = oracle.attendance.timeout_seconds / _BEATS
+        self._beat_seconds = oracle.heartbeats.timeout_seconds / _BEATS
         self._is_idle = False
         super().__init__(oracle, **kwargs)
 
@@ -106,9 +106,9 @@ class EnTranNASTuner(keras_tuner.Tuner):
             interruptions.WorkerLost: If the chief of this worker is gone.
             ValueError: If it has other configurations than this worker.
         """
-        if attendance.is_worker():
+        if workers.is_worker():
             self._work(verbose)
-        elif attendance.is_chief() and self.oracle.has_ended():
+        elif workers.is_chief() and self.oracle.has_ended():
             self._dismiss()
         else:
             super().search(verbose=verbose)
@@ -117,7 +117,7 @@ class EnTranNASTuner(keras_tuner.Tuner):
 
     def _work(self, verbose):
         """Runs trials of a chief, once that is there."""
-        logging.info("Waits for the chief at %s.", attendance.chief_address())
+        logging.info("Waits for the chief at %s.", workers.chief_address())
         try:
             self.oracle.get_space()  # Returns when there is an answer.
             if os.path.exists(self._state_path()):
@@ -125,13 +125,13 @@ class EnTranNASTuner(keras_tuner.Tuner):
                     self.set_state(json.load(file))
             super().search(verbose=verbose)
         except grpc.RpcError as error:
-            raise tuner_errors.ChiefLost(error) from error
+            raise workers.ChiefLost(error) from error
 
     def _dismiss(self):
         """Tells workers that wait for a chief, if there are any, to end."""
         server = threading.Thread(target=super().search, daemon=True)
         server.start()  # It would wait for a worker for ever.
-        server.join(self.oracle.attendance.timeout_seconds)
+        server.join(self.oracle.heartbeats.timeout_seconds)
 
     def _has_oracle(self):
         """Whether the oracle is here, and not that of a chief elsewhere."""
@@ -164,20 +164,20 @@ class EnTranNASTuner(keras_tuner.Tuner):
             trials_lib.SEARCH: self._run_search,
             trials_lib.RETRAIN: self._run_training,
         }[trial.hyperparameters.values[trials_lib.STAGE]]
-        with attendance.beating(
+        with workers.beating(
             lambda: self.oracle.get_trial(trial.trial_id), self._beat_seconds
         ):
             try:
                 return self._run_alone(run, trial)
             except interruptions.Preempted as error:
                 self._give_back(trial)
-                raise tuner_errors.Preempted(*error.args) from error
+                raise workers.Preempted(*error.args) from error
 
     def _run_and_update_trial(self, trial, *args, **kwargs):
         try:
             super()._run_and_update_trial(trial, *args, **kwargs)
         except grpc.RpcError as error:  # No fault of the trial's.
-            raise tuner_errors.ChiefLost(error) from error
+            raise workers.ChiefLost(error) from error
 
     def _give_back(self, trial):
         """Has another worker go on with a trial, if the oracle is there."""
@@ -290,7 +290,7 @@ class EnTranNASTuner(keras_tuner.Tuner):
     def _get_tuner_fname(self):
         # Keras-Tuner looks for this file to know whether to go on, and would
         # not find a chief's where there is none, nor the other way round.
-        if attendance.is_worker():
+        if workers.is_worker():
             return super()._get_tuner_fname()
         return self._state_path()
 

@@ -10,8 +10,8 @@ from entrannas_tf.config import search as search_config
 from entrannas_tf.retraining import workflow as retraining_workflow
 from entrannas_tf.search import workflow as search_workflow
 from entrannas_tf.training import files, interruptions, provenance, workdirs
-from entrannas_tf.tuning import attendance, oracle, trial_configs, trials, tuner
 from entrannas_tf.tuning import config as tuning_config
+from entrannas_tf.tuning import oracle, trials, tuner, workers
 from entrannas_tf.tuning import table as tuning_table
 
 _TABLE_FILE = "tuning.md"
@@ -48,12 +48,12 @@ def tune(config_dict, workdir):
     """
     config = tuning_config.from_config_dict(config_dict)
     workdir = os.fspath(workdir)
-    trial_configs.TrialConfigs(
+    trials.TrialConfigs(
         search_config.to_dict(config.search),
         search_config.to_dict(config.retraining),
     ).check(_make_oracle(config))
     workdirs.check_workdir(workdir, config)
-    if attendance.is_worker():
+    if workers.is_worker():
         make_tuner(config, workdir).search()
         return None
     search_workflow.load_data(config.search)  # To know that they are there.

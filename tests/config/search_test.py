@@ -7,7 +7,7 @@ import pytest
 
 from configs import digits, retrain_cifar10
 from entrannas_tf.config import retrain as retrain_config
-from entrannas_tf.config import rules
+from entrannas_tf.config import schema
 from entrannas_tf.config import search as search_config
 from entrannas_tf.tuning import config as tuning_config
 from tests.support import changed_config
@@ -274,7 +274,7 @@ def test_every_rule_has_a_field():
         **search_config.to_flat_dict(training),
         **search_config.flatten({"tuning": search_config.to_dict(tuning)}),
     }
-    assert set(rules.RULES) <= set(fields)
+    assert set(schema.RULES) <= set(fields)
 
 
 def test_missing_field_is_named():

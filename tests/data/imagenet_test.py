@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from entrannas_tf.data import imagenet, loading, pipeline
+from entrannas_tf.data import datasets, imagenet, pipeline
 from entrannas_tf.training import runtime
 from tests.support import tfds_imagenet
 
@@ -95,12 +95,12 @@ def test_without_a_random_size_crops_are_padded_centres(train):
 
 
 def test_each_part_of_a_search_is_a_tenth(imagenet_dir):
-    train, _, indices = loading.load(
+    train, _, indices = datasets.load(
         "imagenet2012", data_dir=str(imagenet_dir), image_size=SIZE
     )
 
     def halve(seed):
-        return loading.halve(train, None, indices, 0.1, seed, 0.1)
+        return datasets.halve(train, None, indices, 0.1, seed, 0.1)
 
     data = halve(3)
     assert data.source_w is data.source_a is train
@@ -111,10 +111,10 @@ def test_each_part_of_a_search_is_a_tenth(imagenet_dir):
 
 
 def test_a_retraining_has_all_and_is_tested_on_validation(imagenet_dir):
-    train, test, indices = loading.load(
+    train, test, indices = datasets.load(
         "imagenet2012", data_dir=str(imagenet_dir), image_size=SIZE
     )
-    data = loading.for_retraining(train, test, indices, 0.9)
+    data = datasets.for_retraining(train, test, indices, 0.9)
     np.testing.assert_array_equal(data.indices, np.arange(60))
     assert data.test_source.name == "imagenet2012/validation"
     np.testing.assert_array_equal(data.test_indices, np.arange(16))

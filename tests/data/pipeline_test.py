@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from entrannas_tf.data import digits, pipeline, source, split
+from entrannas_tf.data import datasets, digits, pipeline, source
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +17,7 @@ def train():
 
 @pytest.fixture(scope="module")
 def halves(train):
-    return split.halves(train.labels, 0.5, 0)
+    return datasets.halves(train.labels, 0.5, 0)
 
 
 def _search(train, halves, **changes):

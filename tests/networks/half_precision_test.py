@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from entrannas_tf.architecture import genotypes
 from entrannas_tf.architecture import parameters as parameters_lib
-from entrannas_tf.networks import nodes, supernet
+from entrannas_tf.networks import cells, supernet
 from entrannas_tf.networks import target as target_network
 from entrannas_tf.networks.execution import graphs, packed_layer
 from entrannas_tf.networks.layers import batch_norm, blocks, heads
@@ -242,7 +242,7 @@ def test_coefficients_gradients_do_not_overflow_float16():
     coefficients = tf.constant([[0.25, 0.5], [0.0, 1.0]])
     with tf.GradientTape() as tape:
         tape.watch(coefficients)
-        mixed = nodes._mix(features, coefficients)
+        mixed = cells._mix(features, coefficients)
     assert {m.dtype for m in mixed} == {tf.float16}
     np.testing.assert_array_equal(mixed[0], np.full([16, 32, 32, 1], 30.0))
     found = tape.gradient(mixed, coefficients, output_gradients=features)
@@ -309,7 +309,7 @@ class TestRetraining:
 def test_xla_changes_no_unit():
     """A node of an Engine-cell, there and back."""
     names = ("max_pool_3x3", "avg_pool_3x3", "dil_conv_3x3")
-    node = nodes.CellNode(None, 8, names)
+    node = cells.CellNode(None, 8, names)
     x = random(2, 4, 4, 2)
     inputs = (x, tf.constant([[0.2, 0.3, 0.5]]))
     found = []
@@ -317,7 +317,7 @@ def test_xla_changes_no_unit():
         keras.utils.set_random_seed(0)
         cache = graphs.GraphCache(jit_compile=jit_compile)
         packed = packed_layer.PackedLayer(node, cache)
-        graph = packed.graph(inputs, nodes.WEIGHTED, True)
+        graph = packed.graph(inputs, cells.WEIGHTED, True)
         arguments = (packed.vector.value, packed.statistics.value, *inputs)
         results = graph.forward(*arguments)
         outputs = results[: graph.num_outputs]

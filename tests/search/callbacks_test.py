@@ -6,7 +6,7 @@ from tensorboard.backend.event_processing import event_accumulator
 
 from entrannas_tf.architecture import derivation, genotypes
 from entrannas_tf.search import callbacks as search_callbacks
-from entrannas_tf.search import progress as search_progress
+from entrannas_tf.search import run as search_run
 from tests.support import toy_reports, toy_trainer
 
 
@@ -49,7 +49,7 @@ def test_genotypes_of_epochs_can_be_read(tmp_path):
 def report_of_a_step(epoch, evaluated):
     trainer = toy_trainer.ToyTrainer(sparse=True)
     genotype = trainer.derive()
-    progress = search_progress.Progress(
+    progress = search_run.Progress(
         before=genotype, genotype=genotype, epoch=epoch - 1
     )
     trainer.train_step((0, 0))
@@ -57,7 +57,7 @@ def report_of_a_step(epoch, evaluated):
     numbers = {m.name: float(m.result()) for m in trainer.metrics}
     if evaluated:
         numbers |= {"supernet_accuracy": 0.5, "child_accuracy": 0.25}
-    return search_progress.report_epoch(trainer, progress, numbers, 4)
+    return search_run.report_epoch(trainer, progress, numbers, 4)
 
 
 def test_curves_and_pictures(tmp_path):

@@ -9,7 +9,6 @@ from PIL import Image
 
 from entrannas_tf.architecture import genotypes
 from entrannas_tf.config import search as search_config
-from entrannas_tf.search import making as search_making
 from entrannas_tf.search import methods
 from entrannas_tf.search import workflow as search_workflow
 from entrannas_tf.training import checkpoints, files
@@ -242,7 +241,7 @@ def test_a_search_has_no_other_variables(tmp_path, name):
     values.search.precision = "float16"
     config = search_config.from_config_dict(values)
     data = search_workflow.load_data(config)
-    trainer = search_making.make_trainer(config, data.source_w, None)
+    trainer = search_workflow.make_trainer(config, data.source_w, None)
     assert trainer.units[1].template.compute_dtype == "float16"
     saved = checkpoints.search_variables(trainer).values()
     missing = {v.path for v in trainer.variables} - {v.path for v in saved}

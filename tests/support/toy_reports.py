@@ -1,7 +1,7 @@
 """Reports of a search that nobody ran."""
 
 from entrannas_tf.architecture import derivation, genotypes, search_space
-from entrannas_tf.search import progress as search_progress
+from entrannas_tf.search import run as search_run
 
 NAMES = search_space.primitives("standard", with_none=True)
 SKIP = NAMES.index("skip_connect")
@@ -36,7 +36,7 @@ def make_report(epoch=1, num_skips=0, evaluated=True, genotype=None):
         kind: derivation.indicator(getattr(genotype, kind), NAMES)
         for kind in ("normal", "reduction")
     }
-    return search_progress.EpochReport(
+    return search_run.EpochReport(
         record, genotype, NAMES, coefficients, coefficients
     )
 
@@ -45,6 +45,4 @@ def make_step(epoch, step):
     metrics = dict.fromkeys(("loss", "validation_loss"), 1.5) | dict.fromkeys(
         ("accuracy", "validation_accuracy"), 0.5
     )
-    return search_progress.StepReport(
-        epoch, step, metrics, 0.25, make_genotype(1)
-    )
+    return search_run.StepReport(epoch, step, metrics, 0.25, make_genotype(1))

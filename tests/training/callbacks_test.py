@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from entrannas_tf.networks.execution import profiling
-from entrannas_tf.search import progress as search_progress
+from entrannas_tf.search import run as search_run
 from entrannas_tf.training import callbacks
 from tests.support import toy_reports
 
@@ -96,7 +96,7 @@ def test_lines_without_a_terminal(told, clock):
 def test_metrics_after_the_checkpoint_are_dropped(tmp_path):
     write = callbacks.WriteMetrics(tmp_path)
     genotype = toy_reports.make_genotype()
-    start = search_progress.Progress(before=genotype, genotype=genotype)
+    start = search_run.Progress(before=genotype, genotype=genotype)
     write.on_begin(start)
     for epoch in range(1, 4):
         write.on_epoch_end(toy_reports.make_report(epoch))

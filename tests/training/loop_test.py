@@ -1,4 +1,4 @@
-"""The loop with a toy search; whole searches are in tests/search/workflow_test.py."""
+"""The loop with a toy search; whole searches are in tests/search/."""
 
 import errno
 import json

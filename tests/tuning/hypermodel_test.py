@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from entrannas_tf.architecture import search_space
-from entrannas_tf.data import loading
+from entrannas_tf.data import datasets
 from entrannas_tf.tuning import hypermodel
 
 Parameters = keras_tuner.HyperParameters
@@ -86,7 +86,7 @@ def test_build():
     ],
 )
 def test_tuners_of_keras_tuner_run_on_it(tmp_path, kind):
-    source, _, indices = loading.load("digits", num_examples=96)
+    source, _, indices = datasets.load("digits", num_examples=96)
     images, labels = source.fetch(indices)
     images = images.numpy() / 255
     labels = labels.numpy()

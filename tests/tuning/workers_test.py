@@ -1,19 +1,90 @@
 """The oracle and workers that die, by a clock that is set by hand."""
 
+import threading
 import time
 
 import pytest
 from keras_tuner.engine import trial as trial_lib
 from keras_tuner.src.distribute import oracle_chief
 
+from entrannas_tf.tuning import workers
 from tests.support import played_oracle, tune_workers
+
+
+def test_who_is_silent():
+    made = workers.Heartbeats(10)
+    now = [100.0]
+    made.clock = lambda: now[0]
+    assert made.is_silent("a")
+    made.hear("a")
+    now[0] = 109.9
+    assert not made.is_silent("a")
+    now[0] = 110.0
+    assert made.is_silent("a")
+    made.hear("a")
+    assert not made.is_silent("a")
+
+
+def test_a_timeout_must_be_positive():
+    with pytest.raises(ValueError, match=r"timeout_seconds is 0; expected mor"):
+        workers.Heartbeats(0)
+
+
+@pytest.mark.parametrize(
+    ("tuner_id", "roles"),
+    [("chief", (True, False)), ("worker1", (False, True)), (None, (0, 0))],
+)
+def test_roles(monkeypatch, tuner_id, roles):
+    for name in ("ORACLE_IP", "ORACLE_PORT", "TUNER_ID"):
+        monkeypatch.delenv(f"KERASTUNER_{name}", raising=False)
+    if tuner_id:
+        monkeypatch.setenv("KERASTUNER_ORACLE_IP", "127.0.0.1")
+        monkeypatch.setenv("KERASTUNER_ORACLE_PORT", "8000")
+        monkeypatch.setenv("KERASTUNER_TUNER_ID", tuner_id)
+    assert (workers.is_chief(), workers.is_worker()) == roles
+
+
+@pytest.mark.parametrize("role", [workers.is_chief, workers.is_worker])
+@pytest.mark.parametrize("missing", ["ORACLE_PORT", "TUNER_ID"])
+def test_half_an_environment(monkeypatch, role, missing):
+    for name in ("ORACLE_IP", "ORACLE_PORT", "TUNER_ID"):
+        if name != missing:
+            monkeypatch.setenv(f"KERASTUNER_{name}", "1")
+    with pytest.raises(
+        ValueError,
+        match=rf"^KERASTUNER_ORACLE_IP is set and KERASTUNER_{missing} is not;",
+    ):
+        role()
+
+
+def test_beats_while_the_body_runs_and_in_spite_of_errors():
+    beaten, many = [], threading.Event()
+
+    def beat():
+        beaten.append(threading.current_thread())
+        if len(beaten) == 3:
+            many.set()
+        raise RuntimeError("The chief does not answer.")
+
+    with workers.beating(beat, seconds=0.001):
+        assert many.wait(timeout=60)
+    (thread,) = set(beaten)
+    thread.join(timeout=60)
+    assert not thread.is_alive()
+
+
+def test_no_beat_is_owed_to_a_short_body():
+    beaten = []
+    with workers.beating(lambda: beaten.append(1), seconds=3600):
+        pass
+    assert not beaten
 
 
 @pytest.fixture
 def timed(tmp_path):
     """An oracle that misses workers after 60 seconds, and its clock."""
     made, now = played_oracle.make(tmp_path), [0.0]
-    made.attendance.clock = lambda: now[0]
+    made.heartbeats.clock = lambda: now[0]
     return made, now
 
 
@@ -67,7 +138,7 @@ def test_an_ended_trial_is_nobodys(timed):
 
 def test_an_idle_worker_that_dies_is_not_waited_for(tmp_path):
     made, now = played_oracle.make(tmp_path, num_searches=1), [0.0]
-    made.attendance.clock = lambda: now[0]
+    made.heartbeats.clock = lambda: now[0]
     trial = made.create_trial("a")
     assert made.create_trial("b").status == "IDLE"
     now[0] = 50.0
@@ -80,7 +151,7 @@ def test_an_idle_worker_that_dies_is_not_waited_for(tmp_path):
 
 def test_the_last_worker_takes_over_before_it_is_stopped(tmp_path):
     made, now = played_oracle.make(tmp_path, num_searches=1), [0.0]
-    made.attendance.clock = lambda: now[0]
+    made.heartbeats.clock = lambda: now[0]
     played_oracle.play(made, made.create_trial("a"))
     lost = made.create_trial("a")
     now[0] = 30.0

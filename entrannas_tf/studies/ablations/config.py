@@ -5,7 +5,7 @@ import math
 import operator
 
 from entrannas_tf.config import retrain as retrain_config
-from entrannas_tf.config import rules, schema
+from entrannas_tf.config import schema
 from entrannas_tf.config import search as search_config
 from entrannas_tf.search import methods
 
@@ -67,7 +67,7 @@ def read(config_dict):
             config,
             **{s: _from(config.data_dir, getattr(config, s)) for s in sections},
         )
-    rules.check_sections(
+    schema.check_sections(
         {s: search_config.to_flat_dict(getattr(config, s)) for s in sections}
     )
     for name, is_good, words in (

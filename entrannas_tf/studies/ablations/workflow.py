@@ -26,8 +26,7 @@ from entrannas_tf.search import methods
 from entrannas_tf.search import results as search_results
 from entrannas_tf.search import workflow as search_workflow
 from entrannas_tf.studies.ablations import config as ablation_config
-from entrannas_tf.studies.ablations import ladder
-from entrannas_tf.studies.ablations import results as ablation_results
+from entrannas_tf.studies.ablations import ladder, report
 from entrannas_tf.training import interruptions, provenance, runtime, workdirs
 
 RESULTS = ("table1", "table2", "table3", "table4", "figure5")
@@ -119,7 +118,7 @@ def ablate(config_dict, result, workdir, command):
         raise interruptions.RunFailed(
             f"All {len(failures)} runs failed: {first}"
         )
-    paths = ablation_results.write(
+    paths = report.write(
         workdir,
         result,
         records,

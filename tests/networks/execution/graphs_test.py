@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from entrannas_tf.networks import nodes
+from entrannas_tf.networks import cells
 from entrannas_tf.networks.execution import graphs, packed_layer
 from entrannas_tf.networks.execution import tape as tape_lib
 from entrannas_tf.networks.layers import blocks
@@ -117,7 +117,7 @@ class TestPackedLayer:
 
     def test_a_part_takes_and_gives_its_own_weights_only(self):
         """One operation of a node against the plain layer."""
-        node = nodes.CellNode(None, 8, ("sep_conv_3x3", "max_pool_3x3"))
+        node = cells.CellNode(None, 8, ("sep_conv_3x3", "max_pool_3x3"))
         packed = packed_layer.PackedLayer(node, graphs.GraphCache())
         x = tf.random.stateless_normal((2, 4, 4, 2), (0, 1))
         part = (0, "sep_conv_3x3")

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from entrannas_tf.architecture import genotypes
-from entrannas_tf.networks import target_cell
+from entrannas_tf.networks import target as target_network
 from entrannas_tf.networks.layers import (
     batch_norm,
     blocks,
@@ -82,7 +82,7 @@ def _make_rows():
             Row(
                 f"TargetCell-{'reduction' if reduction else 'normal'}",
                 functools.partial(
-                    target_cell.TargetCell,
+                    target_network.TargetCell,
                     *((6, 6), 4, reduction, False, CELL, (2, 4)),
                 ),
                 (4, 6, 8, 6),
@@ -128,7 +128,7 @@ def make_layer(row):
 
 def run(layer, x, training=False):
     """Calls a layer, whatever it takes and returns: one tensor each."""
-    if isinstance(layer, target_cell.TargetCell):
+    if isinstance(layer, target_network.TargetCell):
         x = (x, 2 * x)
     y = layer(x, training=training)
     if not isinstance(y, tuple):
@@ -342,7 +342,7 @@ def test_every_layer_has_a_row():
     }
     # It draws random numbers: see blocks_test.
     bases.add(dropout.DropPath)
-    tested = blocks, heads, batch_norm, operations, target_cell
+    tested = blocks, heads, batch_norm, operations, target_network
     layers = {
         value
         for module in tested

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from entrannas_tf.data import order
+from entrannas_tf.data import sampling
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_an_order_passes_over_all_before_it_repeats(seed):
     indices = np.arange(10, 33)
-    drawn = order.epoch_order(indices, 7, 8, seed, 1)
+    drawn = sampling.epoch_order(indices, 7, 8, seed, 1)
     assert drawn.shape == (7, 8)
     assert drawn.dtype == np.int64
     flat = drawn.ravel()
@@ -21,7 +21,7 @@ def test_an_order_passes_over_all_before_it_repeats(seed):
 
 def test_an_order_depends_on_seed_and_epoch_alone():
     def draw(seed, epoch):
-        return order.epoch_order(np.arange(100), 5, 20, seed, epoch)
+        return sampling.epoch_order(np.arange(100), 5, 20, seed, epoch)
 
     np.testing.assert_array_equal(draw(1, 2), draw(1, 2))
     assert np.any(draw(1, 2) != draw(1, 3))
@@ -29,24 +29,26 @@ def test_an_order_depends_on_seed_and_epoch_alone():
 
 
 def test_seeds_depend_on_seed_epoch_and_step_alone():
-    seeds = order.step_seeds(50, (1, 0), 2)
+    seeds = sampling.step_seeds(50, (1, 0), 2)
     assert (seeds.dtype, seeds.shape) == (np.int32, (50, 2))
     assert len(set(map(tuple, seeds))) == 50
-    np.testing.assert_array_equal(seeds[:10], order.step_seeds(10, (1, 0), 2))
-    assert np.any(seeds != order.step_seeds(50, (1, 1), 2))
-    assert np.any(seeds != order.step_seeds(50, (1, 0), 3))
+    np.testing.assert_array_equal(
+        seeds[:10], sampling.step_seeds(10, (1, 0), 2)
+    )
+    assert np.any(seeds != sampling.step_seeds(50, (1, 1), 2))
+    assert np.any(seeds != sampling.step_seeds(50, (1, 0), 3))
 
 
 def test_replicas_split_a_table():
     table = np.arange(24).reshape(2, 6, 2)
-    fed = order.check_replicas(6, 3, [2, 0])
+    fed = sampling.check_replicas(6, 3, [2, 0])
     np.testing.assert_array_equal(
         fed.split(table),
         [table[0, 4:], table[0, :2], table[1, 4:], table[1, :2]],
     )
     np.testing.assert_array_equal(fed.repeat(np.array([7, 8])), [7, 7, 8, 8])
     np.testing.assert_array_equal(fed.number(2), [2, 0, 2, 0])
-    assert order.check_replicas(6, 3, None).numbers == (0, 1, 2)
+    assert sampling.check_replicas(6, 3, None).numbers == (0, 1, 2)
 
 
 @pytest.mark.parametrize(
@@ -60,4 +62,4 @@ def test_replicas_split_a_table():
 )
 def test_replicas_that_cannot_be_are_refused(num_replicas, replicas, message):
     with pytest.raises(ValueError, match=message):
-        order.check_replicas(6, num_replicas, replicas)
+        sampling.check_replicas(6, num_replicas, replicas)

@@ -1,12 +1,50 @@
-"""Which examples stand in which step of an epoch, and which replica has them.
+"""Which examples stand in which step of an epoch, and its random numbers.
 
-All is drawn in NumPy for a whole epoch, as functions of (seed, epoch): tables
-whose first axis is the step.
+Tables of a whole epoch are drawn in NumPy, as functions of (seed, epoch); their
+first axis is the step. Random numbers within a step are drawn in graphs, for
+all of its examples, and are the same however many replicas share the step.
 """
 
 from typing import NamedTuple
 
 import numpy as np
+import tensorflow as tf
+
+
+class Share(NamedTuple):
+    """Which of a step's examples a replica has: an equal part of them.
+
+    Attributes:
+        replica: Number of the replica, from 0; an int32 scalar in graphs.
+        num_replicas: Number of replicas that share the step.
+    """
+
+    replica: int | tf.Tensor
+    num_replicas: int
+
+
+WHOLE = Share(0, 1)
+
+
+def uniform(count, batch, seed, share, low=0.0, high=1.0, dtype=tf.float32):
+    """Draws for all examples of a step and returns those of one share.
+
+    Args:
+        count: Number of random numbers an example.
+        batch: Number of examples B of the share.
+        seed: int32 [2].
+        share: `Share`.
+        low: Least number.
+        high: Upper limit, excluded.
+        dtype: Of the numbers.
+
+    Returns:
+        dtype [count, B].
+    """
+    drawn = tf.random.stateless_uniform(
+        [count, batch * share.num_replicas], seed, low, high, dtype
+    )
+    return tf.slice(drawn, [0, batch * share.replica], [count, batch])
 
 
 def epoch_order(indices, num_steps, batch_size, seed, epoch):
