@@ -14,8 +14,9 @@ from entrannas_tf.architecture import (
 ALPHA_STDDEV = 1e-3  # as DARTS initialises it
 MAX_SKIPS = 2 * search_space.NUM_INTERMEDIATE_NODES  # All that top two keeps.
 
-# Alpha of what is settled on, 0 elsewhere: the others' softmax is exactly 0.
-_SETTLED = 1e3
+# Alpha of a connection that is fixed, 0 elsewhere: the softmax of the others is
+# exactly 0.
+_FIXED_ALPHA = 1e3
 
 
 class Architecture(keras.layers.Layer):
@@ -145,8 +146,8 @@ class Architecture(keras.layers.Layer):
             )
         return genotypes.Genotype(**cells, space=self.space)
 
-    def settle(self, genotype):
-        """Lets alpha say one genotype alone: coefficients are 0 and 1.
+    def fix(self, genotype):
+        """Fixes alpha to one genotype, whose coefficients are 0 and 1.
 
         Args:
             genotype: A `Genotype` such as `derive` returns, not of DST: with
@@ -158,7 +159,7 @@ class Architecture(keras.layers.Layer):
                 getattr(genotype, kind), self.primitives
             )
             chosen[:, none] = 1 - chosen.sum(axis=1)
-            alpha.assign(_SETTLED * chosen)
+            alpha.assign(_FIXED_ALPHA * chosen)
 
     def get_config(self):
         return {

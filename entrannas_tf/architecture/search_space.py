@@ -71,12 +71,12 @@ def primitives(space, with_none):
     return names if with_none else tuple(n for n in names if n != NONE)
 
 
-def reduction_places(num_cells):
+def reduction_indices(num_cells):
     """Returns the numbers of a network's reduction cells: at 1/3 and 2/3."""
     return (num_cells // 3, 2 * num_cells // 3)
 
 
-def engine_places(num_cells, which):
+def engine_indices(num_cells, which):
     """Returns the numbers of the Engine-cells, a set.
 
     Args:
@@ -93,16 +93,16 @@ def engine_places(num_cells, which):
             f"Unknown placement of Engine-cells {which!r}; expected one of "
             f"{', '.join(ENGINE_CELLS)}."
         )
-    reductions = reduction_places(num_cells)
+    reductions = reduction_indices(num_cells)
     kinds = (
         [k for k in range(num_cells) if k not in reductions],
         list(reductions),
     )
     chosen = {
-        "first": lambda places: places[:1],
-        "last": lambda places: places[-1:],
-        "half": lambda places: places[: max(1, len(places) // 2)],
-        "all": lambda places: places,
+        "first": lambda found: found[:1],
+        "last": lambda found: found[-1:],
+        "half": lambda found: found[: max(1, len(found) // 2)],
+        "all": lambda found: found,
         "none": lambda places: [],
     }[which]
     return {place for kind in kinds for place in chosen(kind)}

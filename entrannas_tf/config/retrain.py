@@ -43,7 +43,7 @@ class TargetNetworkConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
-    """The retraining's course.
+    """How the network is trained.
 
     Attributes:
         epochs: Number of epochs over the training images.

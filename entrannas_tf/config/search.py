@@ -81,7 +81,7 @@ class NetworkConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SearchConfig:
-    """The search's course.
+    """How the network is searched.
 
     Attributes:
         epochs: Number of epochs over the weights' share of the images.

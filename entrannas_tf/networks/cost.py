@@ -262,17 +262,17 @@ def count(genotype, network):
     layers = _count_stem(network)
     before, last = layers[0].shape, layers[-1].shape  # Of cells k-2 and k-1.
     halve_first = network.kind == "imagenet"
-    reductions = search_space.reduction_places(network.num_cells)
+    reductions = search_space.reduction_indices(network.num_cells)
     channels = network.init_channels
-    for place in range(network.num_cells):
-        reduction = place in reductions
+    for index in range(network.num_cells):
+        reduction = index in reductions
         channels = channels * 2 if reduction else channels
         counted, shape = _count_cell(
             genotype, (before, last), channels, reduction, halve_first
         )
-        layers += [c._replace(name=f"cell_{place}.{c.name}") for c in counted]
+        layers += [c._replace(name=f"cell_{index}.{c.name}") for c in counted]
         before, last, halve_first = last, shape, reduction
-        if place == reductions[-1]:
+        if index == reductions[-1]:
             auxiliary = _count_auxiliary(network, last)
     pooled = Maps((last[-1],))
     layers.append(pooled.dense(network.num_classes).layer("head"))

@@ -45,13 +45,13 @@ def port(network, state):
         for name, value in state.items()
         if not name.endswith(_IGNORED)
     }
-    places = _network_places(network)
-    names = {name for _, name, _ in places}
+    found = _network_weights(network)
+    names = {name for _, name, _ in found}
     _check_names("lacks", names - state.keys())
     _check_names("has, and this network does not,", state.keys() - names)
     weights = [
         Weight(variable, name, convert(state[name]))
-        for variable, name, convert in places
+        for variable, name, convert in found
     ]
     for weight in weights:
         if weight.value.shape != tuple(weight.variable.shape):
@@ -89,7 +89,7 @@ def layer_weights(state, prefix, layer):
     """
     return [
         Weight(variable, prefix + name, convert(state[prefix + name]))
-        for variable, name, convert in _places(layer)
+        for variable, name, convert in _layer_weights(layer)
         if prefix + name in state or not name.split(".")[-1].startswith("run")
     ]
 
@@ -100,43 +100,46 @@ def copy_weights(weights):
         weight.variable.assign(weight.value)
 
 
-def _network_places(network):
+def _network_weights(network):
     """Returns (variable, DARTS's name, conversion) of a network's weights."""
-    places = _stem_places(network.stem)
+    found = _stem_weights(network.stem)
     for number, cell in enumerate(network.cells):
         prefix = f"cells.{number}."
         for node, entry in enumerate(cell.entries):
-            places += _under(f"{prefix}preprocess{node}.", entry)
+            found += _under(f"{prefix}preprocess{node}.", entry)
         for index, operation in enumerate(cell.operations):
             if operation is not None:
-                places += _under(f"{prefix}_ops.{index}.", operation)
-    places += _under("classifier.", network.head)
+                found += _under(f"{prefix}_ops.{index}.", operation)
+    found += _under("classifier.", network.head)
     if network.auxiliary_head is not None:
-        places += _under("auxiliary_head.", network.auxiliary_head)
-    return places
+        found += _under("auxiliary_head.", network.auxiliary_head)
+    return found
 
 
-def _stem_places(stem):
+def _stem_weights(stem):
     if isinstance(stem, blocks.CifarStem):
         return _under("stem.", stem)
     # Two nn.Sequential: conv, norm, ReLU, conv, norm; and ReLU, conv, norm.
     names = [("stem0.0", "stem0.1"), ("stem0.3", "stem0.4")]
     names += [("stem1.1", "stem1.2")]
-    places = []
+    found = []
     for kernel, norm, (convolution, normalization) in zip(
         stem.kernels, stem.norms, names, strict=True
     ):
-        places.append((kernel, f"{convolution}.weight", _convolution))
-        places += _norm(norm, normalization)
-    return places
+        found.append((kernel, f"{convolution}.weight", _convolution))
+        found += _norm(norm, normalization)
+    return found
 
 
 def _under(prefix, layer):
-    """Returns `_places` with a prefix before DARTS's names."""
-    return [(v, prefix + name, convert) for v, name, convert in _places(layer)]
+    """Returns `_layer_weights` with a prefix before DARTS's names."""
+    return [
+        (v, prefix + name, convert)
+        for v, name, convert in _layer_weights(layer)
+    ]
 
 
-def _places(layer):
+def _layer_weights(layer):
     """Returns (variable, DARTS's name, conversion) of a layer's weights."""
     match layer:
         case operations.SepConv():
@@ -153,7 +156,7 @@ def _places(layer):
         case operations.SkipConnect(stride=1):
             return []
         case operations.SkipConnect():
-            return _places(layer.reduce)
+            return _layer_weights(layer.reduce)
         case operations.Pool():
             # Its batch norm follows it in an nn.Sequential of two.
             return [] if layer.affine else _norm(layer.norm, "1")
@@ -210,16 +213,16 @@ def _separable(layer, number, depthwise, pointwise, norm):
 
 
 def _norm(norm, name):
-    places = [
+    found = [
         (norm.moving_mean, f"{name}.running_mean", np.asarray),
         (norm.moving_variance, f"{name}.running_var", np.asarray),
     ]
     if norm.affine:
-        places += [
+        found += [
             (norm.scale, f"{name}.weight", np.asarray),
             (norm.offset, f"{name}.bias", np.asarray),
         ]
-    return places
+    return found
 
 
 def _convolution(kernel):

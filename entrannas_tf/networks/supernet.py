@@ -20,7 +20,7 @@ class Supernet(keras.layers.Layer):
         init_channels: C of the first cells; doubled by each reduction.
         stem: "cifar" keeps the images' size, "imagenet" divides it by 8.
         engine_cells: Which cells are Engine-cells, see
-            `search_space.engine_places`.
+            `search_space.engine_indices`.
         feature_sharing: As in `cells.SearchCell`.
         bottleneck: As in `cells.SearchCell`.
         partial_channels: As in `cells.SearchCell`.
@@ -84,7 +84,9 @@ class Supernet(keras.layers.Layer):
                 template.channels,
                 two_sizes=stem == "imagenet",
             )
-            head = heads.Head(last, num_classes, precision_lib.exact(precision))
+            head = heads.Head(
+                last, num_classes, precision_lib.accumulation_dtype(precision)
+            )
             self.head = packed_layer.PackedLayer(head, self.cache, name="head")
         self.built = True
 
@@ -101,30 +103,30 @@ class Supernet(keras.layers.Layer):
             last: Channels of the stem's outputs.
             two_sizes: Whether the first of these is twice as large.
         """
-        engines = search_space.engine_places(num_cells, engine_cells)
-        reductions = search_space.reduction_places(num_cells)
+        engines = search_space.engine_indices(num_cells, engine_cells)
+        reductions = search_space.reduction_indices(num_cells)
         self.cells = []
         make_node = _Templates()
         before = last
-        for place in range(num_cells):
-            reduction = place in reductions
+        for index in range(num_cells):
+            reduction = index in reductions
             channels = channels * 2 if reduction else channels
-            kind = cells.EngineCell if place in engines else cells.TransitCell
+            kind = cells.EngineCell if index in engines else cells.TransitCell
             cell = kind(
                 (before, last),
                 channels,
                 reduction,
-                halve_first=place - 1 in reductions
-                or (place == 0 and two_sizes),
+                halve_first=index - 1 in reductions
+                or (index == 0 and two_sizes),
                 primitives=self.primitives,
                 feature_sharing=self.feature_sharing,
                 bottleneck=bottleneck,
                 partial_channels=self.partial_channels,
-                rectify=place < num_cells - 1,
+                rectify=index < num_cells - 1,
                 mask=self.masks.get("reduction" if reduction else "normal"),
                 make_node=make_node,
             )
-            self.cells.append(PackedCell(cell, self.cache, f"cell_{place}"))
+            self.cells.append(PackedCell(cell, self.cache, f"cell_{index}"))
             before, last = last, search_space.NUM_INTERMEDIATE_NODES * channels
         return last
 
@@ -137,8 +139,7 @@ class Supernet(keras.layers.Layer):
     def call(self, images, coefficients, genotype, training=False):
         if coefficients is not None:
             coefficients = self.split(coefficients)
-        goal = "outputs" if training else None
-        run = self.forward(images, coefficients, genotype, goal)
+        run = self.forward(images, coefficients, genotype, training=training)
         if training:
             for unit, moved in zip(
                 self.units, run.statistics(self.units), strict=True
@@ -159,7 +160,14 @@ class Supernet(keras.layers.Layer):
         }
 
     def forward(
-        self, images, coefficients, genotype, goal, vectors=None, drawn=None
+        self,
+        images,
+        coefficients,
+        genotype,
+        wrt=(),
+        training=True,
+        vectors=None,
+        drawn=None,
     ):
         """Runs the units one after another, each through its graph.
 
@@ -168,9 +176,10 @@ class Supernet(keras.layers.Layer):
             coefficients: dict by kind of cell of what `split` returns, or
                 None to run every cell through derived connections only.
             genotype: `Genotype` that Transit-cells run.
-            goal: "weights", "architecture" or "both", what shall get a
-                gradient; "outputs" for none. Batch norms use the batch's
-                statistics, with None the moving ones.
+            wrt: Which gradients can be asked for afterwards: of "weights", of
+                "architecture" (the coefficients), or both.
+            training: Whether batch norms use the batch's statistics; only then
+                are there gradients.
             vectors: Sequence of float32 [n], the weights of each of `units`
                 to run with; None for their own.
             drawn: What `dropout.SkipDropout` drew for each of `units`; None
@@ -179,7 +188,9 @@ class Supernet(keras.layers.Layer):
         Returns:
             A `tape.ForwardPass`.
         """
-        run = tape.ForwardPass(goal, self._by_id(vectors), self._by_id(drawn))
+        run = tape.ForwardPass(
+            wrt, training, self._by_id(vectors), self._by_id(drawn)
+        )
         outputs = run.call(self.stem, (images,))  # One, or two for ImageNet.
         before, x = outputs[0], outputs[-1]
         for cell in self.cells:

@@ -182,7 +182,7 @@ class TargetNetwork(keras.Model):
     @property
     def auxiliary_place(self):
         """The number of the cell whose output the auxiliary head reads."""
-        return search_space.reduction_places(self.num_cells)[1]
+        return search_space.reduction_indices(self.num_cells)[1]
 
     def _add_stem(self):
         if self.stem_kind == "imagenet":
@@ -195,7 +195,7 @@ class TargetNetwork(keras.Model):
 
     def _add_cells(self):
         self.cells, self._widths = [], []
-        reductions = search_space.reduction_places(self.num_cells)
+        reductions = search_space.reduction_indices(self.num_cells)
         channels = self.init_channels
         before = last = self._stem_width
         for place in range(self.num_cells):

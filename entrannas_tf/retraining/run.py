@@ -1,4 +1,4 @@
-"""The course of a retraining: its rates, its reports, its best network."""
+"""A retraining as a `Run`: its rates, its reports, its best network."""
 
 import dataclasses
 import os
@@ -37,9 +37,9 @@ class StepReport(NamedTuple):
     step: int
     metrics: dict
 
-    def course(self):
+    def summary(self):
         """Returns the step's numbers in a line."""
-        return _course(self.metrics)
+        return _summary(self.metrics)
 
 
 class EpochReport(NamedTuple):
@@ -59,7 +59,7 @@ class EpochReport(NamedTuple):
 
     def lines(self):
         """Returns the epoch's numbers in a line."""
-        line = _course(self.record)
+        line = _summary(self.record)
         if self.evaluated:
             line += (
                 f", test {self.record['test_accuracy']:.1%}, among five "
@@ -68,7 +68,7 @@ class EpochReport(NamedTuple):
         return (line,)
 
 
-class RetrainCourse(training_run.Course):
+class RetrainingRun(training_run.Run):
     """A retraining, for `training_loop.TrainingLoop`.
 
     Args:
@@ -151,5 +151,5 @@ class RetrainCourse(training_run.Course):
             checkpoints.write(self._best_path, arrays, progress.to_dict())
 
 
-def _course(metrics):
+def _summary(metrics):
     return f"loss {metrics['loss']:.3f} acc {metrics['accuracy']:.1%}"

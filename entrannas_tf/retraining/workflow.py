@@ -69,7 +69,9 @@ def retrain(config_dict, genotype, workdir, strategy=None, profile=False):
     )
     workdir = os.fspath(workdir)
     cells = published.load(genotype)
-    with session.spread(config, strategy, "training.batch_size") as devices:
+    with session.prepare_devices(
+        config, strategy, "training.batch_size"
+    ) as devices:
         is_chief = distribution.is_chief(devices)
         if is_chief:
             workdirs.check_workdir(workdir, config)
@@ -193,7 +195,9 @@ def _retrain(config, cells, workdir, start, devices, profile):
     totals = count(config, cells, data.source)
 
     def run(config, path, start):
-        with session.owned(path, config, devices, (session.CHECKPOINTS,)):
+        with session.locked_workdir(
+            path, config, devices, (session.CHECKPOINTS,)
+        ):
             _write_genotype(path, cells, devices)
             if not session.is_finished(
                 devices, retraining_results.is_finished, path
@@ -210,9 +214,9 @@ def _retrain(config, cells, workdir, start, devices, profile):
     if config.num_runs == 1:
         run(config, workdir, start)
         return
-    with session.owned(workdir, config, devices):
+    with session.locked_workdir(workdir, config, devices):
         _write_genotype(workdir, cells, devices)
-        for single, path, since in session.each(
+        for single, path, since in session.repeated_runs(
             config, workdir, "num_runs", retraining_results.directory, start
         ):
             run(single, path, since)
@@ -283,7 +287,7 @@ def _make_loop(config, workdir, data, trainer, start, profile):
             *([callbacks.Profile(workdir)] if profile else []),
         ]
     return training_loop.TrainingLoop(
-        _make_course(training, directory, data, trainer, num_steps),
+        _make_run(training, directory, data, trainer, num_steps),
         directory,
         hooks,
         num_epochs=training.epochs,
@@ -299,10 +303,10 @@ def _make_loop(config, workdir, data, trainer, start, profile):
     )
 
 
-def _make_course(training, directory, data, trainer, num_steps):
-    """Returns the `retraining_run.RetrainCourse` of a `TrainingConfig`."""
+def _make_run(training, directory, data, trainer, num_steps):
+    """Returns the `retraining_run.RetrainingRun` of a `TrainingConfig`."""
     num_epochs = training.epochs
-    return retraining_run.RetrainCourse(
+    return retraining_run.RetrainingRun(
         trainer,
         directory,
         batch_size=training.batch_size,

@@ -78,7 +78,7 @@ def measure(trainer, networks, source, indices, batch_size):
 
     def count_hits(images, labels, weights):
         logits = [
-            trainer.supernet.forward(images, *network, "outputs").logits
+            trainer.supernet.forward(images, *network).logits
             for network in networks
         ]
         return _num_hits(logits, labels, weights)

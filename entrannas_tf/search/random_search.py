@@ -74,7 +74,7 @@ class RandomSearch:
             trainer, candidates, source, indices, batch_size
         )
         best = max(accuracies)
-        trainer.architecture.settle(candidates[accuracies.index(best)])
+        trainer.architecture.fix(candidates[accuracies.index(best)])
         return {
             "supernet_accuracy": best,
             "child_accuracy": best,

@@ -1,4 +1,4 @@
-"""The course of a search: its rates, its temperature, its reports."""
+"""A search as a `Run`: its rates, its temperature, its reports."""
 
 import dataclasses
 from typing import NamedTuple
@@ -68,7 +68,7 @@ class StepReport(NamedTuple):
     temperature: float
     genotype: genotypes.Genotype
 
-    def course(self):
+    def summary(self):
         """Returns the step's numbers in a line."""
         return _summary(self.metrics, self.temperature, self.genotype)
 
@@ -168,7 +168,7 @@ def _timing(cache, progress, batch_size):
     }
 
 
-class SearchCourse(training_run.Course):
+class SearchRun(training_run.Run):
     """A search, for `training_loop.TrainingLoop`.
 
     Args:
@@ -231,7 +231,7 @@ class SearchCourse(training_run.Course):
         trainer.weight_optimizer.learning_rate = self._learning_rate(num_steps)
         if self._draw is not None:
             trainer.holds_architecture = True
-            trainer.architecture.settle(self._draw(num_steps))
+            trainer.architecture.fix(self._draw(num_steps))
             return
         # At a rate of 0 Adam's moments gather: steps without a past are large.
         trainer.architecture_optimizer.learning_rate = (

@@ -160,7 +160,12 @@ class SecondOrderTrainer(search_step.SearchTrainer):
             loss, and the hits.
         """
         run = self.supernet.forward(
-            images, split, self.genotype, "both", vectors, drawn
+            images,
+            split,
+            self.genotype,
+            wrt=("weights", "architecture"),
+            vectors=vectors,
+            drawn=drawn,
         )
         logits_gradient, loss, hits = self._measure(
             "architecture", run.logits, labels

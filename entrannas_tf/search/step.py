@@ -197,7 +197,12 @@ class SearchTrainer(keras.Model):
     ):
         """Runs one replica; returns what `_step_architecture` takes."""
         run = self.supernet.forward(
-            images, split, self.genotype, "architecture", vectors, drawn
+            images,
+            split,
+            self.genotype,
+            wrt=("architecture",),
+            vectors=vectors,
+            drawn=drawn,
         )
         logits_gradient, loss, hits = self._measure(
             "architecture", run.logits, labels
@@ -207,16 +212,14 @@ class SearchTrainer(keras.Model):
 
     def _architecture_loss(self, images, labels, split, drawn):
         """Runs one replica forward; returns the loss and the hits."""
-        run = self.supernet.forward(
-            images, split, self.genotype, "architecture", drawn=drawn
-        )
+        run = self.supernet.forward(images, split, self.genotype, drawn=drawn)
         _, loss, hits = self._measure("architecture", run.logits, labels)
         return loss, hits
 
     def _weight_gradients(self, images, labels, split, drawn):
         """Runs one replica; returns what `_step_weights` takes."""
         run = self.supernet.forward(
-            images, split, self.genotype, "weights", drawn=drawn
+            images, split, self.genotype, wrt=("weights",), drawn=drawn
         )
         logits_gradient, loss, hits = self._measure(
             "weights", run.logits, labels

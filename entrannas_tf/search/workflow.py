@@ -67,7 +67,9 @@ def search(config_dict, workdir, strategy=None, profile=False):
     start = time.monotonic()
     config = search_config.from_config_dict(config_dict)
     workdir = os.fspath(workdir)
-    with session.spread(config, strategy, "search.batch_size") as devices:
+    with session.prepare_devices(
+        config, strategy, "search.batch_size"
+    ) as devices:
         is_chief = distribution.is_chief(devices)
         if is_chief:
             workdirs.check_workdir(workdir, config)
@@ -116,7 +118,7 @@ def _search(config, workdir, start, devices, profile, masks):
     names = (session.CHECKPOINTS, *search_results.DIRECTORIES)
     with (
         graphs.without_grappler(),
-        session.owned(workdir, config, devices, names),
+        session.locked_workdir(workdir, config, devices, names),
     ):
         with devices.scope():
             trainer = make_trainer(config, data.source_w, masks)
@@ -131,8 +133,8 @@ def _search_several(config, workdir, start, devices, profile):
     """Runs what is left of several searches, and keeps the best."""
     # Where the data are not as they should be, nothing is written.
     load_data(config, devices)
-    with session.owned(workdir, config, devices):
-        for single, path, since in session.each(
+    with session.locked_workdir(workdir, config, devices):
+        for single, path, since in session.repeated_runs(
             config, workdir, "num_searches", repeats.directory, start
         ):
             _search_one(single, path, since, devices, profile)
@@ -144,7 +146,7 @@ def _search_in_stages(config, workdir, start, devices, profile):
     """Runs what is left of a search's stages, and keeps the last one's."""
     # Where the data are not as they should be, nothing is written.
     load_data(config, devices)
-    with session.owned(workdir, config, devices):
+    with session.locked_workdir(workdir, config, devices):
         for stage, path, masks, since in stages.each(
             config, workdir, devices, start
         ):
@@ -174,7 +176,7 @@ def load_data(config, devices=None):
     datasets.check_size(
         train.image_shape,
         search_space.STEM_REDUCTIONS[config.network.stem]
-        + len(search_space.reduction_places(config.network.num_cells)),
+        + len(search_space.reduction_indices(config.network.num_cells)),
     )
     # Only a folder's val/ may train the architecture.
     val = test if config.data.name == "folder" else None
@@ -259,7 +261,7 @@ def _make_loop(config, workdir, data, trainer, start, profile):
             *([callbacks.Profile(workdir)] if profile else []),
         ]
     return training_loop.TrainingLoop(
-        _make_course(config, data, trainer, num_steps),
+        _make_run(config, data, trainer, num_steps),
         os.path.join(workdir, session.CHECKPOINTS),
         hooks,
         num_epochs=num_epochs,
@@ -277,8 +279,8 @@ def _make_loop(config, workdir, data, trainer, start, profile):
     )
 
 
-def _make_course(config, data, trainer, num_steps):
-    """Returns the `search_run.SearchCourse` of a `search_config.Config`."""
+def _make_run(config, data, trainer, num_steps):
+    """Returns the `search_run.SearchRun` of a `search_config.Config`."""
     settings = config.search
     num_epochs = settings.epochs
     evaluate, draw = search_evaluation.accuracies, None
@@ -289,7 +291,7 @@ def _make_course(config, data, trainer, num_steps):
             settings.num_candidates or num_epochs,
         )
         evaluate, draw = drawn.choose, drawn.draw
-    return search_run.SearchCourse(
+    return search_run.SearchRun(
         trainer,
         batch_size=settings.batch_size,
         learning_rate=lambda step: schedules.cosine(

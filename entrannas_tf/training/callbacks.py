@@ -25,7 +25,7 @@ _UP = "\x1b[1A"
 class Callback:
     """Does something at fixed places of a run; nothing where not said.
 
-    What is reported is what a `training_run.Course` makes of a step or epoch.
+    What is reported is what a `training_run.Run` makes of a step or epoch.
     """
 
     def on_begin(self, progress):
@@ -40,7 +40,7 @@ class Callback:
 
         Args:
             report: Has `epoch`, the number of epochs done, `step`, that of
-                steps done of the next, and `course()`, its numbers in a line.
+                steps done of the next, and `summary()`, its numbers in a line.
         """
 
     def on_epoch_end(self, report):
@@ -111,7 +111,7 @@ class ShowProgress(Callback):
         return (
             f"epoch {report.epoch + 1}/{self._num_epochs} "
             f"{formatting.bar(report.step, self._num_steps)}"
-            f"{self._time_left(report)}, {report.course()}"
+            f"{self._time_left(report)}, {report.summary()}"
         )
 
     def _time_left(self, report):

@@ -1,6 +1,6 @@
 """Epochs and steps, from the newest checkpoint on: of a search or a training.
 
-A `training_run.Course` says what a step needs and what is reported; that a run
+A `training_run.Run` says what a step needs and what is reported; that a run
 may be killed at any moment is taken care of here.
 """
 
@@ -19,7 +19,7 @@ class TrainingLoop:
     """Runs epochs to their end.
 
     Args:
-        course: A `training_run.Course`, at its start.
+        run: A `training_run.Run`, at its start.
         directory: Directory of the checkpoints, which exists.
         callbacks: Sequence of `callbacks.Callback`.
         num_epochs: Number of epochs.
@@ -37,7 +37,7 @@ class TrainingLoop:
 
     def __init__(
         self,
-        course,
+        run,
         directory,
         callbacks,
         *,
@@ -50,7 +50,7 @@ class TrainingLoop:
         checkpoints_to_keep,
         start,
     ):
-        self._course = course
+        self._run = run
         self._directory = directory
         self._callbacks = callbacks
         self._num_epochs = num_epochs
@@ -61,7 +61,7 @@ class TrainingLoop:
         self._checkpoint_every_steps = checkpoint_every_steps
         self._checkpoints_to_keep = checkpoints_to_keep
         self._start = start
-        self._strategy = course.trainer.distribute_strategy
+        self._strategy = run.trainer.distribute_strategy
         self._is_chief = distribution.is_chief(self._strategy)
         self._is_alone = distribution.num_workers(self._strategy) == 1
         self._progress = None
@@ -80,11 +80,11 @@ class TrainingLoop:
                 checkpoint of this moment is written before.
             RuntimeError: If replicas have come apart.
         """
-        course = self._course
+        run = self._run
         saved = checkpoints.restore(
-            self._directory, course.variables, self._strategy
+            self._directory, run.variables, self._strategy
         )
-        self._progress = progress = course.make_progress(saved)
+        self._progress = progress = run.make_progress(saved)
         if saved is not None:
             logging.info(
                 "Goes on after %d epochs and %d steps of the next.",
@@ -99,10 +99,10 @@ class TrainingLoop:
             scores = self._evaluate()
             self._stop_clock()
             with self._advised():
-                report = course.report_epoch(progress, scores)
+                report = run.report_epoch(progress, scores)
             for callback in self._callbacks:
                 callback.on_epoch_end(report)
-            course.end_epoch(progress, report)
+            run.end_epoch(progress, report)
             self._save()
             if progress.epoch < self._num_epochs and self._is_to_stop():
                 raise interruptions.Preempted
@@ -110,23 +110,23 @@ class TrainingLoop:
 
     def _run_steps(self):
         """Runs the steps that are left of the epoch."""
-        course, progress = self._course, self._progress
-        course.prepare_epoch(progress.epoch)
+        run, progress = self._run, self._progress
+        run.prepare_epoch(progress.epoch)
         if progress.step == 0:
-            for metric in course.trainer.metrics:
+            for metric in run.trainer.metrics:
                 metric.reset_state()
         before = time.monotonic()
         batches = self._make_batches(progress.epoch, progress.step)
         for batch in distribution.batches(self._strategy, batches):
-            course.prepare_step(self._num_steps_done())
+            run.prepare_step(self._num_steps_done())
             self._take_step(batch)
             looks = self._metrics is None or self._is_nth(
                 self._read_every_steps, self._progress.step + 1
             )
             if looks:
                 self._look()
-            course.end_step(progress, time.monotonic() - before)
-            report = course.report_step(progress, self._metrics)
+            run.end_step(progress, time.monotonic() - before)
+            report = run.report_step(progress, self._metrics)
             for callback in self._callbacks:
                 callback.on_step_end(report)
             self._save_or_stop(looks)
@@ -151,7 +151,7 @@ class TrainingLoop:
 
     def _take_step(self, batch):
         try:
-            self._course.trainer.train_step(batch)
+            self._run.trainer.train_step(batch)
         except tf.errors.OpError:
             raise
         except Exception:
@@ -165,10 +165,10 @@ class TrainingLoop:
         It is not done at every step, as it waits for the devices. The workers
         do it at the same step.
         """
-        course = self._course
+        run = self._run
         with profiling.Part(profiling.READING):
-            self._metrics = course.read_metrics()
-        for name in course.losses:
+            self._metrics = run.read_metrics()
+        for name in run.losses:
             if not math.isfinite(self._metrics[name]):
                 raise FloatingPointError(
                     f"The {name} is {self._metrics[name]} in epoch "
@@ -176,19 +176,19 @@ class TrainingLoop:
                     f"{self._progress.step + 1} or shortly before. "
                     f"{self._advice()}"
                 )
-        course.check_replicas()
+        run.check_replicas()
 
     def _evaluate(self):
         """Returns the scores of the epoch that ends, {} if none are due."""
         epoch = self._progress.epoch + 1
         if epoch % self._eval_every_epochs and epoch != self._num_epochs:
             return {}
-        return self._course.evaluate()
+        return self._run.evaluate()
 
     def _advice(self):
         return (
             f"The last good checkpoint stays in {self._directory}. "
-            f"{self._course.remedy}"
+            f"{self._run.remedy}"
         )
 
     def _num_steps_done(self):
@@ -200,7 +200,7 @@ class TrainingLoop:
     def _save(self):
         self._stop_clock()
         with self._advised():
-            arrays = checkpoints.values(self._course.variables)
+            arrays = checkpoints.values(self._run.variables)
             if self._is_chief:
                 checkpoints.save(
                     self._directory,

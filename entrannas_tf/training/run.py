@@ -1,4 +1,4 @@
-"""What a run does, a search or a training: its progress and its course."""
+"""A run, search or retraining, as the training loop sees it."""
 
 import dataclasses
 
@@ -40,7 +40,7 @@ class Progress:
         return cls(**values)
 
 
-class Course:
+class Run:
     """What a `training_loop.TrainingLoop` follows: a search, or a training.
 
     Args:

@@ -1,4 +1,4 @@
-"""What a search and a retraining share: where they run, and one or several."""
+"""Where a run takes place: its devices, its locked workdir, repeated runs."""
 
 import contextlib
 import dataclasses
@@ -20,8 +20,8 @@ CHECKPOINTS = "checkpoints"
 
 
 @contextlib.contextmanager
-def spread(config, strategy, batch_size_field):
-    """Prepares what a run is spread over.
+def prepare_devices(config, strategy, batch_size_field):
+    """Prepares the devices of a run, and says errors in plain words.
 
     Args:
         config: The run's configuration, of either kind.
@@ -57,7 +57,7 @@ def spread(config, strategy, batch_size_field):
 
 
 @contextlib.contextmanager
-def owned(workdir, config, strategy, directories=()):
+def locked_workdir(workdir, config, strategy, directories=()):
     """Makes a run's directory, which is the chief's alone while it runs.
 
     Args:
@@ -94,7 +94,7 @@ def is_finished(strategy, rule, workdir):
     return distribution.any_worker(strategy, is_chief and rule(workdir))
 
 
-def each(config, workdir, field, directory, start):
+def repeated_runs(config, workdir, field, directory, start):
     """Goes through the single runs of a configuration of several.
 
     Args:

@@ -1,4 +1,4 @@
-"""The course of a search or a training for TensorBoard."""
+"""Curves of a search or a retraining for TensorBoard."""
 
 import os
 

@@ -86,13 +86,13 @@ def test_every_edge_belongs_to_one_node(edges_of):
         ("none", set()),
     ],
 )
-def test_engine_places(which, expected):
-    assert search_space.engine_places(8, which) == expected
+def test_engine_indices(which, expected):
+    assert search_space.engine_indices(8, which) == expected
 
 
 def test_unknown_placement_lists_the_known_ones():
     with pytest.raises(ValueError, match="first, last, half, all"):
-        search_space.engine_places(8, "middle")
+        search_space.engine_indices(8, "middle")
 
 
 def test_unknown_stem_lists_the_known_ones():

@@ -104,14 +104,16 @@ def gradients(trainer):
     images, labels = batch()
     split = trainer.supernet.split(trainer.coefficients())
     found = []
-    for goal in ("architecture", "weights"):
-        run = trainer.supernet.forward(images, split, trainer.derive(), goal)
+    for wrt in ("architecture", "weights"):
+        run = trainer.supernet.forward(
+            images, split, trainer.derive(), wrt=(wrt,)
+        )
         with tf.GradientTape() as tape:
             tape.watch(run.logits)
             loss = losses_lib.cross_entropy(labels, run.logits)
         cotangent = tape.gradient(loss, run.logits)
         assert run.logits.dtype == cotangent.dtype == tf.float32
-        if goal == "weights":
+        if wrt == "weights":
             parts, _ = run.weight_gradients(cotangent, trainer.units)
         else:
             parts = run.gradients(cotangent, tf.nest.flatten(split))
@@ -324,7 +326,7 @@ def test_xla_changes_no_unit():
         residuals = results[graph.num_outputs + graph.num_extras :]
         backward = graph.backward((0, 2, 3))
         cotangents = [tf.sin(x) if y.shape == x.shape else y for y in outputs]
-        kept = [residuals[i] for i in backward.places]
+        kept = [residuals[i] for i in backward.residual_indices]
         found.append([*outputs, *backward.function(*kept, *cotangents)])
     for plain, compiled in zip(*found, strict=True):
         np.testing.assert_allclose(

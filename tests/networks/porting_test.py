@@ -133,8 +133,8 @@ def test_a_network_without_auxiliary_head_says_so():
 def test_imagenet_names():
     """DARTS's ImageNet network has these names; its values are made up."""
     network = make(stem="imagenet")
-    places = porting._network_places(network)
-    names = {name for _, name, _ in places}
+    found = porting._network_weights(network)
+    names = {name for _, name, _ in found}
     assert {
         "stem0.0.weight",
         "stem0.1.running_mean",

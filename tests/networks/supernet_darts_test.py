@@ -9,6 +9,8 @@ from entrannas_tf.networks import porting, supernet
 from entrannas_tf.training import losses
 from tests.support import darts_weights
 
+BOTH = ("weights", "architecture")
+
 
 def load(shared_data, name):
     path = shared_data.parent / "reference" / name
@@ -59,7 +61,7 @@ def darts_float64(reference):
     return make_darts(reference, "float64")[0]
 
 
-def run_forward(net, reference, goal, dtype):
+def run_forward(net, reference, wrt, dtype):
     """Runs a super-net on the reference's images.
 
     Returns:
@@ -71,7 +73,7 @@ def run_forward(net, reference, goal, dtype):
     with tf.GradientTape() as tape:
         tape.watch(alphas)
         split = net.split({k: tf.nn.softmax(a) for k, a in alphas.items()})
-    run = net.forward(tf.constant(reference["input"], dtype), split, None, goal)
+    run = net.forward(tf.constant(reference["input"], dtype), split, None, wrt)
     sources = tf.nest.flatten(split)
 
     def to_alphas(gradients):
@@ -95,7 +97,7 @@ def test_every_weight_of_the_original_is_used(darts, reference):
 
 
 def test_logits_and_loss(darts, reference):
-    run, *_ = run_forward(darts[0], reference, "outputs", "float32")
+    run, *_ = run_forward(darts[0], reference, (), "float32")
     loss, _ = loss_and_gradient(run.logits, reference["labels"])
     np.testing.assert_allclose(run.logits, reference["logits"], atol=1e-4)
     np.testing.assert_allclose(loss, reference["loss"], atol=1e-4)
@@ -105,7 +107,7 @@ def test_logits_and_loss(darts, reference):
 # float32, PyTorch's too; so they are compared in float64.
 def test_gradients(darts_float64, reference, exact):
     net = darts_float64
-    run, sources, to_alphas = run_forward(net, reference, "both", "float64")
+    run, sources, to_alphas = run_forward(net, reference, BOTH, "float64")
     loss, gradient = loss_and_gradient(run.logits, reference["labels"])
     np.testing.assert_allclose(run.logits, exact["logits"], atol=1e-10)
     np.testing.assert_allclose(loss, exact["loss"], atol=1e-10)
@@ -113,7 +115,7 @@ def test_gradients(darts_float64, reference, exact):
     for kind, name in (("normal", "normal"), ("reduction", "reduce")):
         expected = exact[f"gradient_alphas_{name}"]
         np.testing.assert_allclose(found[kind], expected, atol=1e-9)
-    run, *_ = run_forward(net, reference, "both", "float64")
+    run, *_ = run_forward(net, reference, BOTH, "float64")
     units = [net.stem, net.head]
     (stem, head), masks = run.weight_gradients(gradient, units)
     expected = exact["gradient_stem"].transpose(2, 3, 1, 0).ravel()

@@ -74,7 +74,9 @@ def test_gradient_of_what_is_left_out_is_zero():
     net = toy_supernet.make(feature_sharing=False, masks=masks)
     split = net.split(toy_supernet.uniform_coefficients())
     genotype = allowed(masks)
-    run = net.forward(toy_supernet.batch(), split, genotype, "architecture")
+    run = net.forward(
+        toy_supernet.batch(), split, genotype, wrt=("architecture",)
+    )
     cotangent = tf.random.stateless_normal(run.logits.shape, (0, 1))
     found = run.gradients(cotangent, tf.nest.flatten(split))
     expected = tf.nest.flatten(
@@ -90,7 +92,6 @@ def logits_of(net, drawn):
         toy_supernet.batch(),
         split,
         toy_supernet.random_genotype(5),
-        "outputs",
         drawn=drawn,
     )
     return run.logits.numpy()

@@ -72,7 +72,7 @@ def test_gradients_flow_through_engine_cells_only():
         toy_supernet.batch(),
         split,
         toy_supernet.random_genotype(3),
-        "architecture",
+        wrt=("architecture",),
     )
     sources = tf.nest.flatten(split)
     gradients = run.gradients(tf.ones_like(run.logits), sources)
@@ -83,7 +83,10 @@ def test_mask_marks_exactly_the_weights_with_a_gradient():
     net = toy_supernet.make()
     split = net.split(toy_supernet.uniform_coefficients())
     run = net.forward(
-        toy_supernet.batch(), split, toy_supernet.random_genotype(4), "weights"
+        toy_supernet.batch(),
+        split,
+        toy_supernet.random_genotype(4),
+        wrt=("weights",),
     )
     rng = np.random.default_rng(0)
     cotangent = tf.constant(rng.normal(size=(8, 10)), tf.float32)
@@ -115,7 +118,7 @@ def test_gradient_equals_that_of_the_plain_layers(stem, side, options):
     split = net.split(toy_supernet.uniform_coefficients())
     genotype = toy_supernet.random_genotype(5)
     images = toy_supernet.batch(side=side)
-    run = net.forward(images, split, genotype, "weights")
+    run = net.forward(images, split, genotype, wrt=("weights",))
     cotangent = tf.random.stateless_normal(run.logits.shape, (0, 1))
     chained, _ = run.weight_gradients(cotangent, net.units)
     with tf.GradientTape(persistent=True) as tape:

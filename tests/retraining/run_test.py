@@ -10,7 +10,7 @@ from entrannas_tf.training import checkpoints
 
 
 def make_trainer():
-    """Returns what a course needs of a `retraining_step.RetrainTrainer`."""
+    """Returns what a run needs of a `retraining_step.RetrainTrainer`."""
     drop_path = types.SimpleNamespace(rate=keras.Variable(0.0))
     network = types.SimpleNamespace(
         drop_path=drop_path, variables=[drop_path.rate]
@@ -36,8 +36,8 @@ def make_scores(accuracy):
     }
 
 
-def make_course(directory):
-    return retraining_run.RetrainCourse(
+def make_run(directory):
+    return retraining_run.RetrainingRun(
         make_trainer(),
         directory,
         batch_size=10,
@@ -48,50 +48,50 @@ def make_course(directory):
 
 
 def test_rates(tmp_path):
-    course = make_course(tmp_path)
-    course.prepare_epoch(3)
-    course.prepare_step(4)
-    rate = course.trainer.network.drop_path.rate
+    run = make_run(tmp_path)
+    run.prepare_epoch(3)
+    run.prepare_step(4)
+    rate = run.trainer.network.drop_path.rate
     assert float(rate) == pytest.approx(0.3)
-    assert float(course.trainer.sgd.learning_rate) == pytest.approx(0.2)
+    assert float(run.trainer.sgd.learning_rate) == pytest.approx(0.2)
 
 
 def test_the_first_best_network_is_kept(tmp_path):
-    course = make_course(tmp_path)
+    run = make_run(tmp_path)
     accuracies = {1: 0.0, 3: 0.75, 4: 0.75, 5: 0.5}
-    progress = course.make_progress(None)
+    progress = run.make_progress(None)
     path = tmp_path / retraining_run.BEST_FILE
     kept = []
     for epoch in range(5):
-        course.prepare_epoch(epoch)
-        course.end_step(progress, 2.0)
+        run.prepare_epoch(epoch)
+        run.end_step(progress, 2.0)
         scores = {}
         if epoch + 1 in accuracies:
             scores = make_scores(accuracies[epoch + 1])
-        report = course.report_epoch(progress, scores)
+        report = run.report_epoch(progress, scores)
         assert report.evaluated == (epoch + 1 in (1, 3, 4, 5))
         assert path.exists()
         rate = keras.Variable(0.0)
         checkpoints.read(path, {"network/0": rate})
         kept.append(float(rate))
-        course.end_epoch(progress, report)
+        run.end_epoch(progress, report)
     assert kept == pytest.approx([0.0, 0.0, 0.2, 0.2, 0.2])
     assert (progress.best_epoch, progress.best_accuracy) == (3, 0.75)
     assert os.listdir(tmp_path) == [retraining_run.BEST_FILE]
-    again = course.make_progress(progress.to_dict())
+    again = run.make_progress(progress.to_dict())
     assert again == progress
 
 
 def test_what_is_reported(tmp_path):
-    course = make_course(tmp_path)
-    progress = course.make_progress(None)
-    course.prepare_epoch(0)
-    course.prepare_step(0)
-    course.end_step(progress, 2.0)
-    step = course.report_step(progress, {"loss": 1.25, "accuracy": 0.5})
+    run = make_run(tmp_path)
+    progress = run.make_progress(None)
+    run.prepare_epoch(0)
+    run.prepare_step(0)
+    run.end_step(progress, 2.0)
+    step = run.report_step(progress, {"loss": 1.25, "accuracy": 0.5})
     assert (step.epoch, step.step) == (0, 1)
-    assert step.course() == "loss 1.250 acc 50.0%"
-    report = course.report_epoch(progress, make_scores(0.5))
+    assert step.summary() == "loss 1.250 acc 50.0%"
+    report = run.report_epoch(progress, make_scores(0.5))
     assert report.lines() == (
         "loss 0.500 acc 50.0%, test 50.0%, among five 100.0%",
     )

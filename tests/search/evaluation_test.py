@@ -15,8 +15,7 @@ class ToyNetwork:
     def split(self, coefficients):
         return coefficients
 
-    def forward(self, images, coefficients, genotype, goal):
-        assert goal == "outputs"
+    def forward(self, images, coefficients, genotype):
         bright = tf.cast(tf.reduce_mean(images, [1, 2, 3]) > 0, tf.float32)
         if coefficients is None:
             bright *= 0

@@ -8,7 +8,7 @@ from tests.support import toy_trainer
 
 def test_rates_and_temperature():
     trainer = toy_trainer.ToyTrainer()
-    course = search_run.SearchCourse(
+    run = search_run.SearchRun(
         trainer,
         batch_size=4,
         learning_rate=lambda step: 1.0 / (1 + step),
@@ -16,8 +16,8 @@ def test_rates_and_temperature():
         temperature=lambda epoch: 2.0 - epoch,
         evaluate=dict,
     )
-    course.prepare_epoch(1)
-    course.prepare_step(3)
+    run.prepare_epoch(1)
+    run.prepare_step(3)
     assert float(trainer.architecture.temperature) == 1.0
     assert float(trainer.weight_optimizer.learning_rate) == pytest.approx(0.25)
     assert float(trainer.architecture_optimizer.learning_rate) == (
@@ -27,7 +27,7 @@ def test_rates_and_temperature():
 
 def test_a_random_search_settles_before_each_step_and_learns_no_alpha():
     trainer = toy_trainer.ToyTrainer()
-    course = search_run.SearchCourse(
+    run = search_run.SearchRun(
         trainer,
         batch_size=4,
         learning_rate=lambda step: 1.0,
@@ -37,7 +37,7 @@ def test_a_random_search_settles_before_each_step_and_learns_no_alpha():
         draw=genotypes.draw,
     )
     for step in (0, 5):
-        course.prepare_step(step)
+        run.prepare_step(step)
         assert trainer.derive() == genotypes.draw(step)
         assert trainer.holds_architecture
 
@@ -45,7 +45,7 @@ def test_a_random_search_settles_before_each_step_and_learns_no_alpha():
 def test_rate_of_the_dropout_is_that_of_the_epoch():
     trainer = toy_trainer.ToyTrainer()
     trainer.skip_dropout = dropout.SkipDropout(seed=0, num_units=1)
-    course = search_run.SearchCourse(
+    run = search_run.SearchRun(
         trainer,
         batch_size=4,
         learning_rate=None,
@@ -54,5 +54,5 @@ def test_rate_of_the_dropout_is_that_of_the_epoch():
         evaluate=dict,
         skip_dropout_rate=lambda epoch: 0.5 / (1 + epoch),
     )
-    course.prepare_epoch(1)
+    run.prepare_epoch(1)
     assert float(trainer.skip_dropout.rate) == 0.25

@@ -1,0 +1,1 @@
+"""Toys, programs and checks that several test modules share."""

@@ -283,12 +283,14 @@ def check_launchers(house):
 
 
 def check_packages(texts):
-    """Importing a module imports nothing beside it."""
+    """A room says what lives in it; importing it imports nothing."""
     errors = []
     for path, text in texts.items():
         if path.endswith("__init__.py"):
             tree = ast.parse(text)
-            if len(tree.body) > (ast.get_docstring(tree) is not None):
+            if not ast.get_docstring(tree):
+                errors.append(f"{path} does not say what lives there.")
+            elif len(tree.body) > 1:
                 errors.append(f"{path} holds more than a docstring.")
     return errors
 

@@ -58,7 +58,7 @@ def play_all(made, tuner_id="tuner0"):
         play(made, trial)
 
 
-def course(made):
+def outcome(made):
     """Returns what there is to say of all trials, in order."""
     return [
         (

@@ -43,13 +43,13 @@ def test_bar_on_a_terminal(told, clock, monkeypatch):
         clock.now += 20.0 if step == 1 else 2.0
         show.on_step_end(toy_reports.make_step(0, step))
     pictures = stream.getvalue().split("\r\x1b[K")
-    course = (
+    numbers = (
         "loss 1.500 acc 50.0%, val 1.500 50.0%, tau 0.25, 8+8 connections, "
         "1 skip"
     )
-    assert pictures[1] == f"epoch 1/3 [===>........] 1/4, {course}"
+    assert pictures[1] == f"epoch 1/3 [===>........] 1/4, {numbers}"
     assert pictures[-1] == (
-        "epoch 1/3 [=========>..] 3/4 0:02 left, of all 0:18, " + course
+        "epoch 1/3 [=========>..] 3/4 0:02 left, of all 0:18, " + numbers
     )
     assert told.text == ""
     show.on_epoch_end(toy_reports.make_report())

@@ -23,7 +23,7 @@ class Killed(BaseException):
 def make_loop(workdir, trainer=None, own=()):
     for name in ("checkpoints", "genotypes"):
         (workdir / name).mkdir(parents=True, exist_ok=True)
-    course = search_run.SearchCourse(
+    search = search_run.SearchRun(
         toy_trainer.ToyTrainer() if trainer is None else trainer,
         batch_size=4,
         learning_rate=lambda step: 1.0 / (1 + step),
@@ -32,7 +32,7 @@ def make_loop(workdir, trainer=None, own=()):
         evaluate=lambda: {"supernet_accuracy": 0.5, "child_accuracy": 0.25},
     )
     return training_loop.TrainingLoop(
-        course,
+        search,
         workdir / "checkpoints",
         [
             callbacks.WriteMetrics(workdir),

@@ -98,5 +98,5 @@ def test_resumes_at_every_cut_point(tmp_path, monkeypatch, make):
         fresh = not (directory / "project" / "oracle.json").exists()
         again = make(directory, reload=not fresh)
         play_all(again, invalid)
-        assert played_oracle.course(again) == played_oracle.course(whole)
+        assert played_oracle.outcome(again) == played_oracle.outcome(whole)
     assert 50 < moment < 199

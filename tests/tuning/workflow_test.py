@@ -159,7 +159,7 @@ def played(monkeypatch):
     return seen
 
 
-def test_course(tmp_path, played, capsys):
+def test_a_tuning_from_start_to_end(tmp_path, played, capsys):
     config = toy_tune_config.get_config()
     config.search.seed = 3
     tuning_workflow.tune(config, tmp_path)

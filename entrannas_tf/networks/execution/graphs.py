@@ -53,14 +53,14 @@ class Backward(NamedTuple):
     """A graph run backwards.
 
     Attributes:
-        places: Which of the graph's residuals it needs, their numbers.
+        residual_indices: Of the graph's residuals, those that it needs.
         function: Callable of those residuals and of the gradients with
             respect to the outputs; returns a list of gradients.
         numbers: Of the inputs, which of them these are with respect to; an
             input that no output depends on is not among them.
     """
 
-    places: list
+    residual_indices: list
     function: Callable
     numbers: list
 
@@ -125,7 +125,7 @@ class Graph:
     def _build_backward(self, wrt):
         numbers = [i for i in wrt if i in self._gradients]
         residuals, names = self._cut(numbers)
-        places = {t.name: i for i, t in enumerate(self._residuals)}
+        indices = {t.name: i for i, t in enumerate(self._residuals)}
         function = _callable(
             self._definition,
             [*residuals, *self._cotangents],
@@ -133,7 +133,7 @@ class Graph:
             names,
             self._jit_compile,
         )
-        return Backward([places[t.name] for t in residuals], function, numbers)
+        return Backward([indices[t.name] for t in residuals], function, numbers)
 
     def _cut(self, numbers):
         """Finds where gradients take up what the forward pass made.

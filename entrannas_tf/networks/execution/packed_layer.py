@@ -7,11 +7,17 @@ import numpy as np
 import tensorflow as tf
 
 from entrannas_tf.networks.execution import graphs
-from entrannas_tf.networks.layers import precision as precision_lib
+from entrannas_tf.networks.layers import precision
 
 
 class PackedLayer(keras.layers.Layer):
-    """A layer whose weights are one vector, and its statistics another.
+    """A layer that runs through graphs, shared with all layers like it.
+
+    Its weights are one vector and its statistics another, which makes a graph
+    cheap to call. The graphs are traced from `template`, an ordinary Keras
+    layer whose own variables are never used. Whoever wants the weights by name,
+    to port or to compare them, gets a second ordinary layer, `layer`; `pack`
+    and `unpack` copy between it and the vectors.
 
     Args:
         template: A layer, built; it may serve many packed layers. Its
@@ -29,7 +35,7 @@ class PackedLayer(keras.layers.Layer):
 
     def __init__(self, template, cache, **kwargs):
         super().__init__(
-            dtype=precision_lib.exact(template.compute_dtype), **kwargs
+            dtype=precision.accumulation_dtype(template.compute_dtype), **kwargs
         )
         # Not tracked: their weights are no weights of ours.
         self._hidden = {"template": lambda: template, "layer": None}
@@ -51,7 +57,7 @@ class PackedLayer(keras.layers.Layer):
 
     @property
     def layer(self):
-        """An ordinary layer of its own, in full precision; see `pack`."""
+        """An ordinary layer with these weights, in full precision."""
         if self._hidden["layer"] is None:
             config = {**self.template.get_config(), "dtype": self.compute_dtype}
             layer = type(self.template).from_config(config)

@@ -41,7 +41,7 @@ class Tape:
         outputs, residuals = results[: graph.num_outputs], results[end:]
         if wrt:
             backward = graph.backward(wrt)
-            kept = [residuals[i] for i in backward.places]
+            kept = [residuals[i] for i in backward.residual_indices]
             self._calls.append((backward, inputs, outputs, kept))
             self._known.update(id(t) for t in outputs)
         return outputs, results[graph.num_outputs : end]
@@ -103,7 +103,8 @@ class ForwardPass:
     """One run of the super-net, and what it takes to run it backwards.
 
     Args:
-        goal: As in `supernet.Supernet.forward`.
+        wrt: As in `supernet.Supernet.forward`.
+        training: As in `supernet.Supernet.forward`.
         vectors: {id of a unit: float32 [n], the weights that it runs with};
             a unit that is not in it runs with its own.
         drawn: {id of a unit: what `dropout.SkipDropout` drew for it}; {} to
@@ -113,9 +114,10 @@ class ForwardPass:
         logits: float32 [B, num_classes].
     """
 
-    def __init__(self, goal, vectors, drawn):
+    def __init__(self, wrt, training, vectors, drawn):
         self.logits = None
-        self._goal = goal
+        self._wrt = wrt
+        self._training = training
         self._vectors = vectors
         self._drawn = drawn
         self._tape = Tape()
@@ -129,7 +131,7 @@ class ForwardPass:
         """Calls a unit through its graph; returns the list of its outputs."""
         if part == cells.WEIGHTED:
             tensors = (*tensors, *self._drawn.get(id(unit), ()))
-        graph = unit.graph(tensors, part, self._goal is not None)
+        graph = unit.graph(tensors, part, self._training)
         use = self._use(unit)
         inputs = (use.vector, use.statistics, *tensors)
         outputs, extras = self._tape.call(
@@ -151,9 +153,9 @@ class ForwardPass:
     def _wanted(self, inputs, part):
         """Returns the numbers of the inputs that need a gradient."""
         wanted = [i for i, t in enumerate(inputs) if self._tape.knows(t)]
-        if self._goal in ("weights", "both"):
+        if "weights" in self._wrt:
             wanted = [0, *wanted]
-        if self._goal in ("architecture", "both") and part == cells.WEIGHTED:
+        if "architecture" in self._wrt and part == cells.WEIGHTED:
             wanted = [*wanted, _COEFFICIENTS]
         return tuple(wanted)
 

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from entrannas_tf.networks.layers import precision as precision_lib
+from entrannas_tf.networks.layers import precision
 
 BATCH_NORM_MOMENTUM = 0.9  # Keras's convention; PyTorch calls it 0.1
 BATCH_NORM_EPSILON = 1e-5
@@ -45,7 +45,7 @@ class BatchNorm(keras.layers.Layer):
             name=name,
             shape=(self.channels,),
             initializer=initializer,
-            dtype=precision_lib.exact(self.variable_dtype),
+            dtype=precision.accumulation_dtype(self.variable_dtype),
             trainable=trainable,
             autocast=False,
         )
@@ -138,7 +138,7 @@ def normalise(norms, tensors, training=False):
 
 
 def _exact(x):
-    return tf.cast(x, precision_lib.exact(x.dtype.name))
+    return tf.cast(x, precision.accumulation_dtype(x.dtype.name))
 
 
 def dynamic_shape(x):
@@ -187,7 +187,9 @@ class _Lanes:
     def bessel(self, x):
         """Returns what makes a variance of [N, R, F * C] unbiased."""
         rows = tf.shape(x)[1] if x.shape[1] is None else x.shape[1]
-        count = tf.cast(rows * self._size, precision_lib.exact(x.dtype.name))
+        count = tf.cast(
+            rows * self._size, precision.accumulation_dtype(x.dtype.name)
+        )
         return count / tf.maximum(count - 1, 1)
 
     def widen(self, x):

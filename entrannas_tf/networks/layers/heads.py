@@ -3,8 +3,7 @@
 import keras
 import tensorflow as tf
 
-from entrannas_tf.networks.layers import batch_norm, blocks, pooling
-from entrannas_tf.networks.layers import precision as precision_lib
+from entrannas_tf.networks.layers import batch_norm, blocks, pooling, precision
 
 
 class Head(keras.layers.Layer):
@@ -38,7 +37,7 @@ class Head(keras.layers.Layer):
         means = tf.reduce_mean(x, axis=[1, 2])  # [B/F, F * C]
         features = tf.reshape(means, [-1, self.channels])  # [B, C]
         logits = tf.matmul(features, self.kernel) + self.bias
-        return tf.cast(logits, precision_lib.exact(self.compute_dtype))
+        return tf.cast(logits, precision.accumulation_dtype(self.compute_dtype))
 
     def get_config(self):
         return {

@@ -13,7 +13,7 @@ import keras
 _HALF = ("bfloat16", "float16")
 
 
-def exact(dtype):
+def accumulation_dtype(dtype):
     """Returns the name of the type to add up in.
 
     Args:

@@ -38,7 +38,7 @@ def test_forward_and_backward_equal_tensorflows(tensors, wide, monkeypatch):
     for wrt in ((0, 1), (1,), (0,)):
         backward = graph.backward(wrt)
         assert sorted(backward.numbers) == sorted(wrt)
-        kept = [results[3:][i] for i in backward.places]
+        kept = [results[3:][i] for i in backward.residual_indices]
         found = backward.function(*kept, *cotangents)
         for number, gradient in zip(backward.numbers, found, strict=True):
             np.testing.assert_allclose(gradient, expected[number], rtol=1e-5)
@@ -135,7 +135,7 @@ class TestPackedLayer:
         mask = packed.mask((part,)).numpy()
         assert mask.sum() == sum(np.size(w) for w in plain.trainable_variables)
         backward = graph.backward((0,))
-        kept = [residuals[i] for i in backward.places]
+        kept = [residuals[i] for i in backward.residual_indices]
         (found,) = backward.function(*kept, tf.sin(y))
         np.testing.assert_array_equal(found.numpy() != 0, mask)
 

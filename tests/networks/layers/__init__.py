@@ -1,0 +1,1 @@
+"""Tests of `entrannas_tf.networks.layers`."""

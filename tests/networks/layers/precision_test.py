@@ -1,7 +1,7 @@
 import keras
 import pytest
 
-from entrannas_tf.networks.layers import precision as precision_lib
+from entrannas_tf.networks.layers import precision
 
 
 @pytest.mark.parametrize(
@@ -14,12 +14,12 @@ from entrannas_tf.networks.layers import precision as precision_lib
     ],
 )
 def test_sums_are_made_in_float32_at_least(dtype, expected):
-    assert precision_lib.exact(dtype) == expected
+    assert precision.accumulation_dtype(dtype) == expected
 
 
 def test_a_policy_holds_inside_even_if_that_fails():
     before = keras.config.dtype_policy()
-    with pytest.raises(OSError), precision_lib.policy("mixed_float16"):
+    with pytest.raises(OSError), precision.policy("mixed_float16"):
         layer = keras.layers.Dense(1)
         raise OSError
     assert (layer.compute_dtype, layer.variable_dtype) == ("float16", "float32")
