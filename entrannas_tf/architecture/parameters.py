@@ -23,7 +23,7 @@ class Architecture(keras.layers.Layer):
     """Alpha, beta and temperature of the normal and the reduction cell.
 
     Args:
-        space: "standard" or "extended".
+        space: "standard", "extended" or "tiny".
         sparse: False for EnTranNAS (softmax coefficients, top-2 derivation),
             True for EnTranNAS-DST (pruned coefficients, every non-zero one
             is derived; no "none" primitive, and beta beside alpha).

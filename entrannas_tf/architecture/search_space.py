@@ -35,7 +35,15 @@ EXTENDED = (
 )
 # Of published cells that were not found by gradients; nothing searches it.
 NASNET = (*STANDARD, "sep_conv_7x7", "conv_7x1_1x7")
-SPACES = {"standard": STANDARD, "extended": EXTENDED, "nasnet": NASNET}
+# One of each kind: a search of it builds its graphs in a third of the time, for
+# tests and for trying things out.
+TINY = (NONE, "max_pool_3x3", SKIP_CONNECT, "sep_conv_3x3")
+SPACES = {
+    "standard": STANDARD,
+    "extended": EXTENDED,
+    "nasnet": NASNET,
+    "tiny": TINY,
+}
 
 MIN_CELLS = 3  # Of a network: the least whose two reduction cells differ.
 STEM_MULTIPLIER = 3  # DARTS: CIFAR's stem has three times the first cells' C.
@@ -56,7 +64,7 @@ def primitives(space, with_none):
 
     Args:
         space: "standard" (8 primitives) or "extended" (13), appendix A.2; or
-            "nasnet" (10), which target networks can have.
+            "nasnet" (10), which target networks can have; or "tiny" (4).
         with_none: Whether "none" is a candidate: it is for EnTranNAS, and is
             not for EnTranNAS-DST, which can leave an edge empty by itself.
 

@@ -163,7 +163,7 @@ RULES = {
     "data.validation_fraction": _BELOW_1,
     "data.min_crop_area": _UP_TO_1,
     "data.color_jitter": _UP_TO_1,
-    "network.space": _one_of("standard", "extended"),
+    "network.space": _one_of("standard", "extended", "tiny"),
     "network.num_cells": _FROM_3,
     "network.init_channels": _FROM_1,
     "network.engine_cells": _one_of("first", "last", "half", "all"),

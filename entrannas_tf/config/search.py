@@ -36,8 +36,8 @@ class NetworkConfig:
     """The super-net.
 
     Attributes:
-        space: Search space, "standard" (7 operations and none) or "extended"
-            (12 and none).
+        space: Search space, "standard" (7 operations and none), "extended"
+            (12 and none), or "tiny" (3 and none, to try things out).
         sparse: False for EnTranNAS, True for EnTranNAS-DST (thresholds, any
             number of connections, no "none").
         num_cells: Number of cells, at least 3; those at 1/3 and 2/3 of the

@@ -25,7 +25,7 @@ class Supernet(keras.layers.Layer):
         bottleneck: As in `cells.SearchCell`.
         partial_channels: As in `cells.SearchCell`.
         max_fold: Images folded into the channels at most, see `layout`.
-        max_graphs: Number of graphs to keep.
+        max_graphs: Number of graphs to keep, of a cache of its own.
         precision: "float32", "float64", "bfloat16" or "float16": the type of
             the features and of the convolutions, see `layers.precision`.
             Images and coefficients must be float64 where it is, and the
@@ -33,6 +33,8 @@ class Supernet(keras.layers.Layer):
         jit_compile: Whether XLA compiles the graphs. It pays on GPUs alone.
         masks: Dict by kind of cell of bool [E, K], as in `cells.SearchCell`;
             None for all primitives on every edge.
+        cache: `graphs.GraphCache` that other super-nets share; None for one of
+            its own.
 
     With `engine_cells="all"`, no feature sharing and no bottleneck it is the
     super-net of DARTS, weight for weight; and with `partial_channels=4` that of
@@ -63,11 +65,12 @@ class Supernet(keras.layers.Layer):
         precision="float32",
         jit_compile=False,
         masks=None,
+        cache=None,
         **kwargs,
     ):
         super().__init__(dtype="float32", **kwargs)
         self.masks = masks or {}
-        self.cache = graphs.GraphCache(max_graphs, jit_compile)
+        self.cache = cache or graphs.GraphCache(max_graphs, jit_compile)
         self.primitives = tuple(primitives)
         self.feature_sharing = feature_sharing
         self.partial_channels = partial_channels

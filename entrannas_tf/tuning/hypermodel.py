@@ -27,7 +27,7 @@ class TargetNetworkHyperModel(keras_tuner.HyperModel):
         num_cells: Number of cells, 3 or more.
         init_channels: Channels of the first cells, doubled by each reduction.
         stem: "cifar" or "imagenet", see `target_network.TargetNetwork`.
-        space: Search space of the primitives, "standard" or "extended".
+        space: Search space of the primitives, "standard", "extended" or "tiny".
         learning_rate: Of SGD, constant.
         **kwargs: Of `keras_tuner.HyperModel`.
 

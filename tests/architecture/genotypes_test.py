@@ -273,7 +273,7 @@ def test_json_round_trip(genotype):
         (
             edited(space="huge"),
             "Unknown search space 'huge'; expected one of "
-            "['extended', 'nasnet', 'standard'].",
+            "['extended', 'nasnet', 'standard', 'tiny'].",
         ),
     ],
 )

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from entrannas_tf.architecture import genotypes
 from entrannas_tf.architecture import parameters as parameters_lib
-from entrannas_tf.networks import cells, supernet
+from entrannas_tf.networks import cells
 from entrannas_tf.networks import target as target_network
 from entrannas_tf.networks.execution import graphs, packed_layer
 from entrannas_tf.networks.layers import batch_norm, blocks, heads
@@ -16,6 +16,7 @@ from entrannas_tf.retraining import step as retraining_step
 from entrannas_tf.search import step as search_step
 from entrannas_tf.training import checkpoints, optimizers
 from entrannas_tf.training import losses as losses_lib
+from tests.support import toy_supernet
 
 # Spacing of the numbers near 1, half of it is the largest rounding error.
 EPSILON = {"bfloat16": 2.0**-7, "float16": 2.0**-10}
@@ -34,16 +35,8 @@ def batch(seed=0):
 
 def make_search(precision, **options):
     keras.utils.set_random_seed(0)
-    parameters = parameters_lib.Architecture()
-    net = supernet.Supernet(
-        parameters.primitives,
-        1,
-        10,
-        num_cells=3,
-        init_channels=4,
-        precision=precision,
-        **options,
-    )
+    parameters = parameters_lib.Architecture("tiny")
+    net = toy_supernet.make(image_channels=1, precision=precision, **options)
     return search_step.SearchTrainer(
         parameters,
         net,

@@ -13,7 +13,12 @@ def few(count, seed=0):
     """Returns masks that leave so many primitives on each edge."""
     rng = np.random.default_rng(seed)
     return {
-        kind: derivation.strongest(rng.normal(size=(14, 8)), count)
+        kind: derivation.strongest(
+            rng.normal(
+                size=(toy_supernet.NUM_EDGES, toy_supernet.NUM_PRIMITIVES)
+            ),
+            count,
+        )
         for kind in genotypes.KINDS
     }
 
@@ -21,7 +26,7 @@ def few(count, seed=0):
 def allowed(masks):
     """Returns a genotype of primitives that masks leave."""
     cells = (
-        derivation.top_two(masks[kind].astype(float), search_space.STANDARD)
+        derivation.top_two(masks[kind].astype(float), toy_supernet.PRIMITIVES)
         for kind in genotypes.KINDS
     )
     return genotypes.Genotype(*cells)
@@ -52,14 +57,14 @@ def take_weights(net, whole):
 )
 def test_masked_operations_are_left_out(sharing):
     """Their coefficients are 0, so the others give the same without them."""
-    masks = few(3)
+    masks = few(2)
     whole = toy_supernet.make(feature_sharing=sharing)
     net = toy_supernet.make(feature_sharing=sharing, masks=masks)
     sizes = [sum(int(u.vector.shape[0]) for u in n.units) for n in (net, whole)]
     assert sizes[0] < 0.95 * sizes[1]
     take_weights(net, whole)
     coefficients = {
-        kind: tf.constant(mask / 3, tf.float32) for kind, mask in masks.items()
+        kind: tf.constant(mask / 2, tf.float32) for kind, mask in masks.items()
     }
     genotype = allowed(masks)
     outputs = [
@@ -70,7 +75,7 @@ def test_masked_operations_are_left_out(sharing):
 
 
 def test_gradient_of_what_is_left_out_is_zero():
-    masks = few(3, seed=1)
+    masks = few(2, seed=1)
     net = toy_supernet.make(feature_sharing=False, masks=masks)
     split = net.split(toy_supernet.uniform_coefficients())
     genotype = allowed(masks)
@@ -111,7 +116,7 @@ def test_skips_are_dropped_as_drawn():
 
 
 def test_dropout_needs_graphs_of_its_own_only_where_it_is():
-    net = toy_supernet.make()
+    net = toy_supernet.make(cache=None)
     logits_of(net, None)
     before = net.cache.num_built
     dropout = dropout_lib.SkipDropout(seed=3, num_units=len(net.units))

@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from entrannas_tf.architecture import derivation, genotypes, search_space
 from tests.support import toy_supernet
 
 PARTIAL = {"bottleneck": 1, "partial_channels": 4}
@@ -29,12 +28,7 @@ def test_child_network_equals_engine_with_indicator(
         partial_channels=partial,
     )
     genotype = toy_supernet.random_genotype(1)
-    indicator = {
-        kind: tf.constant(
-            derivation.indicator(getattr(genotype, kind), search_space.STANDARD)
-        )
-        for kind in genotypes.KINDS
-    }
+    indicator = toy_supernet.indicator(genotype)
     images = toy_supernet.batch()
     child = net(images, coefficients=None, genotype=genotype)
     engine = net(images, coefficients=indicator, genotype=genotype)
@@ -181,7 +175,7 @@ def test_training_moves_statistics_of_used_operations_only():
 
 
 def test_graphs_are_shared_and_bounded():
-    net = toy_supernet.make(max_graphs=20)
+    net = toy_supernet.make(cache=None, max_graphs=20)
     for seed in range(3):
         net(
             toy_supernet.batch(),
@@ -193,7 +187,7 @@ def test_graphs_are_shared_and_bounded():
 
 
 def test_known_derivation_builds_nothing():
-    net = toy_supernet.make()
+    net = toy_supernet.make(cache=None)
     genotype = toy_supernet.random_genotype(0)
     for _ in range(2):
         built = net.cache.num_built

@@ -42,7 +42,7 @@ def get_config():
     values.search.checkpoint_every_steps = 2
     values.network.max_skips = 1
     values.progressive.num_cells = (3, 4)
-    values.progressive.num_primitives = (8, 3)
+    values.progressive.num_primitives = (4, 3)
     values.progressive.skip_dropout_rates = (0.0, 0.4)
     return values
 

@@ -4,9 +4,9 @@ import pytest
 import tensorflow as tf
 
 from entrannas_tf.architecture import parameters as parameters_lib
-from entrannas_tf.networks import supernet
 from entrannas_tf.search import step as search_step
 from entrannas_tf.training import optimizers
+from tests.support import toy_supernet
 
 
 def make(
@@ -14,9 +14,9 @@ def make(
 ):
     """Returns a trainer; with `weights`, of a super-net that is there."""
     keras.utils.set_random_seed(0)
-    parameters = parameters_lib.Architecture(sparse=sparse)
-    weights = weights or supernet.Supernet(
-        parameters.primitives, 1, 10, num_cells=3, init_channels=4, **options
+    parameters = parameters_lib.Architecture("tiny", sparse)
+    weights = weights or toy_supernet.make(
+        parameters.primitives, image_channels=1, **options
     )
     return search_step.SearchTrainer(
         parameters,

@@ -22,6 +22,7 @@ def make_config(name):
     config = methods.apply(config, name)
     if config.progressive.num_cells:
         config.progressive.num_cells = (3, 3, 3)
+        config.progressive.num_primitives = (4, 4, 3)
     return config
 
 
@@ -48,7 +49,7 @@ def test_two_steps(name, tmp_path):
     assert 0 < record["validation_loss"] < 10
     assert 0 <= record["child_accuracy"] <= 1
     if name == "random":
-        found = random_search.RandomSearch(0, "standard", 1)
+        found = random_search.RandomSearch(0, "tiny", 1)
         assert [genotype] == found.candidates()
         assert record["supernet_accuracy"] == record["child_accuracy"]
         assert record["num_derivations"] == 2

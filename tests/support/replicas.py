@@ -62,7 +62,7 @@ def batch(seed):
 def make_search(strategy, keeps_gradients=False, precision="float32", order=1):
     with strategy.scope():
         keras.utils.set_random_seed(0)
-        parameters = parameters_lib.Architecture(sparse=True)
+        parameters = parameters_lib.Architecture("tiny", sparse=True)
         weights = supernet.Supernet(
             parameters.primitives,
             3,

@@ -9,6 +9,7 @@ def get_config():
     config.name = "toy"
     config.deterministic = True
     config.data.num_examples = 100  # 49 + 51.
+    config.network.space = "tiny"
     config.network.num_cells = 3
     config.network.init_channels = 4
     config.search.epochs = 2

@@ -6,13 +6,29 @@ import tensorflow as tf
 
 from entrannas_tf.architecture import derivation, genotypes, search_space
 from entrannas_tf.networks import supernet
+from entrannas_tf.networks.execution import graphs
+
+PRIMITIVES = search_space.TINY
+NUM_EDGES, NUM_PRIMITIVES = len(search_space.EDGES), len(PRIMITIVES)
+
+# Tracing takes most of the time, and graphs of one configuration are the same.
+_SHARED = graphs.GraphCache(max_graphs=2000)
 
 
-def make(**options):
-    """Returns a `supernet.Supernet` of 3 cells."""
+def make(primitives=PRIMITIVES, image_channels=3, cache=_SHARED, **options):
+    """Returns a `supernet.Supernet` of 3 cells, 4 channels at first.
+
+    Args:
+        primitives: As for `supernet.Supernet`.
+        image_channels: Likewise.
+        cache: Likewise; all that do not say otherwise share one.
+        **options: Likewise.
+    """
     keras.utils.set_random_seed(0)
     options = {"num_cells": 3, "init_channels": 4, **options}
-    return supernet.Supernet(search_space.STANDARD, 3, 10, **options)
+    return supernet.Supernet(
+        primitives, image_channels, 10, cache=cache, **options
+    )
 
 
 def batch(size=8, side=16, seed=0):
@@ -23,15 +39,29 @@ def batch(size=8, side=16, seed=0):
 def random_genotype(seed):
     cells = (
         derivation.top_two(
-            np.random.default_rng(2 * seed + number).random((14, 8)),
-            search_space.STANDARD,
+            np.random.default_rng(2 * seed + number).random(
+                (NUM_EDGES, NUM_PRIMITIVES)
+            ),
+            PRIMITIVES,
         )
         for number in range(2)
     )
     return genotypes.Genotype(*cells)
 
 
-def uniform_coefficients():
+def indicator(genotype):
+    """Returns the coefficients 0 and 1 that stand for a `Genotype`."""
     return {
-        kind: tf.fill((14, 8), tf.constant(0.125)) for kind in genotypes.KINDS
+        kind: tf.constant(
+            derivation.indicator(getattr(genotype, kind), PRIMITIVES)
+        )
+        for kind in genotypes.KINDS
+    }
+
+
+def uniform_coefficients():
+    share = tf.constant(1 / NUM_PRIMITIVES)
+    return {
+        kind: tf.fill((NUM_EDGES, NUM_PRIMITIVES), share)
+        for kind in genotypes.KINDS
     }

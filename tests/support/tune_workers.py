@@ -2,8 +2,6 @@
 
 import contextlib
 import os
-import subprocess
-import sys
 
 from tests.support import programs, workers
 
@@ -48,38 +46,28 @@ def group():
 
     Yields:
         A function that starts one of them. It takes the `KERASTUNER_TUNER_ID`
-        and Python's arguments, and returns a `subprocess.Popen` whose output
-        is a pipe of text.
+        and Python's arguments, and returns a `programs.Program`.
     """
     (port,) = workers.free_ports(1)
     found = []
 
     def start(tuner_id, *command):
-        process = subprocess.Popen(
-            [sys.executable, *map(str, command)],
-            cwd=programs.ROOT,
-            env={**os.environ, **environment(tuner_id, port)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        found.append(process)
-        return process
+        env = {**os.environ, **environment(tuner_id, port)}
+        found.append(programs.Program(*command, env=env, merged=True))
+        return found[-1]
 
     try:
         yield start
     finally:
-        for process in found:
-            process.kill()
-        for process in found:
-            process.communicate()  # Takes note of its end; closes the pipe.
+        for program in found:
+            program.kill()
 
 
-def ended(process, timeout):
-    """Returns the exit code of a process and what it said.
+def ended(program, timeout):
+    """Returns the exit code of a program and what it said.
 
     Raises:
         subprocess.TimeoutExpired: If it does not end in time.
     """
-    said, _ = process.communicate(timeout=timeout)
-    return process.returncode, said
+    done = program.end(timeout)
+    return done.returncode, done.stdout

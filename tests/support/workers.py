@@ -3,8 +3,6 @@
 import json
 import os
 import socket
-import subprocess
-import sys
 
 from tests.support import programs
 
@@ -64,28 +62,21 @@ def run(module, *flags, signals=((0, 0), (0, 0)), timeout=400):
             "task": {"type": "worker", "index": index},
         }
         workers.append(
-            subprocess.Popen(
-                [
-                    sys.executable,
-                    "-c",
-                    _PROGRAM,
-                    module,
-                    str(number),
-                    str(count),
-                    *map(str, flags),
-                    "--strategy=multi_worker",
-                ],
-                cwd=programs.ROOT,
+            programs.Program(
+                "-c",
+                _PROGRAM,
+                module,
+                number,
+                count,
+                *flags,
+                "--strategy=multi_worker",
                 env={**os.environ, "TF_CONFIG": json.dumps(cluster)},
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
+                merged=True,
             )
         )
     try:
-        said = [worker.communicate(timeout=timeout)[0] for worker in workers]
+        ends = [worker.end(timeout) for worker in workers]
     finally:
         for worker in workers:
             worker.kill()
-    codes = [worker.returncode for worker in workers]
-    return list(zip(codes, said, strict=True))
+    return [(end.returncode, end.stdout) for end in ends]
