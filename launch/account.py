@@ -30,7 +30,7 @@ _LAYERS = flags.DEFINE_bool("layers", False, "Print every layer as well.")
 
 
 def main():
-    genotype = published.load(_GENOTYPE.value)
+    genotype = published.load_genotype(_GENOTYPE.value)
     given = {f.name: f.value for f in _OVERRIDES if f.value is not None}
     network = cost.NETWORKS[_NETWORK.value]._replace(**given)
     account = cost.count(genotype, network)

@@ -34,7 +34,7 @@ _NUM_STEPS = flags.DEFINE_integer("num_steps", 5, "Steps to time.", 1)
 def main():
     given = {f.name: f.value for f in _OVERRIDES if f.value is not None}
     measured = benchmark.measure_retraining(
-        published.load(_GENOTYPE.value),
+        published.load_genotype(_GENOTYPE.value),
         cost.NETWORKS[_NETWORK.value]._replace(**given),
         _BATCH_SIZE.value,
         _NUM_STEPS.value,

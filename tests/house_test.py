@@ -216,7 +216,8 @@ def test_check_launchers_fails_past_the_limit():
     [
         ("", "does not say what lives there"),
         ("x = 1", "does not say what lives there"),
-        ('"""Doc."""\nimport keras', "holds more than a docstring"),
+        ('"""Doc."""\nimport keras', "__init__.py imports keras"),
+        ('"""Doc."""\nfrom . import cells', "__init__.py imports ."),
     ],
 )
 def test_check_packages_fails(source, message):

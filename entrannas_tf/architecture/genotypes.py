@@ -40,6 +40,16 @@ class Genotype(NamedTuple):
         normal_concat: Numbers of the nodes that form the normal cell's output,
             in order; None for all that anything arrives at, see `live_nodes`.
         reduction_concat: The same of the reduction cell.
+
+    Example:
+
+    >>> import entrannas_tf
+    >>> from entrannas_tf.architecture import genotypes
+    >>> node = [("sep_conv_3x3", 0), ("skip_connect", 1)]
+    >>> cell = genotypes.make_cell([node] * 4)
+    >>> genotype = entrannas_tf.Genotype(normal=cell, reduction=cell)
+    >>> genotype.outputs("normal")  # Nodes 0 and 1 are the cell's inputs.
+    (2, 3, 4, 5)
     """
 
     normal: Cell

@@ -24,18 +24,28 @@ def names():
     return tuple(_published())
 
 
-def load(where):
+def load_genotype(where):
     """Returns the `genotypes.Genotype` that a user means.
 
     Args:
         where: The name of a published genotype, the path of a file that
             `genotypes.to_json` wrote, or of the workdir of a search, or
-            "random:" and a seed for `genotypes.draw`.
+            "random:" and a seed for `genotypes.draw`. A `Genotype` stands for
+            itself.
 
     Raises:
         ValueError: If it is none of these, or the file is no genotype.
         OSError: If the file cannot be read.
+
+    Example:
+
+    >>> import entrannas_tf
+    >>> genotype = entrannas_tf.load_genotype("DARTS_V2")
+    >>> genotype.normal[0][1]
+    Connection(primitive='sep_conv_3x3', source=1)
     """
+    if isinstance(where, genotypes.Genotype):
+        return where
     if where in _published():
         return _published()[where]
     drawn = re.fullmatch(r"random:(\d+)", where)

@@ -142,12 +142,14 @@ def save_cell(cell, stem, title, outputs=None):
     return paths
 
 
-def save_cells(genotype, folder, name):
-    """Writes normal.* and reduction.*, as `save_cell` does.
+def draw(genotype, folder, name="genotype"):
+    """Draws both cells of a genotype: normal.* and reduction.* in a folder.
+
+    Each is written as `save_cell` does, as .dot, .svg and .png.
 
     Args:
         genotype: A `Genotype`.
-        folder: Path of a directory that exists.
+        folder: Path of the directory, made if it is not there.
         name: What the titles call the genotype.
 
     Returns:
@@ -156,7 +158,16 @@ def save_cells(genotype, folder, name):
     Raises:
         ValueError: If a cell has no intermediate node.
         OSError: If a file cannot be written.
+
+    Example:
+
+    >>> import entrannas_tf
+    >>> genotype = entrannas_tf.load_genotype("DARTS_V2")
+    >>> paths = entrannas_tf.draw(genotype, "cells", name="DARTS_V2")
+    >>> [path.rpartition(".")[2] for path in paths[:3]]
+    ['dot', 'svg', 'png']
     """
+    os.makedirs(folder, exist_ok=True)
     paths = []
     for kind in genotypes.KINDS:
         paths += save_cell(

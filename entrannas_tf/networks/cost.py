@@ -249,7 +249,7 @@ def count(genotype, network):
     Args:
         genotype: A `genotypes.Genotype`. A node that leads to no output of its
             cell counts as long as something flows into it: DARTS runs it.
-        network: A `Network`.
+        network: A `Network`, or the name of one of `NETWORKS`.
 
     Returns:
         An `Account`.
@@ -257,7 +257,22 @@ def count(genotype, network):
     Raises:
         ValueError: If a value of the network is out of its range, or nothing
             flows to the output of a cell of the genotype.
+
+    Example:
+
+    >>> import entrannas_tf
+    >>> genotype = entrannas_tf.load_genotype("DARTS_V2")
+    >>> totals = entrannas_tf.count(genotype, "cifar10").totals()
+    >>> totals["parameters"], totals["multiply_adds"]
+    (3349342, 528359040)
     """
+    if isinstance(network, str):
+        if network not in NETWORKS:
+            raise ValueError(
+                f"Unknown network {network!r}; expected a `cost.Network` or "
+                f"one of {', '.join(NETWORKS)}."
+            )
+        network = NETWORKS[network]
     _check(network)
     layers = _count_stem(network)
     before, last = layers[0].shape, layers[-1].shape  # Of cells k-2 and k-1.

@@ -25,7 +25,7 @@ class Weight(NamedTuple):
     value: np.ndarray
 
 
-def port(network, state):
+def port_weights(network, state):
     """Copies the weights of a DARTS network.
 
     Args:
@@ -39,6 +39,17 @@ def port(network, state):
     Raises:
         ValueError: If a weight is missing, is left over, or has another
             shape; nothing is copied then.
+
+    Example:
+
+    >>> import entrannas_tf
+    >>> network = entrannas_tf.TargetNetwork(
+    ...     entrannas_tf.load_genotype("DARTS_V2"), num_classes=10
+    ... )
+    >>> entrannas_tf.port_weights(network, {})  # Of `model.state_dict()`.
+    Traceback (most recent call last):
+    ...
+    ValueError: The state dict lacks ...
     """
     state = {
         name.removeprefix(_PARALLEL): np.asarray(value)

@@ -46,6 +46,29 @@ class Supernet(keras.layers.Layer):
             the child network: every cell through derived connections only.
         genotype: the `Genotype` that Transit-cells run.
         Returns float32 [B, num_classes], logits.
+
+    Example:
+
+    >>> import numpy as np
+    >>> import entrannas_tf
+    >>> from entrannas_tf.architecture import genotypes
+    >>> supernet = entrannas_tf.Supernet(
+    ...     primitives=("none", "skip_connect", "sep_conv_3x3"),
+    ...     image_channels=3,
+    ...     num_classes=10,
+    ...     num_cells=3,
+    ...     init_channels=4,
+    ... )
+    >>> edges = np.full((14, 3), 1 / 3, "float32")  # [E, K]
+    >>> node = [("sep_conv_3x3", 0), ("skip_connect", 1)]
+    >>> cell = genotypes.make_cell([node] * 4)
+    >>> logits = supernet(
+    ...     np.zeros((2, 16, 16, 3), "float32"),
+    ...     coefficients={"normal": edges, "reduction": edges},
+    ...     genotype=entrannas_tf.Genotype(cell, cell),
+    ... )
+    >>> logits.shape
+    TensorShape([2, 10])
     """
 
     def __init__(

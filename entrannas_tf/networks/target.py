@@ -134,6 +134,19 @@ class TargetNetwork(keras.Model):
 
     Raises:
         ValueError: If an argument is not as it should be.
+
+    Example:
+
+    >>> import numpy as np
+    >>> import entrannas_tf
+    >>> model = entrannas_tf.TargetNetwork(
+    ...     entrannas_tf.load_genotype("DARTS_V2"),
+    ...     num_classes=10,
+    ...     num_cells=3,
+    ...     init_channels=4,
+    ... )
+    >>> model(np.zeros((2, 32, 32, 3), "float32")).shape
+    TensorShape([2, 10])
     """
 
     def __init__(

@@ -76,6 +76,14 @@ def export(workdir, output, export_format="savedmodel", weights="last"):
         OSError: If a file cannot be read or written.
         RuntimeError: If the export does not do what the network does; nothing
             is left of it then.
+
+    Example:
+
+    >>> import entrannas_tf
+    >>> difference = entrannas_tf.export("runs/digits_net", "model")
+    model: README.md, ...saved_model.pb...
+    >>> difference < 1e-4
+    True
     """
     workdir, output = os.fspath(workdir), os.fspath(output)
     if os.path.exists(output) and (

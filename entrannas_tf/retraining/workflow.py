@@ -43,8 +43,8 @@ def retrain(config_dict, genotype, workdir, strategy=None, profile=False):
 
     Args:
         config_dict: A `ConfigDict` of configs/, or a dict likewise.
-        genotype: What `published.load` takes: the name of a published
-            genotype, a file, or the workdir of a search.
+        genotype: A `Genotype`, or what `published.load_genotype` takes: the
+            name of a published one, a file, or the workdir of a search.
         workdir: Directory of the retraining, made if it is not there. Of
             several workers the chief alone reads and writes it.
         strategy: Stands in for `distribution.strategy` where it is not None.
@@ -62,13 +62,27 @@ def retrain(config_dict, genotype, workdir, strategy=None, profile=False):
         interruptions.WorkerLost: If another worker is gone; likewise.
         interruptions.Preempted: If the process got SIGTERM; there is a
             checkpoint of the last step.
+
+    Example:
+
+    >>> import entrannas_tf
+    >>> from configs import retrain_digits
+    >>> config = retrain_digits.get_config()
+    >>> config.training.epochs = 1
+    >>> config.network.num_cells = 3
+    >>> config.network.init_channels = 4
+    >>> genotype = entrannas_tf.load_genotype("DARTS_V2")
+    >>> results = entrannas_tf.retrain(config, genotype, "runs/digits_net")
+    normal cell ...
+    >>> 0 <= results["mean"]["test_accuracy"] <= 1
+    True
     """
     start = time.monotonic()
     config = search_config.from_config_dict(
         config_dict, retrain_config.RetrainConfig
     )
     workdir = os.fspath(workdir)
-    cells = published.load(genotype)
+    cells = published.load_genotype(genotype)
     with session.prepare_devices(
         config, strategy, "training.batch_size"
     ) as devices:

@@ -16,8 +16,8 @@ def write(genotype, workdir, output):
     Exactly one of `genotype` and `workdir` is to be given.
 
     Args:
-        genotype: A genotype as `published.load` takes it, whose cells are
-            drawn; or None.
+        genotype: A genotype as `published.load_genotype` takes it, whose cells
+            are drawn; or None.
         workdir: Directory of a search, which need not have ended, whose film
             is made; or None.
         output: Path of the folder of the cells' pictures, or of the film,
@@ -51,9 +51,8 @@ def _write_cells(where, folder, suffix):
             "as cells/, for the pictures of a genotype's two cells. A film "
             "needs --workdir."
         )
-    genotype = published.load(where)
-    os.makedirs(folder, exist_ok=True)
-    return cell_drawing.save_cells(genotype, folder, _name(where))
+    genotype = published.load_genotype(where)
+    return cell_drawing.draw(genotype, folder, _name(where))
 
 
 def _write_film(workdir, path, suffix):

@@ -69,7 +69,7 @@ def write(workdir, genotype, config):
             genotype, provenance=provenance.collect(config, metrics)
         ),
     )
-    cell_drawing.save_cells(genotype, os.path.join(workdir, CELLS), config.name)
+    cell_drawing.draw(genotype, os.path.join(workdir, CELLS), config.name)
     write_film(workdir, os.path.join(workdir, FILM_FILE))
 
 

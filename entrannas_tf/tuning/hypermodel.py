@@ -33,6 +33,16 @@ class TargetNetworkHyperModel(keras_tuner.HyperModel):
 
     Raises:
         ValueError: If the space is not known.
+
+    Example:
+
+    >>> import keras_tuner
+    >>> import entrannas_tf
+    >>> hypermodel = entrannas_tf.TargetNetworkHyperModel(num_classes=10)
+    >>> parameters = keras_tuner.HyperParameters()
+    >>> genotype = hypermodel.genotype(parameters)
+    >>> len(genotype.normal)  # Intermediate nodes.
+    4
     """
 
     def __init__(

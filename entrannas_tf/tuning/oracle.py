@@ -53,6 +53,13 @@ class EnTranNASOracle(workers.AttendedOracle):
 
     Raises:
         ValueError: If an argument is out of its range.
+
+    Example:
+
+    >>> import entrannas_tf
+    >>> oracle = entrannas_tf.EnTranNASOracle(last_epochs=9, num_searches=5)
+    >>> [(rung.size, rung.epochs) for rung in oracle.rungs]  # Of networks.
+    [(5, 1), (1, 9)]
     """
 
     def __init__(

@@ -59,6 +59,16 @@ class EnTranNASTuner(keras_tuner.Tuner):
         ValueError: If a configuration is not as it should be, a hyperparameter
             is no field of the search or out of its range, a tuning of other
             settings has been there, or the environment has half a chief.
+
+    Example:
+
+    >>> import entrannas_tf
+    >>> from configs import digits, retrain_digits
+    >>> retrain_config = retrain_digits.get_config()
+    >>> retrain_config.data.validation_fraction = 0.25
+    >>> tuner = entrannas_tf.EnTranNASTuner(
+    ...     digits.get_config(), retrain_config, directory="runs"
+    ... )  # `tuner.search()` searches five times, and trains what it finds.
     """
 
     def __init__(self, search_config, retrain_config, oracle=None, **kwargs):

@@ -53,7 +53,7 @@ def test_names():
 
 def test_list_and_back():
     genotype = published.from_list(DARTS_V2)
-    assert genotype == published.load("DARTS_V2")
+    assert genotype == published.load_genotype("DARTS_V2")
     assert genotype.normal[3] == (("skip_connect", 0), ("dil_conv_3x3", 2))
     assert genotype.normal_concat is None
     assert genotype.space == "standard"
@@ -61,7 +61,7 @@ def test_list_and_back():
 
 
 def test_list_with_a_concat_of_some_nodes():
-    amoeba = published.load("AmoebaNet")
+    amoeba = published.load_genotype("AmoebaNet")
     assert len(amoeba.normal) == 5
     assert amoeba.outputs("normal") == (4, 5, 6)
     assert amoeba.outputs("reduction") == (3, 4, 6)
@@ -70,7 +70,7 @@ def test_list_with_a_concat_of_some_nodes():
 
 
 def test_triples_leave_out_nodes():
-    fair = published.load("FairDARTS_a")
+    fair = published.load_genotype("FairDARTS_a")
     assert [len(node) for node in fair.normal] == [2, 0, 1, 1]
     assert fair.outputs("normal") == (2, 4, 5)
     assert fair.outputs("reduction") == (2, 3, 4, 5)
@@ -84,7 +84,7 @@ def test_triples_leave_out_nodes():
 
 @pytest.mark.parametrize("name", published.names())
 def test_triples_and_json_keep_all(name):
-    genotype = published.load(name)
+    genotype = published.load_genotype(name)
     triples = published.to_triples(genotype)
     assert published.from_triples(triples) == genotype
     assert genotypes.from_json(genotypes.to_json(genotype)) == genotype
@@ -97,11 +97,11 @@ def test_the_extended_space_is_found_from_its_primitives():
 
 
 def test_files_and_workdirs(tmp_path):
-    genotype = published.load("PDARTS")
+    genotype = published.load_genotype("PDARTS")
     path = tmp_path / "genotype.json"
     path.write_text(genotypes.to_json(genotype))
-    assert published.load(str(path)) == genotype
-    assert published.load(str(tmp_path)) == genotype
+    assert published.load_genotype(str(path)) == genotype
+    assert published.load_genotype(str(tmp_path)) == genotype
 
 
 def pairs(*names):
@@ -119,7 +119,7 @@ def pairs(*names):
         ),
         (
             published.to_list,
-            published.load("FairDARTS_a"),
+            published.load_genotype("FairDARTS_a"),
             "Node 3 of the normal cell has 0 connections; DARTS's list has 2 "
             "a node. Take triples.",
         ),
@@ -147,14 +147,14 @@ def test_what_is_wrong(make, content, message):
 
 def test_load_says_what_is_wrong(tmp_path):
     with pytest.raises(ValueError, match=r"no genotype 'DARTS_V3'; .*DARTS_V2"):
-        published.load("DARTS_V3")
+        published.load_genotype("DARTS_V3")
     with pytest.raises(ValueError, match=r"holds no genotype.json; expected"):
-        published.load(str(tmp_path))
+        published.load_genotype(str(tmp_path))
     path = tmp_path / "bad.json"
     path.write_text("{")
     with pytest.raises(ValueError, match=r"bad\.json: Not a genotype: not val"):
-        published.load(str(path))
+        published.load_genotype(str(path))
 
 
 def test_a_random_genotype_by_its_seed():
-    assert published.load("random:3") == genotypes.draw(3)
+    assert published.load_genotype("random:3") == genotypes.draw(3)

@@ -15,10 +15,12 @@ from entrannas_tf.drawing import artist, geometry
 from entrannas_tf.drawing import cells as cell_drawing
 
 PRIMITIVES = search_space.primitives("standard", with_none=False)
-DARTS_V2, DARTS_V2_REDUCTION = published.load("DARTS_V2")[:2]
-NASNET, NASNET_REDUCTION = published.load("NASNet")[:2]
-AMOEBANET = published.load("AmoebaNet")
-FAIR_DARTS = published.load("FairDARTS_c").normal  # Node 3 has no connection.
+DARTS_V2, DARTS_V2_REDUCTION = published.load_genotype("DARTS_V2")[:2]
+NASNET, NASNET_REDUCTION = published.load_genotype("NASNet")[:2]
+AMOEBANET = published.load_genotype("AmoebaNet")
+FAIR_DARTS = published.load_genotype(
+    "FairDARTS_c"
+).normal  # Node 3 has no connection.
 EVERYTHING = genotypes.make_cell(
     [[(p, i) for i in range(j) for p in PRIMITIVES] for j in range(2, 6)]
 )
@@ -276,7 +278,7 @@ def test_save_cell_writes_the_same_bytes_again(monkeypatch, tmp_path):
 
 def test_save_cells_draws_both_with_their_outputs(monkeypatch, tmp_path):
     without_graphviz(monkeypatch, tmp_path)
-    paths = cell_drawing.save_cells(AMOEBANET, tmp_path, "AmoebaNet")
+    paths = cell_drawing.draw(AMOEBANET, tmp_path, "AmoebaNet")
     assert sorted(os.listdir(tmp_path)) == sorted(map(os.path.basename, paths))
     for kind, nodes in {"normal": "234", "reduction": "124"}.items():
         source = (tmp_path / f"{kind}.dot").read_text()

@@ -7,7 +7,7 @@ from PIL import Image
 from entrannas_tf.architecture import genotypes, published, search_space
 from entrannas_tf.drawing import film, geometry
 
-DARTS_V2 = published.load("DARTS_V2")
+DARTS_V2 = published.load_genotype("DARTS_V2")
 LAYOUT = geometry.of(4)
 PRIMITIVES = search_space.primitives("standard", with_none=False)
 
@@ -87,7 +87,7 @@ def test_film_refuses_what_it_cannot_show(tmp_path):
     message = r"Frame 1 has reduction .* \(14, 7\); expected \(14, 8\)"
     with pytest.raises(ValueError, match=message):
         film.save([first, wrong], path)
-    nasnet = first._replace(genotype=published.load("NASNet"))
+    nasnet = first._replace(genotype=published.load_genotype("NASNet"))
     with pytest.raises(ValueError, match=r"5 intermediate .* expected 4"):
         film.save([nasnet], path)
     with pytest.raises(ValueError, match="Frame 1 has the primitives"):

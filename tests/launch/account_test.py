@@ -33,7 +33,7 @@ def test_json():
 
 
 def test_a_workdir_and_other_sizes(tmp_path):
-    genotype = published.load("FairDARTS_a")
+    genotype = published.load_genotype("FairDARTS_a")
     (tmp_path / "genotype.json").write_text(genotypes.to_json(genotype))
     done = account(
         f"--genotype={tmp_path}",
@@ -54,7 +54,9 @@ def test_a_workdir_and_other_sizes(tmp_path):
 def test_text():
     done = account("--genotype=DARTS_V2", "--layers")
     expected = cost.to_text(
-        cost.count(published.load("DARTS_V2"), cost.NETWORKS["cifar10"]),
+        cost.count(
+            published.load_genotype("DARTS_V2"), cost.NETWORKS["cifar10"]
+        ),
         with_layers=True,
     )
     assert (done.returncode, done.stdout) == (0, expected + "\n")

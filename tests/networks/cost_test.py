@@ -23,7 +23,7 @@ SKIP = genotype_of([[("skip_connect", 1)]])
 
 
 def totals(name, network):
-    return cost.count(published.load(name), network).totals()
+    return cost.count(published.load_genotype(name), network).totals()
 
 
 @pytest.mark.parametrize(
@@ -235,7 +235,7 @@ def test_what_nothing_flows_through_costs_nothing(concats):
 @pytest.mark.parametrize("network", cost.NETWORKS.values())
 @pytest.mark.parametrize("name", published.names())
 def test_totals_are_the_sums_of_the_layers(name, network):
-    account = cost.count(published.load(name), network)
+    account = cost.count(published.load_genotype(name), network)
     parameters = sum(layer.parameters for layer in account.layers)
     assert account.totals() == {
         "parameters": parameters,
@@ -248,7 +248,7 @@ def test_totals_are_the_sums_of_the_layers(name, network):
 
 
 def test_what_the_size_of_the_images_and_the_classes_change():
-    genotype = published.load("PC_DARTS_cifar")
+    genotype = published.load_genotype("PC_DARTS_cifar")
     small = cost.count(genotype, CIFAR10)
     *maps, head = small.layers
     large = cost.count(genotype, CIFAR10._replace(image_size=64))

@@ -65,7 +65,7 @@ def test_files(exported):
         "variables",
     }
     assert not [n for n in os.listdir(exported.parent) if "tmp" in n]
-    assert published.load(str(exported)) == toy_genotype.GENOTYPE
+    assert published.load_genotype(str(exported)) == toy_genotype.GENOTYPE
     names = (exported / "labels.txt").read_text().split()
     assert names == [str(digit) for digit in range(10)]
 

@@ -45,7 +45,7 @@ def write_run(workdir, accuracy, totals=TOTALS):
 
 
 def write_genotype(workdir):
-    text = genotypes.to_json(published.load("DARTS_V2"))
+    text = genotypes.to_json(published.load_genotype("DARTS_V2"))
     files.write_text(workdir / published.GENOTYPE_FILE, text)
 
 

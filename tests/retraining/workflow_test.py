@@ -93,7 +93,7 @@ def test_workdir(finished):
         "step_00000004.checkpoint",
         "step_00000006.checkpoint",
     ]
-    assert published.load(str(workdir)) == toy_genotype.GENOTYPE
+    assert published.load_genotype(str(workdir)) == toy_genotype.GENOTYPE
     (first, last), _ = without_clock(workdir)
     assert (first["drop_path_rate"], last["drop_path_rate"]) == (0, 0.2)
     assert last["learning_rate"] < first["learning_rate"] < 0.1

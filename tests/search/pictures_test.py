@@ -31,7 +31,7 @@ def workdir(tmp_path):
     values = np.full([len(search_space.EDGES), len(names)], 1 / len(names))
     for epoch in (1, 2):
         text = genotypes.to_json(
-            published.load("DARTS_V2"),
+            published.load_genotype("DARTS_V2"),
             temperature=1.0,
             validation_accuracy=0.1 * epoch,
             primitives=names,
@@ -71,11 +71,11 @@ def test_cells_of_every_published_genotype_can_be_drawn(tmp_path, monkeypatch):
     for name in published.names():
         pictures.write(name, None, str(tmp_path))
     assert tuple(drawn) == published.names()
-    assert all(g == published.load(n) for n, g in drawn.items())
+    assert all(g == published.load_genotype(n) for n, g in drawn.items())
 
 
 def test_cells_are_named_after_their_genotype(tmp_path):
-    genotype = published.load("NASNet")
+    genotype = published.load_genotype("NASNet")
     run, file = tmp_path / "run", tmp_path / "found.json"
     run.mkdir()
     for path in (run / published.GENOTYPE_FILE, file):

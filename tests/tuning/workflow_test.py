@@ -70,7 +70,7 @@ def test_genotype(finished):
     provenance = values["provenance"]
     assert provenance["config_name"] == "toy"
     assert {"child_accuracy", "held_out_accuracy"} == set(provenance["metrics"])
-    assert published.load(str(workdir)) == published.load(
+    assert published.load_genotype(str(workdir)) == published.load_genotype(
         str(workdir / "network")
     )
     done = launch("-m", "launch.account", f"--genotype={workdir}")
@@ -170,7 +170,7 @@ def test_a_tuning_from_start_to_end(tmp_path, played, capsys):
     assert [c["training"]["epochs"] for c in chosen_by] == [1, 1, 2]
     assert last["data"]["validation_fraction"] == 0
     assert last["training"]["eval_every_epochs"] == last["training"]["epochs"]
-    assert published.load(str(tmp_path)) == genotypes.draw(3)
+    assert published.load_genotype(str(tmp_path)) == genotypes.draw(3)
     assert (
         "| 1 | 0004 | 0000 | 2 | 77.20% | seed 3 |" in capsys.readouterr().out
     )
