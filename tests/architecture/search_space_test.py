@@ -40,7 +40,7 @@ def test_unknown_space_is_named_beside_the_known():
         search_space.primitives("huge", with_none=True)
     assert str(caught.value) == (
         "Unknown search space 'huge'; expected one of ['extended', 'nasnet', "
-        "'standard']."
+        "'standard', 'tiny']."
     )
 
 

@@ -86,5 +86,5 @@ def test_bad_input(args, line):
 
 def test_tensorflow_stays_away():
     loaded = "import sys, launch.account; print('tensorflow' in sys.modules)"
-    done = programs.run("-c", loaded)
+    done = programs.run_afresh("-c", loaded)
     assert (done.returncode, done.stdout) == (0, "False\n")

@@ -74,7 +74,7 @@ def test_it_runs_without_the_package(exported, trained, tmp_path):
     _, test = digits.load()
     images = test.fetch(tf.range(7, dtype=tf.int64))[0].numpy()
     np.save(tmp_path / "images.npy", images)
-    done = programs.run(
+    done = programs.run_afresh(
         "-c",
         ELSEWHERE,
         exported,

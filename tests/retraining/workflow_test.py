@@ -43,9 +43,9 @@ retraining_workflow.retrain(toy_retrain_config.get_config(), genotype, workdir)
 """
 
 
-def launch(genotype, workdir, *flags):
-    """Runs the launcher as a user does."""
-    done = programs.run(
+def launch(genotype, workdir, *flags, run=programs.run):
+    """Runs the launcher."""
+    done = run(
         "-m",
         "launch.retrain",
         "--config=tests/support/toy_retrain_config.py",
@@ -67,7 +67,7 @@ def genotype(tmp_path_factory):
 def finished(tmp_path_factory, genotype):
     """The workdir of a run that nobody interrupted, and what it said."""
     workdir = tmp_path_factory.mktemp("runs") / "toy"
-    return workdir, launch(genotype, workdir)
+    return workdir, launch(genotype, workdir, run=programs.run_afresh)
 
 
 def without_clock(workdir):
@@ -128,6 +128,19 @@ def test_a_finished_run_is_not_run_again(
     results = retraining_workflow.retrain(config, genotype, str(workdir))
     assert results == retraining_results.read(workdir)
     assert capsys.readouterr().out == done.stdout
+
+
+def test_python_gives_the_bits_of_the_launcher(finished, genotype, tmp_path):
+    program = (
+        "import sys, entrannas_tf\n"
+        "from tests.support import toy_retrain_config\n"
+        "config = toy_retrain_config.get_config()\n"
+        "entrannas_tf.retrain(config, *sys.argv[1:])"
+    )
+    workdir = tmp_path / "toy"
+    done = programs.run("-c", program, genotype, workdir, timeout=600)
+    assert done.returncode == 0, done.stderr
+    assert without_clock(workdir) == without_clock(finished[0])
 
 
 def test_kill_and_resume(finished, genotype, tmp_path):

@@ -51,7 +51,7 @@ def launch(*args):
         "sys.argv[0] = 'launch.draw'; "
         "runpy.run_module('launch.draw', run_name='__main__')"
     )
-    return programs.run("-c", program, *args)
+    return programs.run_afresh("-c", program, *args)
 
 
 def titles(folder):

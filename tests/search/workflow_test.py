@@ -43,18 +43,15 @@ search_workflow.search(toy_config.get_config(), workdir)
 """
 
 
-def run(*args):
-    return programs.run(*args, timeout=600)
-
-
-def launch(workdir, *flags):
-    """Runs the launcher as a user does."""
+def launch(workdir, *flags, run=programs.run):
+    """Runs the launcher."""
     done = run(
         "-m",
         "launch.search",
         "--config=tests/support/toy_config.py",
         f"--workdir={workdir}",
         *flags,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr
     return done
@@ -64,7 +61,7 @@ def launch(workdir, *flags):
 def finished(tmp_path_factory):
     """The workdir of a search that nobody interrupted, and what it said."""
     workdir = tmp_path_factory.mktemp("runs") / "toy"
-    return workdir, launch(workdir)
+    return workdir, launch(workdir, run=programs.run_afresh)
 
 
 def without_clock(workdir):
@@ -134,11 +131,22 @@ def test_a_finished_search_is_not_run_again(finished, capsys, monkeypatch):
     assert without_clock(workdir) == before
 
 
+def test_python_gives_the_bits_of_the_launcher(finished, tmp_path):
+    program = (
+        "import sys, entrannas_tf\n"
+        "from tests.support import toy_config\n"
+        "entrannas_tf.search(toy_config.get_config(), sys.argv[1])"
+    )
+    done = programs.run("-c", program, tmp_path / "toy", timeout=600)
+    assert done.returncode == 0, done.stderr
+    assert without_clock(tmp_path / "toy") == without_clock(finished[0])
+
+
 def test_kill_and_resume(finished, tmp_path):
     """SIGKILL in an epoch, then while its checkpoint is written."""
     workdir = tmp_path / "toy"
     for moment in ("step 3", "step_00000004.checkpoint"):
-        done = run("-c", KILLED, moment, workdir)
+        done = programs.run("-c", KILLED, moment, workdir, timeout=600)
         assert done.returncode == -signal.SIGKILL, done.stderr
     leftovers = [n for n in os.listdir(workdir / "checkpoints") if "tmp" in n]
     assert len(leftovers) == 1

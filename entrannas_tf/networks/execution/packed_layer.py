@@ -76,7 +76,7 @@ class PackedLayer(keras.layers.Layer):
         packed = (self.vector, self.statistics)
         own = _variables(self.layer)
         for vector, variables in zip(packed, own, strict=True):
-            values, start = keras.ops.convert_to_numpy(vector), 0
+            values, start = vector.numpy(), 0
             for variable in variables:
                 stop = start + _size(variable)
                 variable.assign(values[start:stop].reshape(variable.shape))
@@ -181,7 +181,7 @@ def _total(variables):
 
 
 def _flat(variables, dtype):
-    arrays = [keras.ops.convert_to_numpy(v).ravel() for v in variables]
+    arrays = [v.numpy().ravel() for v in variables]
     empty = np.zeros(0, dtype)
     return np.concatenate([empty, *arrays], dtype=dtype, casting="unsafe")
 
