@@ -21,8 +21,9 @@ def make_config(name):
     config.search.checkpoint_every_steps = 1
     config = methods.apply(config, name)
     if config.progressive.num_cells:
-        config.progressive.num_cells = (3, 3, 3)
-        config.progressive.num_primitives = (4, 4, 3)
+        config.progressive.num_cells = (3, 3)
+        config.progressive.num_primitives = (4, 3)
+        config.progressive.skip_dropout_rates = (0.0, 0.4)
     return config
 
 

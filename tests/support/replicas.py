@@ -59,7 +59,9 @@ def batch(seed):
     return images, rng.integers(10, size=BATCH_SIZE).astype(np.int32)
 
 
-def make_search(strategy, keeps_gradients=False, precision="float32", order=1):
+def make_search(
+    strategy, keeps_gradients=False, precision="float32", order=1, cache=None
+):
     with strategy.scope():
         keras.utils.set_random_seed(0)
         parameters = parameters_lib.Architecture("tiny", sparse=True)
@@ -71,6 +73,7 @@ def make_search(strategy, keeps_gradients=False, precision="float32", order=1):
             init_channels=4,
             stem="imagenet",
             precision=precision,
+            cache=cache,
         )
         keep = KeepGradients() if keeps_gradients else None
         make_trainer, sgd = search_step.SearchTrainer, keep
@@ -105,23 +108,25 @@ def flat(variables):
     return np.concatenate([v.numpy().ravel() for v in variables])
 
 
-def gradients(strategy):
+def gradients(strategy, cache):
     """Returns those of alpha and beta, of weights, and of a training.
 
-    The last are those of alpha and beta of second order.
+    The last are those of alpha and beta of second order. All super-nets share
+    a `GraphCache`.
     """
-    trainer = make_search(strategy, keeps_gradients=True)
+    options = {"keeps_gradients": True, "cache": cache}
+    trainer = make_search(strategy, **options)
     before = flat(trainer.vectors)
     trainer.update_architecture(*distribution.deal_batch(strategy, batch(0)))
     found = [flat(trainer.architecture.trainable_variables)]
     assert np.array_equal(before, flat(trainer.vectors))
-    trainer = make_search(strategy, keeps_gradients=True)
+    trainer = make_search(strategy, **options)
     trainer.update_weights(*distribution.deal_batch(strategy, batch(1)))
     found.append(flat(trainer.vectors))
     trainer = make_training(strategy, KeepGradients)
     trainer.train_step(distribution.deal_batch(strategy, batch(2)))
     found.append(flat(trainer.network.trainable_variables))
-    trainer = make_search(strategy, keeps_gradients=True, order=2)
+    trainer = make_search(strategy, **options, order=2)
     parts = [distribution.deal_batch(strategy, batch(seed)) for seed in (0, 1)]
     trainer.update_architecture_ahead(*parts[0], *parts[1])
     found.append(flat(trainer.architecture.trainable_variables))
@@ -181,12 +186,15 @@ def main(num_devices):
     if num_devices > 2:  # It takes minutes.
         return numbers
     freeze_batch_norms()
+    cache = graphs.GraphCache()
     numbers["gradients"] = [
         {
             "difference": float(np.abs(a - b).max()),
             "largest": float(np.abs(a).max()),
         }
-        for a, b in zip(gradients(alone), gradients(mirrored), strict=True)
+        for a, b in zip(
+            gradients(alone, cache), gradients(mirrored, cache), strict=True
+        )
     ]
     return numbers
 

@@ -1,6 +1,7 @@
 """Two worker processes against two devices of one; killed, and resumed."""
 
 import json
+import shutil
 import signal
 
 import numpy as np
@@ -69,33 +70,41 @@ def mirrored(tmp_path_factory):
     return workdir
 
 
-def test_search(mirrored, tmp_path):
-    (chief_code, chief), (code, other) = run(tmp_path, SEARCH, UNHURT, UNHURT)
-    assert (chief_code, code) == (0, 0), other
+@pytest.fixture(scope="module")
+def preempted(tmp_path_factory):
+    """The workdir of a search of two workers, one of which got SIGTERM.
+
+    It came in the first step, and all ask in the second whether to end.
+    """
+    workdir = tmp_path_factory.mktemp("preempted") / "toy"
+    ends = run(workdir, SEARCH, UNHURT, (signal.SIGTERM, 1))
+    (chief_code, chief), (code, other) = ends
+    assert (chief_code, code) == (75, 75), ends
     assert "2 replicas on 2 workers" in chief
+    assert "The same command goes on" in chief
     assert "worker   1, which follows the chief" in other
-    assert "epoch 1/2" not in other
-    assert_same_numbers(tmp_path, mirrored)
-    genotype = (tmp_path / "genotype.json").read_text()
+    assert "device   " not in other
+    return workdir
+
+
+def test_search_killed_and_resumed(mirrored, preempted, tmp_path):
+    """After SIGTERM one worker is gone at once; then both go on to the end."""
+    workdir = shutil.copytree(preempted, tmp_path / "toy")
+    ends = run(workdir, SEARCH, UNHURT, (signal.SIGKILL, 2))
+    assert [code for code, _ in ends] == [69, -signal.SIGKILL], ends
+    assert "Worker 0 has lost another worker" in ends[0][1]
+    assert "Traceback" not in ends[0][1]
+    ends = run(workdir, SEARCH, UNHURT, UNHURT)
+    assert [code for code, _ in ends] == [0, 0], ends
+    assert "epoch 2/2" in ends[0][1]
+    assert "epoch 2/2" not in ends[1][1]
+    assert_same_numbers(workdir, mirrored)
+    genotype = (workdir / "genotype.json").read_text()
     cells = [
         {k: v for k, v in json.loads(text).items() if k != "provenance"}
         for text in (genotype, (mirrored / "genotype.json").read_text())
     ]
     assert cells[0] == cells[1]
-
-
-def test_search_killed_and_resumed(mirrored, tmp_path):
-    """First by SIGTERM, which one worker gets; then one is gone at once."""
-    ends = run(tmp_path, SEARCH, UNHURT, (signal.SIGTERM, 1))
-    assert [code for code, _ in ends] == [75, 75], ends
-    assert "The same command goes on" in ends[0][1]
-    ends = run(tmp_path, SEARCH, UNHURT, (signal.SIGKILL, 2))
-    assert [code for code, _ in ends] == [69, -signal.SIGKILL], ends
-    assert "Worker 0 has lost another worker" in ends[0][1]
-    assert "Traceback" not in ends[0][1]
-    ends = run(tmp_path, SEARCH, UNHURT, UNHURT)
-    assert [code for code, _ in ends] == [0, 0], ends
-    assert_same_numbers(tmp_path, mirrored)
 
 
 def test_retraining_killed_and_resumed(tmp_path):
@@ -111,11 +120,10 @@ def test_retraining_killed_and_resumed(tmp_path):
     assert_same_numbers(workdir, tmp_path / "mirrored")
 
 
-def test_on_another_number_of_replicas(tmp_path):
+def test_on_another_number_of_replicas(preempted, tmp_path):
     """Two workers begin, one device goes on."""
-    ends = run(tmp_path, SEARCH, (signal.SIGTERM, 2), UNHURT)
-    assert [code for code, _ in ends] == [75, 75], ends
-    done = programs.run("-m", *SEARCH, f"--workdir={tmp_path}", timeout=400)
+    workdir = shutil.copytree(preempted, tmp_path / "toy")
+    done = programs.run("-m", *SEARCH, f"--workdir={workdir}", timeout=400)
     assert done.returncode == 0, done.stderr
     assert "Goes on after 0 epochs and 2 steps" in done.stderr
-    assert len(files.read_json_lines(tmp_path / "metrics.jsonl")) == 2
+    assert len(files.read_json_lines(workdir / "metrics.jsonl")) == 2

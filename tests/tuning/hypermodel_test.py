@@ -93,8 +93,9 @@ def test_tuners_of_keras_tuner_run_on_it(tmp_path, kind):
     arguments = {"max_trials": 1}
     if kind is keras_tuner.Hyperband:
         arguments = {"max_epochs": 2, "factor": 2}
+    model = make(space="tiny")
     tuner = kind(
-        make(),
+        model,
         objective="val_accuracy",
         directory=str(tmp_path),
         project_name="digits",
@@ -114,7 +115,7 @@ def test_tuners_of_keras_tuner_run_on_it(tmp_path, kind):
     (network,) = tuner.get_best_models(1)
     _, accuracy = network.evaluate(images[64:], labels[64:], verbose=0)
     assert accuracy == pytest.approx(best.score)
-    assert network.genotype == make().genotype(best.hyperparameters)
+    assert network.genotype == model.genotype(best.hyperparameters)
 
 
 def test_a_gaussian_process_is_fitted_to_its_choices(tmp_path):

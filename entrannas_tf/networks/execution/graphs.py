@@ -29,6 +29,8 @@ _PLAIN.graph_options.rewrite_options.disable_meta_optimizer = True
 _PLAIN = _PLAIN.SerializeToString()
 
 # Number of nodes from which on a graph is worth running on several threads.
+# Measured on 2 cores of an AMD EPYC (AVX2), CIFAR-10's super-net at batch 64: a
+# step takes as long with 0 and with no limit, within 6 %.
 _WIDE = 200
 
 
@@ -36,8 +38,10 @@ _WIDE = 200
 def without_grappler():
     """Runs graphs as they were traced, in the whole process, while it is open.
 
-    Measured: Grappler's rewrites double the time that it takes to build a
-    graph, and a step takes as long without them.
+    Measured on 2 cores of an AMD EPYC (AVX2), CIFAR-10's super-net at batch 64:
+    with Grappler's rewrites the first step takes 0.96 and 1.12 of the time in
+    two runs, a step 0.85 and 1.10, which is no difference beyond the noise. On
+    an older processor they doubled the time to build a graph.
     """
     options = tf.config.optimizer
     name = "disable_meta_optimizer"

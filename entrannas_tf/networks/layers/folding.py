@@ -19,10 +19,14 @@ import math
 import numpy as np
 import tensorflow as tf
 
-# Images folded together at most. Larger brings nothing more on the CPU.
+# Images folded together at most. Measured on 2 cores of an AMD EPYC (AVX2),
+# CIFAR-10's super-net at batch 64: a step takes 1.7 times as long without
+# folding, and the same with 16 as with 64. Not measured on a GPU.
 MAX_FOLD = 64
 
-# Columns that a matrix should have for the processor's product to pay.
+# Columns that a matrix should have for the processor's product to pay. Chosen
+# on an older processor; on the one above a step takes as long without it, within
+# the 10 % by which such measurements differ.
 _NARROW = 16
 
 

@@ -340,8 +340,8 @@ def test_every_layer_has_a_row():
         operations.Pool,
         operations.Convolution,
     }
-    # It draws random numbers: see blocks_test.
-    bases.add(dropout.DropPath)
+    # It draws random numbers: see blocks_test. A model: see target_test.
+    bases |= {dropout.DropPath, target_network.TargetNetwork}
     tested = blocks, heads, batch_norm, operations, target_network
     layers = {
         value

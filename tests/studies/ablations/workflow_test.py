@@ -265,6 +265,7 @@ def test_the_command(tmp_path):
     arguments = (
         "--config=configs/ablate_toy.py",
         "--config.penalties=(0.2,)",
+        "--config.search.network.space=tiny",
         f"--workdir={tmp_path}",
     )
     for option, row in (
