@@ -25,8 +25,8 @@ import tensorflow as tf
 MAX_FOLD = 64
 
 # Columns that a matrix should have for the processor's product to pay. Chosen
-# on an older processor; on the one above a step takes as long without it, within
-# the 10 % by which such measurements differ.
+# on an older processor; on the one above a step takes as long without it,
+# within the 10 % by which such measurements differ.
 _NARROW = 16
 
 
