@@ -24,7 +24,7 @@ class Supernet(keras.layers.Layer):
         feature_sharing: As in `cells.SearchCell`.
         bottleneck: As in `cells.SearchCell`.
         partial_channels: As in `cells.SearchCell`.
-        max_fold: Images folded into the channels at most, see `layout`.
+        max_fold: Images folded into the channels at most, see `folding`.
         max_graphs: Number of graphs to keep, of a cache of its own.
         precision: "float32", "float64", "bfloat16" or "float16": the type of
             the features and of the convolutions, see `layers.precision`.

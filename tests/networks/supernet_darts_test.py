@@ -65,7 +65,7 @@ def run_forward(net, reference, wrt, dtype):
     """Runs a super-net on the reference's images.
 
     Returns:
-        The `forward_pass.ForwardPass`, the coefficients that it ran with, and
+        The `tape.ForwardPass`, the coefficients that it ran with, and
         a callable that makes alpha's gradients of theirs.
     """
     names = {"normal": "alphas_normal", "reduction": "alphas_reduce"}

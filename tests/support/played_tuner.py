@@ -4,7 +4,7 @@ As a program it searches in a directory, as chief or worker where the
 environment says so, and may die in its first trial, or wait in it for another
 process to have one too:
 
-python -m tests.played_tuner DIRECTORY [dies|waits]
+python -m tests.support.played_tuner DIRECTORY [dies|waits]
 """
 
 import glob

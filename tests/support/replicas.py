@@ -1,6 +1,6 @@
 """Steps on several logical devices against one; prints JSON.
 
-python -m tests.replicas NUM_DEVICES
+python -m tests.support.replicas NUM_DEVICES
 
 TensorFlow splits its devices when a process begins, so this is a program.
 """

@@ -1,4 +1,4 @@
-"""Steps on 2 and on 8 logical devices; see `tests.replicas`."""
+"""Steps on 2 and on 8 logical devices; see `tests.support.replicas`."""
 
 import functools
 import json

@@ -1,6 +1,6 @@
 """Layers that the networks share: 1x1 blocks, stems.
 
-All but the stems' input lie in the folded layout of `layout`:
+All but the stems' input lie in the folded layout of `folding`:
 [B / F, H, W, F * C], with F = 1 the ordinary [B, H, W, C].
 """
 

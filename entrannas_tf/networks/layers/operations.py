@@ -1,6 +1,6 @@
 """The candidate primitives: one layer each, the table at the bottom.
 
-Definitions are DARTS's. Tensors lie in the folded layout of `layout`; every
+Definitions are DARTS's. Tensors lie in the folded layout of `folding`; every
 layer maps float [B / F, H, W, F * C] to [B / F, H / stride, W / stride, F * C].
 """
 

@@ -1,7 +1,7 @@
 """Pooling of images, folded or not: each channel for itself.
 
 Padding is symmetric at every stride, as in DARTS. Tensors are float
-[B, H, W, C], or [B / F, H, W, F * C] as in `layout`; pooling with stride s
+[B, H, W, C], or [B / F, H, W, F * C] as in `folding`; pooling with stride s
 leaves ceil(H / s) rows and ceil(W / s) columns.
 """
 
