@@ -6,43 +6,68 @@
     entrannas_tf.retrain(retrain_config, genotype, "runs/mine_net")
     entrannas_tf.export("runs/mine_net", "model/")
 
-The names below are what most users need; each has an example in its docstring.
-They are imported when they are first used, TensorFlow too. All else is in the
-rooms: `architecture`, `data`, `config`, `networks`, `training`, `drawing`,
-`retraining`, `search`, `tuning`, `studies`.
+A configuration is what `get_config()` of a file in configs/ returns. The names
+in `__all__` are what most users need; each has an example in its docstring. All
+else is in the rooms. Importing this package imports nothing else: a name loads
+its module, and TensorFlow where that needs it, when it is first used.
 """
 
 import importlib
 
-# Name -> (module, its name there). `search` is a room that can be called.
-_PUBLIC = {
-    "EnTranNASOracle": ("tuning.oracle", "EnTranNASOracle"),
-    "EnTranNASTuner": ("tuning.tuner", "EnTranNASTuner"),
-    "Genotype": ("architecture.genotypes", "Genotype"),
-    "Supernet": ("networks.supernet", "Supernet"),
-    "TargetNetwork": ("networks.target", "TargetNetwork"),
-    "TargetNetworkHyperModel": ("tuning.hypermodel", "TargetNetworkHyperModel"),
-    "count": ("networks.cost", "count"),
-    "draw": ("drawing.cells", "draw"),
-    "export": ("retraining.export", "export"),
-    "load_genotype": ("architecture.published", "load_genotype"),
-    "port_weights": ("networks.porting", "port_weights"),
-    "retrain": ("retraining.workflow", "retrain"),
-}
+__all__ = [
+    "EnTranNASOracle",
+    "EnTranNASTuner",
+    "Genotype",
+    "Supernet",
+    "TargetNetwork",
+    "TargetNetworkHyperModel",
+    "count",
+    "draw",
+    "export",
+    "load_genotype",
+    "port_weights",
+    "retrain",
+    "search",
+]
 
-__all__ = [*_PUBLIC, "search"]
+# Name -> its module. `search` is a room that can be called.
+_MODULES = {
+    "EnTranNASOracle": "tuning.oracle",
+    "EnTranNASTuner": "tuning.tuner",
+    "Genotype": "architecture.genotypes",
+    "Supernet": "networks.supernet",
+    "TargetNetwork": "networks.target",
+    "TargetNetworkHyperModel": "tuning.hypermodel",
+    "count": "networks.cost",
+    "draw": "drawing.cells",
+    "export": "retraining.export",
+    "load_genotype": "architecture.published",
+    "port_weights": "networks.porting",
+    "retrain": "retraining.workflow",
+}
+_ROOMS = (
+    "architecture",
+    "config",
+    "data",
+    "drawing",
+    "networks",
+    "retraining",
+    "search",
+    "studies",
+    "training",
+    "tuning",
+)
 
 
 def __getattr__(name):
-    if name == "search":
-        return importlib.import_module("entrannas_tf.search")
-    if name not in _PUBLIC:
+    if name in _ROOMS:
+        return importlib.import_module(f"{__name__}.{name}")
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module, attribute = _PUBLIC[name]
-    found = getattr(importlib.import_module(f"{__name__}.{module}"), attribute)
-    globals()[name] = found
-    return found
+    module = importlib.import_module(f"{__name__}.{_MODULES[name]}")
+    globals()[name] = getattr(module, name)
+    return globals()[name]
 
 
 def __dir__():
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *_MODULES, *_ROOMS})

@@ -24,7 +24,7 @@ _STRATEGY = flags.DEFINE_enum(
     "strategy", "one_device", ["one_device", "mirrored"], "What to spread over."
 )
 _NUM_DEVICES = flags.DEFINE_multi_integer(
-    "num_devices", [0], "Numbers of devices to measure, see configs.", 0
+    "num_devices", [0], "Numbers of devices to measure; 0 for all.", 0
 )
 _SIZE = flags.DEFINE_list(
     "size", [8, 16, 32], "Cells, channels of the first, pixels of an image."

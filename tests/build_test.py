@@ -1,5 +1,7 @@
 """The BUILD files and the requirements say what the files import."""
 
+import re
+
 import pytest
 
 from tests.support import build_files, house
@@ -14,7 +16,10 @@ def builds():
     paths = [
         path
         for path in (house.ROOT / "BUILD", *house.ROOT.glob("*/**/BUILD"))
-        if path.exists() and ".venv" not in path.parts
+        if path.exists()
+        and not re.match(
+            r"\.venv|bazel-", path.relative_to(house.ROOT).parts[0]
+        )
     ]
     if not paths:
         pytest.skip("the BUILD files are not here, as in Bazel's sandbox")
@@ -107,6 +112,7 @@ py_library(
     deps = [
         "//configs",
         "//entrannas_tf",
+        "//launch",
         "@pypi//keras",
         "@pypi//tensorflow",
     ],

@@ -2,11 +2,12 @@
 
 import doctest
 import pathlib
+import pickle
 
 import pytest
 
 import entrannas_tf
-from tests.support import programs
+from tests.support import house, programs
 
 _FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 _LONG = ("export", "retrain", "search")  # They train.
@@ -17,7 +18,7 @@ def example(name):
     """Returns the `doctest.DocTest` of a public name, with a namespace."""
     found = getattr(entrannas_tf, name)
     if name == "search":
-        found = found.workflow.search
+        found = type(found).__call__
     return doctest.DocTestParser().get_doctest(
         found.__doc__, {}, name, None, None
     )
@@ -42,7 +43,14 @@ def test_example(name, tmp_path, monkeypatch, capfd):
 
 def test_names_are_those_of_the_documentation():
     text = pathlib.Path(entrannas_tf.__file__).read_text("utf-8")
-    assert set(dir(entrannas_tf)) >= set(entrannas_tf.__all__)
+    known = {*entrannas_tf._MODULES, *entrannas_tf._ROOMS}
+    assert set(entrannas_tf.__all__) == {*entrannas_tf._MODULES, "search"}
+    assert set(dir(entrannas_tf)) >= known
+    assert set(entrannas_tf._ROOMS) == set(house.ROOMS)
+    assert entrannas_tf.drawing.__doc__.startswith("Pictures")
+    assert pickle.loads(pickle.dumps(entrannas_tf.search)) is (
+        entrannas_tf.search
+    )
     for name in ("search", "retrain", "export"):
         assert f"entrannas_tf.{name}(" in text
 

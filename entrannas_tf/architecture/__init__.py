@@ -1,4 +1,4 @@
-"""What is searched, as values: no layer, no data, no training.
+"""The search space and the architecture parameters: no network, no data.
 
 The search space, genotypes and the published ones, the paper's equations from
 alpha and beta to a genotype (2, 4, 5, 7-10), and the Keras layer that owns

@@ -1,4 +1,4 @@
-"""The configuration of a retraining: see `config` for how it is read."""
+"""The configuration of a retraining; `search.from_config_dict` reads it."""
 
 import dataclasses
 
@@ -7,7 +7,7 @@ from entrannas_tf.config import common as common_config
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RetrainDataConfig(common_config.ImagesConfig):
-    """The images of a retraining, beside what `common_config` says.
+    """The images of a retraining, beside those of `common_config.ImagesConfig`.
 
     Attributes:
         train_fraction: Share of a folder's training images that trains where

@@ -1,9 +1,9 @@
-"""The configuration of a search, and how configurations are typed and checked.
+"""The configuration of a search; reading and writing configurations as dicts.
 
 `configs/*.py` return one as a `ConfigDict`, which the command line overrides;
 `from_config_dict` is the door through which it comes in. A plain dict of
 `to_dict` goes in and out of JSON unchanged. That of a retraining is in
-`retrain_config`.
+`retrain`; `schema` checks both.
 """
 
 import dataclasses
@@ -16,7 +16,7 @@ from entrannas_tf.config import schema
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DataConfig(common_config.ImagesConfig):
-    """The images of a search, beside what `common_config` says.
+    """The images of a search, beside those of `common_config.ImagesConfig`.
 
     Attributes:
         weight_fraction: Share of the training images that trains the weights,

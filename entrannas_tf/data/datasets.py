@@ -10,6 +10,9 @@ from entrannas_tf.data import cifar10, digits, folder, imagenet, source
 _TEST_SEED = 0
 _VALIDATION_SEED = 1
 
+# 0.7 + 0.3 may be more than 1 by so much.
+_ROUNDING = 1e-9
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class SearchData:
@@ -214,10 +217,6 @@ def check_size(image_shape, num_reductions):
             f"{least}x{least} pixels or more: --config.data.image_size "
             "enlarges them."
         )
-
-
-# 0.7 + 0.3 may be more than 1 by so much.
-_ROUNDING = 1e-9
 
 
 def halves(labels, fraction, seed, label_names=None, other_fraction=0.0):

@@ -1,5 +1,6 @@
 """Pictures of cells: drawings, films of a search, heat maps.
 
-They are drawn from genotypes and arrays; files are written with
-`training.files`. May import `architecture` and `training`.
+`cells` draws a genotype, `film` a search, `heat_maps` alpha and coefficients;
+`artist` and `geometry` are their tools. May import `architecture` and
+`training`, whose `files` writes them.
 """

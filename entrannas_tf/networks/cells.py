@@ -286,12 +286,10 @@ def _product(coefficients, features):
     factors = tf.cast(coefficients, features.dtype)
 
     def gradient(dy):
-        exact = tf.cast(features, coefficients.dtype)
+        wide = tf.cast(features, coefficients.dtype)
         # With one row at a time the processor's product works in parallel.
         rows = [
-            tf.matmul(
-                tf.cast(row[None, :], exact.dtype), exact, transpose_b=True
-            )
+            tf.matmul(tf.cast(row[None, :], wide.dtype), wide, transpose_b=True)
             for row in tf.unstack(dy)
         ]
         return tf.concat(rows, 0), tf.matmul(factors, dy, transpose_a=True)

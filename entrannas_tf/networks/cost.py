@@ -1,4 +1,4 @@
-"""What a target network costs: parameters and multiply-adds, unbuilt.
+"""Parameters and multiply-adds of a target network, counted unbuilt.
 
 The network is DARTS's for evaluation; all is computed from shapes alone.
 Multiply-adds are those of one image in evaluation mode, counted in two ways.

@@ -1,6 +1,7 @@
 """From a genotype to a trained and exported network.
 
-`workflow` is the whole of it, `step` one training step, `run` what the training
-loop asks for, `results` what is left in the workdir; `export`, `model_card` and
-`classify` take the network home. May import all rooms below.
+`workflow` is the whole of it, `step` one training step, `run` what the
+training loop asks for, `results` what is left in the workdir. `export` writes
+a SavedModel or a LiteRT file, `model_card` describes it, `classify` runs it.
+May import all rooms but `search`, `tuning` and `studies`.
 """

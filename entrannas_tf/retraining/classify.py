@@ -98,7 +98,8 @@ def classify_test_images(directory, config_dict):
 
     Args:
         directory: Directory of the export.
-        config_dict: The retraining's configuration, as for `retraining`.
+        config_dict: The retraining's configuration, as for
+            `retraining_workflow.retrain`.
 
     Returns:
         List of str: a few images one by one, then how many are right.

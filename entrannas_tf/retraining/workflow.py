@@ -13,7 +13,7 @@ from entrannas_tf.config import search as search_config
 from entrannas_tf.data import datasets, pipeline
 from entrannas_tf.networks import cost
 from entrannas_tf.networks import target as target_network
-from entrannas_tf.networks.layers import precision as precision_lib
+from entrannas_tf.networks.layers import precision
 from entrannas_tf.retraining import results as retraining_results
 from entrannas_tf.retraining import run as retraining_run
 from entrannas_tf.retraining import step as retraining_step
@@ -137,7 +137,7 @@ def make_trainer(config, cells, source):
         source: `ImageSource` of the images.
     """
     network, training = config.network, config.training
-    with precision_lib.policy(_POLICIES[training.precision]):
+    with precision.policy(_POLICIES[training.precision]):
         target = target_network.TargetNetwork(
             cells,
             source.num_classes,

@@ -2,11 +2,13 @@
 
 `workflow` is the whole of it, `step` the step that updates weights and
 architecture in turn, `run` what the training loop asks for, `results` what is
-left in the workdir; `methods` are the baselines as configurations. May import
-all rooms below.
+left in the workdir. `methods` are EnTranNAS and its baselines as
+configurations; `second_order`, `random_search` and `stages` (P-DARTS) are what
+those need more, `repeats` keeps the best of several searches. May import all
+rooms but `tuning` and `studies`.
 
-`entrannas_tf.search(config, workdir)` is `workflow.search`: the room can be
-called, as a function of that name could not stand beside it.
+`entrannas_tf.search` is this package and a function too: calling it calls
+`workflow.search`.
 """
 
 import importlib
@@ -14,13 +16,29 @@ import sys
 import types
 
 
-class _Callable(types.ModuleType):
+class _CallableRoom(types.ModuleType):
     """A module that can be called."""
 
-    def __call__(self, *args, **kwargs):
-        """Calls `workflow.search`."""
+    def __call__(self, config_dict, workdir, strategy=None, profile=False):
+        """Searches the cells of a network, as `workflow.search` says.
+
+        Example:
+
+        >>> import entrannas_tf
+        >>> from configs import digits
+        >>> config = digits.get_config()
+        >>> config.network.space = "tiny"
+        >>> config.search.epochs = 1
+        >>> genotype = entrannas_tf.search(config, "runs/digits")
+        normal cell ...
+        >>> len(genotype.normal)  # Intermediate nodes.
+        4
+        """
         workflow = importlib.import_module(f"{__name__}.workflow")
-        return workflow.search(*args, **kwargs)
+        return workflow.search(config_dict, workdir, strategy, profile)
+
+    def __reduce__(self):  # As a function it may be sent to other processes.
+        return importlib.import_module, (self.__name__,)
 
 
-sys.modules[__name__].__class__ = _Callable
+sys.modules[__name__].__class__ = _CallableRoom

@@ -1,4 +1,4 @@
-"""What a search alone does now and then: one verb each."""
+"""Callbacks of a search: one verb each."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""What a search has reached: accuracy as super-net and as child network."""
+"""Accuracy of a search as super-net and as child network."""
 
 import numpy as np
 import tensorflow as tf

@@ -108,7 +108,7 @@ class EpochReport(NamedTuple):
         return line, f"  {genotypes.describe(self.genotype.normal)}"
 
 
-def report_epoch(trainer, progress, numbers, batch_size):
+def make_epoch_report(trainer, progress, numbers, batch_size):
     """Returns the `EpochReport` of an epoch whose last step is done.
 
     Args:
@@ -254,7 +254,7 @@ class SearchRun(training_run.Run):
         )
 
     def report_epoch(self, progress, scores):
-        return report_epoch(
+        return make_epoch_report(
             self.trainer,
             progress,
             {**self.read_metrics(), **scores},

@@ -286,7 +286,7 @@ class SearchTrainer(keras.Model):
         """Assigns the units' statistics, their means over the replicas."""
         held = [unit.statistics for unit in self.units]
         if self.distribute_strategy.num_replicas_in_sync > 1:
-            # Averaged are the changes: what did not move stays to the bit.
+            # Means of the changes: what did not move keeps its bits.
             before = [tf.convert_to_tensor(variable) for variable in held]
             pairs = zip(moved, before, strict=True)
             changes = distribution.mean([new - old for new, old in pairs])

@@ -1,7 +1,6 @@
 """The search's workflow: from a configuration to files.
 
-Only this module, `stages` and `retraining.workflow` unpack a configuration;
-all else takes plain arguments.
+Workflows unpack configurations; layers, steps and loops take plain arguments.
 """
 
 import os
@@ -63,18 +62,6 @@ def search(config_dict, workdir, strategy=None, profile=False):
         interruptions.WorkerLost: If another worker is gone; likewise.
         interruptions.Preempted: If the process got SIGTERM; there is a
             checkpoint of the last step.
-
-    Example:
-
-    >>> import entrannas_tf
-    >>> from configs import digits
-    >>> config = digits.get_config()
-    >>> config.network.space = "tiny"
-    >>> config.search.epochs = 1
-    >>> genotype = entrannas_tf.search(config, "runs/digits")
-    normal cell ...
-    >>> len(genotype.normal)  # Intermediate nodes.
-    4
     """
     start = time.monotonic()
     config = search_config.from_config_dict(config_dict)

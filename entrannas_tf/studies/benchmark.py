@@ -146,7 +146,7 @@ def measure_retraining(genotype, network, batch_size, num_steps, start_time):
 
     Args:
         genotype: A `genotypes.Genotype`.
-        network: An `cost.Network`.
+        network: A `cost.Network`.
         batch_size: Images of a step.
         num_steps: Number of steps to take the median of.
         start_time: As for `measure_row`.

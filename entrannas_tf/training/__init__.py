@@ -2,7 +2,6 @@
 
 The loop over epochs and steps with its checkpoints and callbacks, optimizers,
 losses and schedules, strategies and several workers, workdirs, and how a
-program of `launch/` ends. Nothing here is about a search alone or a retraining
-alone. May import the rooms below: `architecture`, `data`, `config`,
-`networks`.
+program of `launch/` ends. Begin with `loop` and `run`. May import
+`architecture`, `data`, `config` and `networks`.
 """

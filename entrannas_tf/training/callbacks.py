@@ -1,4 +1,4 @@
-"""What a search or a training does now and then: one verb each."""
+"""Callbacks that searches and retrainings share: one verb each."""
 
 import collections
 import json

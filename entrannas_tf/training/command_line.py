@@ -1,4 +1,4 @@
-"""What the programs of launch/ have in common: flags, words, exit codes.
+"""Flags, messages and exit codes of the programs in launch/.
 
 A user's mistake ends in one line on the standard error and exit code 2, a
 run that fails in one line and code 3, Ctrl-C in one line and code 130. A

@@ -1,4 +1,4 @@
-"""What networks reach on images, over all replicas."""
+"""Evaluation on images, over all replicas."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""What ends a run before its time: a machine is taken away, or a fault.
+"""Exceptions and signals that end a run early.
 
 Clusters send SIGTERM before they reclaim a machine. The run then goes on to the
 end of the step, writes a checkpoint and raises `Preempted`.

@@ -1,4 +1,4 @@
-"""The configuration of a tuning: see `config` for how it is read."""
+"""The configuration of a tuning, and how it is read."""
 
 import dataclasses
 from typing import NamedTuple

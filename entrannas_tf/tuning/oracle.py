@@ -17,7 +17,7 @@ _SET = (
 )
 
 
-class EnTranNASOracle(workers.AttendedOracle):
+class EnTranNASOracle(workers.HeartbeatOracle):
     """Searches several times, then trains what was found, by halving.
 
     Searches differ by the hyperparameters, drawn at random, or by the seed
@@ -176,7 +176,7 @@ class EnTranNASOracle(workers.AttendedOracle):
     @keras_tuner.synchronized
     def create_trial(self, tuner_id):
         """Returns the next trial of a tuner, or the one that it has."""
-        self._attend(tuner_id)
+        self._hear_from(tuner_id)
         if self.failure:
             self._tuner_ids.discard(tuner_id)
             return trial_lib.Trial(

@@ -1,4 +1,4 @@
-"""What a tuning came to, as Markdown."""
+"""Tables of a tuning in Markdown."""
 
 from entrannas_tf.architecture import genotypes
 from entrannas_tf.training import formatting

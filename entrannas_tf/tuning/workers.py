@@ -118,7 +118,7 @@ def beating(beat, seconds):
         ended.set()  # Not waited for: it may hang on a chief that is gone.
 
 
-class AttendedOracle(keras_tuner.Oracle):
+class HeartbeatOracle(keras_tuner.Oracle):
     """Misses workers that are silent, and goes on when it was killed itself.
 
     Args:
@@ -144,7 +144,7 @@ class AttendedOracle(keras_tuner.Oracle):
     @keras_tuner.synchronized
     def create_trial(self, tuner_id):
         """Returns the next trial of a tuner, or the one that it has."""
-        self._attend(tuner_id)
+        self._hear_from(tuner_id)
         if self._retry_queue and tuner_id not in self._ongoing_trials:
             # With what it reported before, it could not end otherwise.
             trial = self.trials[self._retry_queue[-1]]
@@ -153,7 +153,7 @@ class AttendedOracle(keras_tuner.Oracle):
             trial.hyperparameters.values.pop(trials_lib.ERROR, None)
         return super().create_trial(tuner_id)
 
-    def _attend(self, tuner_id):
+    def _hear_from(self, tuner_id):
         """Takes note that a worker is there, and which ones are not."""
         self.heartbeats.hear(tuner_id)
         self._forget_silent()

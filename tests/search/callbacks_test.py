@@ -57,7 +57,7 @@ def report_of_a_step(epoch, evaluated):
     numbers = {m.name: float(m.result()) for m in trainer.metrics}
     if evaluated:
         numbers |= {"supernet_accuracy": 0.5, "child_accuracy": 0.25}
-    return search_run.report_epoch(trainer, progress, numbers, 4)
+    return search_run.make_epoch_report(trainer, progress, numbers, 4)
 
 
 def test_curves_and_pictures(tmp_path):

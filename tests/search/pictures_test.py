@@ -64,8 +64,8 @@ def titles(folder):
 def test_cells_of_every_published_genotype_can_be_drawn(tmp_path, monkeypatch):
     drawn = {}
     monkeypatch.setattr(
-        pictures.drawing,
-        "save_cells",
+        pictures.cell_drawing,
+        "draw",
         lambda genotype, folder, name: drawn.update({name: genotype}),
     )
     for name in published.names():

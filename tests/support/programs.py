@@ -1,11 +1,16 @@
 """Programs run as users run them: each in a process of its own.
 
 Most of a launcher's time at toy size is the import of TensorFlow. So processes
-are forked from one that has imported it and done no more: a program starts as
-a user starts it, in a process that nobody has used, at once.
+are forked from one that has imported it and done no more: a program starts at
+once, in a process that nobody has used.
+
+What such a process does not show: what variables do that are read when Python
+or TensorFlow start (PYTHONHASHSEED, TF_CPP_MIN_LOG_LEVEL), and what depends on
+a hash seed, of which all forks have the same. `run_afresh` starts a new Python.
 """
 
 import atexit
+import functools
 import multiprocessing
 import os
 import pathlib
@@ -13,6 +18,9 @@ import runpy
 import subprocess
 import sys
 import tempfile
+from multiprocessing import forkserver
+
+import entrannas_tf
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -29,10 +37,24 @@ _IMPORTED = (
 _LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 
 
+@functools.cache
 def _server():
-    """Returns the `multiprocessing` context of the process that is forked."""
+    """Starts the process that is forked; returns its `multiprocessing` context.
+
+    It starts in the repository's root, so that it imports this checkout.
+    """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(_IMPORTED))
+    before, level = os.getcwd(), os.environ.get(_LEVEL)
+    os.chdir(ROOT)
+    os.environ[_LEVEL] = "3"  # It prints nothing of its imports.
+    try:
+        forkserver.ensure_running()
+    finally:
+        os.chdir(before)
+        del os.environ[_LEVEL]
+        if level is not None:
+            os.environ[_LEVEL] = level
     return context
 
 
@@ -52,17 +74,13 @@ class Program:
         streams = ("stdout",) if merged else ("stdout", "stderr")
         names = [os.path.join(self._directory.name, s) for s in streams]
         self._paths = list(map(pathlib.Path, names))
+        for path in self._paths:
+            path.touch()
+        env = dict(os.environ if env is None else env)
         self._process = _server().Process(
-            target=_run, args=(self._args, dict(env or os.environ), names)
+            target=_run, args=(self._args, env, names)
         )
-        level = os.environ.get(_LEVEL)
-        os.environ[_LEVEL] = "3"  # The server prints nothing of its imports.
-        try:
-            self._process.start()
-        finally:
-            del os.environ[_LEVEL]
-            if level is not None:
-                os.environ[_LEVEL] = level
+        self._process.start()
 
     def end(self, timeout):
         """Waits for the end.
@@ -76,7 +94,11 @@ class Program:
         Raises:
             subprocess.TimeoutExpired: If it does not end in time.
         """
-        self._process.join(timeout)
+        try:
+            self._process.join(timeout)
+        except BaseException:  # Ctrl-C, say.
+            self.kill()
+            raise
         if self._process.exitcode is None:
             self.kill()
             raise subprocess.TimeoutExpired(self._args, timeout, *self._said())
@@ -89,7 +111,7 @@ class Program:
         self._process.join()
 
     def _said(self):
-        return [path.read_text() for path in self._paths if path.exists()]
+        return [path.read_text() for path in self._paths]
 
 
 def run(*args, timeout=60, env=None):
@@ -125,11 +147,13 @@ def _run(args, env, names):
     os.environ.update(env)
     for number, descriptor in enumerate((1, 2)):
         name = names[min(number, len(names) - 1)]
-        held = os.open(name, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        held = os.open(name, os.O_WRONLY | os.O_APPEND)
         os.dup2(held, descriptor)
         os.close(held)
     kind, what, *flags = args
     sys.path[0:0] = [str(ROOT)]
+    if not entrannas_tf.__file__.startswith(str(ROOT)):
+        raise RuntimeError(f"{entrannas_tf.__file__} is not in {ROOT}.")
     try:
         if kind == "-m":
             sys.argv = [what, *flags]

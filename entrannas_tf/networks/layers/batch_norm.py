@@ -132,12 +132,14 @@ def normalise(norms, tensors, training=False):
             for name in STATISTICS
         )  # [N, 1, C]
         factor = tf.math.rsqrt(variances + BATCH_NORM_EPSILON)
-        y = _exact(x) * lanes.widen(factor) - lanes.widen(means * factor)
+        y = _to_accumulation_dtype(x) * lanes.widen(factor) - lanes.widen(
+            means * factor
+        )
         y = tf.cast(y, x.dtype)
     return _unstack(y, dynamic_shape(tensors[0]))
 
 
-def _exact(x):
+def _to_accumulation_dtype(x):
     return tf.cast(x, precision.accumulation_dtype(x.dtype.name))
 
 
@@ -211,8 +213,8 @@ def _standardise(x, lanes):
         The standardised tensor, and the batch's mean and variance, [N, 1, C],
         which have no gradient and are float32 where x is in half precision.
     """
-    mean = lanes.means(_exact(x))
-    centred = _exact(x) - lanes.widen(mean)
+    mean = lanes.means(_to_accumulation_dtype(x))
+    centred = _to_accumulation_dtype(x) - lanes.widen(mean)
     variance = lanes.means(tf.square(centred))
     factor = lanes.widen(tf.math.rsqrt(variance + BATCH_NORM_EPSILON))
 
@@ -221,7 +223,7 @@ def _standardise(x, lanes):
         y = tf.cast(centred * factor, x.dtype)
 
         def gradient(dy):
-            along, dy = _exact(y), _exact(dy)
+            along, dy = _to_accumulation_dtype(y), _to_accumulation_dtype(dy)
             along = along * lanes.widen(lanes.means(dy * along))
             dx = factor * (dy - along - lanes.widen(lanes.means(dy)))
             return tf.cast(dx, x.dtype)

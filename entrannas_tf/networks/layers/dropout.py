@@ -1,4 +1,4 @@
-"""What is dropped at random in training: paths, and skips' elements."""
+"""Dropout: of whole paths, and of elements behind skip connections."""
 
 import keras
 import tensorflow as tf

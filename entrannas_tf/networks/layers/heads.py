@@ -1,4 +1,4 @@
-"""What makes logits of a network's features."""
+"""Heads: layers that turn a network's features into logits."""
 
 import keras
 import tensorflow as tf

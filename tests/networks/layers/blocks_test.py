@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from entrannas_tf.networks.layers import batch_norm, blocks, dropout
 from entrannas_tf.networks.layers import folding as folding_lib
-from tests.support import slow_layout
+from tests.support import slow_layers
 
 FOLDS = pytest.mark.parametrize("fold", [1, 2, 4])
 
@@ -37,7 +37,7 @@ def test_batch_norm_in_training_uses_the_batch(affine, fold):
     norm = make_norm(2, affine)
     y = norm(folding_lib.fold(tf.constant(images), fold), training=True)
     axes = (0, 1, 2)
-    expected = slow_layout.batch_norm(
+    expected = slow_layers.batch_norm(
         images,
         images.mean(axes),
         images.var(axes),
@@ -54,7 +54,7 @@ def test_batch_norm_in_evaluation_uses_the_moving_statistics(affine, fold):
     images = random(4, 5, 3, 2).astype(DTYPES[affine])
     norm = make_norm(2, affine)
     y = norm(folding_lib.fold(tf.constant(images), fold), training=False)
-    expected = slow_layout.batch_norm(
+    expected = slow_layers.batch_norm(
         images,
         norm.moving_mean.numpy(),
         norm.moving_variance.numpy(),
@@ -125,7 +125,7 @@ def test_batch_norm_learns_scale_and_offset():
         loss = tf.reduce_sum(norm(tf.constant(images), training=True) * mix)
     scale, offset = tape.gradient(loss, [norm.scale, norm.offset])
     np.testing.assert_allclose(offset, mix.sum((0, 1, 2)), atol=1e-5)
-    standardised = slow_layout.batch_norm(
+    standardised = slow_layers.batch_norm(
         images, images.mean((0, 1, 2)), images.var((0, 1, 2))
     )
     expected = (standardised * mix).sum((0, 1, 2))
@@ -173,11 +173,11 @@ def test_stem_against_numpy_and_folds(training):
     folding = blocks.CifarStem(3, 8)
     folding.set_weights(plain.get_weights())
     y = plain(tf.constant(images), training=training)
-    convolved = slow_layout.convolution(images, plain.kernel.numpy())
+    convolved = slow_layers.convolution(images, plain.kernel.numpy())
     statistics = 0.0, 1.0
     if training:
         statistics = convolved.mean((0, 1, 2)), convolved.var((0, 1, 2))
-    expected = slow_layout.batch_norm(convolved, *statistics)
+    expected = slow_layers.batch_norm(convolved, *statistics)
     np.testing.assert_allclose(y, expected, atol=1e-5)
     folded = folding(tf.constant(images), training=training)
     assert folded.shape == (1, 5, 6, 32)
@@ -192,8 +192,8 @@ def test_imagenet_stem_against_numpy():
     x = images
     for number, kernel in enumerate(stem.kernels):
         x = np.maximum(x, 0) if number else x
-        x = slow_layout.convolution(x, kernel.numpy(), strides=(2, 2))
-        x = slow_layout.batch_norm(x, 0.0, 1.0)
+        x = slow_layers.convolution(x, kernel.numpy(), strides=(2, 2))
+        x = slow_layers.batch_norm(x, 0.0, 1.0)
         if number == 1:
             np.testing.assert_allclose(first, x, atol=1e-5)
     assert x.shape == (2, 2, 3, 4)

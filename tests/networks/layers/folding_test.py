@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from entrannas_tf.networks.layers import folding
-from tests.support import folded, slow_layout
+from tests.support import folded, slow_layers
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_depthwise(width, stride, dilation, size):
     kernel = folded.random(width, width, 3, 1, seed=1)
     folded.check_folds(
         lambda x: folding.depthwise(x, tf.constant(kernel), stride, dilation),
-        lambda x: slow_layout.depthwise(x, kernel, stride, dilation),
+        lambda x: slow_layers.depthwise(x, kernel, stride, dilation),
         folded.random(4, *size, 3),
     )
 
@@ -106,7 +106,7 @@ def test_convolution(window, strides, size):
     kernel = folded.random(*window, 3, 2, seed=1)
     folded.check_folds(
         lambda x: folding.convolution(x, tf.constant(kernel), strides),
-        lambda x: slow_layout.convolution(x, kernel, strides),
+        lambda x: slow_layers.convolution(x, kernel, strides),
         folded.random(4, *size, 3),
         channels_out=2,
     )

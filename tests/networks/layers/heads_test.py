@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from entrannas_tf.networks.layers import folding, heads, pooling
-from tests.support import slow_layout
+from tests.support import slow_layers
 
 
 def random(*shape, seed=0):
@@ -36,10 +36,10 @@ def test_auxiliary_head_against_numpy(last_norm):
         [np.stack([w.mean((1, 2)) for w in row], 1) for row in windows], 1
     )  # [B, 2, 2, C]
     x = pooled @ head.squeeze.convolution.kernel.numpy()
-    x = np.maximum(slow_layout.batch_norm(x, 0.0, 1.0), 0)
+    x = np.maximum(slow_layers.batch_norm(x, 0.0, 1.0), 0)
     x = np.einsum("bijc,ijcd->bd", x, head.kernel.numpy())
     if last_norm:
-        x = slow_layout.batch_norm(x, 0.0, 1.0)
+        x = slow_layers.batch_norm(x, 0.0, 1.0)
     expected = np.maximum(x, 0) @ head.head.kernel + head.head.bias
     np.testing.assert_allclose(head(tf.constant(images)), expected, atol=1e-5)
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 from entrannas_tf.architecture import search_space
 from entrannas_tf.networks import porting
 from entrannas_tf.networks.layers import folding, operations
-from tests.support import programs, slow_layout
+from tests.support import programs, slow_layers
 
 # From ../shared/reference, whose README says how it was computed.
 REFERENCE = np.load(
@@ -128,8 +128,8 @@ def test_convolutions_against_numpy(name, stride):
     if len(kernels) == 2:
         strides = [(1, stride), (stride, 1)]
     for kernel, by in zip(kernels, strides, strict=True):
-        expected = slow_layout.convolution(expected, kernel, by)
-    expected = slow_layout.batch_norm(expected, *statistics)
+        expected = slow_layers.convolution(expected, kernel, by)
+    expected = slow_layers.batch_norm(expected, *statistics)
     np.testing.assert_allclose(layer(tf.constant(INPUT)), expected, atol=1e-4)
 
 
@@ -175,7 +175,7 @@ def test_a_pool_is_normalised_in_the_supernet_only(name, stride):
     axes = (0, 1, 2)
     np.testing.assert_allclose(
         y,
-        slow_layout.batch_norm(pooled, pooled.mean(axes), pooled.var(axes)),
+        slow_layers.batch_norm(pooled, pooled.mean(axes), pooled.var(axes)),
         atol=1e-4,
     )
 

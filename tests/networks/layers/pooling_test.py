@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from entrannas_tf.networks.layers import pooling
-from tests.support import folded, slow_layout
+from tests.support import folded, slow_layers
 
 
 @pytest.mark.parametrize("size", folded.SIZES)
@@ -16,7 +16,7 @@ def test_pool(name, stride, size):
     images = folded.random(4, *size, 3) - 10
     folded.check_folds(
         lambda x: getattr(pooling, name)(x, stride),
-        lambda x: getattr(slow_layout, name)(x, stride),
+        lambda x: getattr(slow_layers, name)(x, stride),
         images,
     )
 
