@@ -74,7 +74,7 @@ def mirrored(tmp_path_factory):
 def preempted(tmp_path_factory):
     """The workdir of a search of two workers, one of which got SIGTERM.
 
-    It came in the first step, and all ask in the second whether to end.
+    It came in the first step, at whose end all look whether to stop.
     """
     workdir = tmp_path_factory.mktemp("preempted") / "toy"
     ends = run(workdir, SEARCH, UNHURT, (signal.SIGTERM, 1))
@@ -125,5 +125,5 @@ def test_on_another_number_of_replicas(preempted, tmp_path):
     workdir = shutil.copytree(preempted, tmp_path / "toy")
     done = programs.run("-m", *SEARCH, f"--workdir={workdir}", timeout=400)
     assert done.returncode == 0, done.stderr
-    assert "Goes on after 0 epochs and 2 steps" in done.stderr
+    assert "Goes on after 0 epochs and 1 steps" in done.stderr
     assert len(files.read_json_lines(workdir / "metrics.jsonl")) == 2

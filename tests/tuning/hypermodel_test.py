@@ -94,6 +94,7 @@ def test_tuners_of_keras_tuner_run_on_it(tmp_path, kind):
     if kind is keras_tuner.Hyperband:
         arguments = {"max_epochs": 2, "factor": 2}
     model = make(space="tiny")
+    model.primitives = ("max_pool_3x3", "skip_connect")  # Traced fast.
     tuner = kind(
         model,
         objective="val_accuracy",
