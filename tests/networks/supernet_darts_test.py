@@ -90,12 +90,14 @@ def loss_and_gradient(logits, labels):
     return loss, tape.gradient(loss, logits)
 
 
+@pytest.mark.long
 def test_every_weight_of_the_original_is_used(darts, reference):
     _, weights = darts
     names = [k for k in reference if k.startswith("weights/")]
     assert sorted(w.name for w in weights) == sorted(names)
 
 
+@pytest.mark.long
 def test_logits_and_loss(darts, reference):
     run, *_ = run_forward(darts[0], reference, (), "float32")
     loss, _ = loss_and_gradient(run.logits, reference["labels"])
@@ -105,6 +107,7 @@ def test_logits_and_loss(darts, reference):
 
 # Gradients through eight cells of batch norms depend on the processor in
 # float32, PyTorch's too; so they are compared in float64.
+@pytest.mark.long
 def test_gradients(darts_float64, reference, exact):
     net = darts_float64
     run, sources, to_alphas = run_forward(net, reference, BOTH, "float64")

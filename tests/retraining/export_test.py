@@ -144,6 +144,7 @@ def test_classification_of_nothing(exported, tmp_path):
         classify.classify(str(exported), [], config)
 
 
+@pytest.mark.long
 def test_litert(trained, tmp_path):
     output = tmp_path / "lite"
     assert export.export(str(trained), str(output), "litert", "best") < 1e-5

@@ -130,6 +130,7 @@ def test_a_finished_run_is_not_run_again(
     assert capsys.readouterr().out == done.stdout
 
 
+@pytest.mark.long
 def test_python_gives_the_bits_of_the_launcher(finished, genotype, tmp_path):
     program = (
         "import sys, entrannas_tf\n"
@@ -143,6 +144,7 @@ def test_python_gives_the_bits_of_the_launcher(finished, genotype, tmp_path):
     assert without_clock(workdir) == without_clock(finished[0])
 
 
+@pytest.mark.long
 def test_kill_and_resume(finished, genotype, tmp_path):
     """SIGKILL in an epoch, then while the last checkpoint is written."""
     workdir = tmp_path / "toy"
@@ -156,6 +158,7 @@ def test_kill_and_resume(finished, genotype, tmp_path):
     )
 
 
+@pytest.mark.long
 def test_several_runs(finished, genotype, tmp_path):
     workdir = tmp_path / "toys"
     config = toy_retrain_config.get_config()

@@ -131,6 +131,7 @@ def test_a_finished_search_is_not_run_again(finished, capsys, monkeypatch):
     assert without_clock(workdir) == before
 
 
+@pytest.mark.long
 def test_python_gives_the_bits_of_the_launcher(finished, tmp_path):
     program = (
         "import sys, entrannas_tf\n"
@@ -142,6 +143,7 @@ def test_python_gives_the_bits_of_the_launcher(finished, tmp_path):
     assert without_clock(tmp_path / "toy") == without_clock(finished[0])
 
 
+@pytest.mark.long
 def test_kill_and_resume(finished, tmp_path):
     """SIGKILL in an epoch, then while its checkpoint is written."""
     workdir = tmp_path / "toy"
