@@ -5,25 +5,6 @@ import os
 
 from tests.support import programs, workers
 
-# Runs a launcher, and dies after so many steps of a search (0: never).
-DYING = """
-import os, runpy, signal, sys
-from entrannas_tf.search import step as search_step
-
-module, count, *flags = sys.argv[1:]
-left, step = [int(count)], search_step.SearchTrainer.train_step
-
-def train_step(self, data):
-    step(self, data)
-    left[0] -= 1
-    if left[0] == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-search_step.SearchTrainer.train_step = train_step
-sys.argv[1:] = flags
-runpy.run_module(module, run_name="__main__", alter_sys=True)
-"""
-
 
 def environment(tuner_id, port=1):
     """Returns what tells Keras-Tuner that a process is one of several."""

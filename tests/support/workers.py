@@ -7,7 +7,7 @@ import socket
 from tests.support import programs
 
 # Runs a launcher, and gets a signal after so many steps (0: never).
-_PROGRAM = """
+STRUCK = """
 import os, runpy, signal, sys
 from entrannas_tf.retraining import step as retraining_step
 from entrannas_tf.search import step as search_step
@@ -64,7 +64,7 @@ def run(module, *flags, signals=((0, 0), (0, 0)), timeout=400):
         workers.append(
             programs.Program(
                 "-c",
-                _PROGRAM,
+                STRUCK,
                 module,
                 number,
                 count,

@@ -14,10 +14,21 @@ from entrannas_tf.training import files, interruptions
 from entrannas_tf.training import loop as training_loop
 from entrannas_tf.tuning import config as tuning_config
 from entrannas_tf.tuning import workflow as tuning_workflow
-from tests.support import played_tuner, programs, toy_tune_config, tune_workers
+from tests.support import (
+    played_tuner,
+    programs,
+    toy_tune_config,
+    tune_workers,
+    workers,
+)
 
 LONG = pytest.mark.long
 FLAGS = ("--config=tests/support/toy_tune_config.py",)
+
+
+def dying(num_steps):
+    """Returns Python's arguments: a tuning that dies after so many steps."""
+    return "-c", workers.STRUCK, "launch.tune", int(signal.SIGKILL), num_steps
 
 
 def launch(*args):
@@ -32,9 +43,7 @@ def finished(tmp_path_factory):
     workdir = tmp_path_factory.mktemp("runs") / "tune"
     flags = (*FLAGS, f"--workdir={workdir}")
     # In the last of the 3 steps of the second search.
-    died = programs.run(
-        "-c", tune_workers.DYING, "launch.tune", 6, *flags, timeout=900
-    )
+    died = programs.run(*dying(6), *flags, timeout=900)
     assert died.returncode == -signal.SIGKILL, died.stderr
     trials = workdir / "trials"
     assert (trials / "trial_0000" / "run" / "genotype.json").exists()
@@ -125,10 +134,8 @@ def test_chief_and_workers_one_of_which_dies(tmp_path):
     )
     with tune_workers.group() as start:
         chief = start("chief", "-m", "launch.tune", *flags)
-        dying = start(
-            "worker1", "-c", tune_workers.DYING, "launch.tune", 2, *flags
-        )
-        code, said = tune_workers.ended(dying, 900)
+        lost = start("worker1", *dying(2), *flags)
+        code, said = tune_workers.ended(lost, 900)
         assert code == -signal.SIGKILL, said
         living = start("worker2", "-m", "launch.tune", *flags)
         code, said = tune_workers.ended(living, 900)
