@@ -1,7 +1,7 @@
 """From coefficients to a genotype. NumPy only.
 
-Every function maps coefficients, float [E, K] in the order of
-`search_space.EDGES` and of `primitives`, to a `genotypes.Cell`.
+Every function maps coefficients, float [E, K] in the order of a search space's
+`edges` and `primitives`, to a `genotypes.Cell`.
 """
 
 import numpy as np
@@ -11,24 +11,28 @@ from entrannas_tf.architecture import genotypes, search_space
 _SMALLEST = float(np.finfo(np.float32).tiny)
 
 
-def top_two(coefficients, primitives):
+def top_two(coefficients, space):
     """Keeps the two strongest edges of each node (Eq. 4, as in DARTS).
 
     An edge is as strong as its best primitive other than "none", which is
     also the one it keeps. Hence a node has two connections, from two
-    different nodes. Among equals the lower source and the earlier primitive
-    win. Where a softmax at a low temperature has come so close to 1 that
-    float32 holds edges for equal, the one that leaves less to its other
-    primitives is the stronger: the order is the exact one.
+    different nodes, or one where only one node comes before it. Among equals
+    the lower source and the earlier primitive win. Where a softmax at a low
+    temperature has come so close to 1 that float32 holds edges for equal, the
+    one that leaves less to its other primitives is the stronger: the order is
+    the exact one.
 
     Args:
         coefficients: float [E, K], p of Eq. 5; with edge normalisation its
             product with the edges' weights, as in PC-DARTS.
-        primitives: The K names of the columns.
+        space: The `search_space.SearchSpace` whose K primitives the columns
+            are.
 
     Returns:
-        A cell with two connections per intermediate node, by source.
+        A cell with two connections per intermediate node, by source; with one
+        where there is one edge.
     """
+    primitives = space.primitives
     columns = [k for k, n in enumerate(primitives) if n != search_space.NONE]
     p = np.array(coefficients, np.float64)
     best = np.asarray(columns)[p[:, columns].argmax(axis=1)]  # [E]
@@ -38,20 +42,18 @@ def top_two(coefficients, primitives):
     np.put_along_axis(p, best[:, None], 0.0, axis=1)
     rest = p.sum(axis=1)
     cell = []
-    for edges in _edges_by_node():
+    for edges in map(space.edges_into, space.intermediate_nodes):
         strongest = sorted(edges, key=lambda e: (-strength[e], rest[e]))[:2]
         cell.append(
             tuple(
-                genotypes.Connection(
-                    primitives[best[e]], search_space.EDGES[e][0]
-                )
+                genotypes.Connection(primitives[best[e]], space.edges[e][0])
                 for e in sorted(strongest)
             )
         )
     return tuple(cell)
 
 
-def top_two_few_skips(coefficients, primitives, max_skips):
+def top_two_few_skips(coefficients, space, max_skips):
     """Keeps the two strongest edges of each node, few of them skips (P-DARTS).
 
     While the cell has more skip connections than allowed, the weakest of them
@@ -61,19 +63,19 @@ def top_two_few_skips(coefficients, primitives, max_skips):
     Args:
         coefficients: float [E, K]; each edge has one above 0 of a primitive
             other than "none" and "skip_connect".
-        primitives: The K names of the columns.
+        space: As of `top_two`.
         max_skips: Number of skip connections of the cell, at most.
 
     Returns:
         A cell as `top_two` returns it.
     """
     coefficients = np.array(coefficients)
-    column = primitives.index(search_space.SKIP_CONNECT)
     while True:
-        cell = top_two(coefficients, primitives)
+        cell = top_two(coefficients, space)
         if genotypes.num_skip_connections(cell) <= max_skips:
             return cell
-        kept = indicator(cell, primitives)[:, column] > 0
+        column = space.primitives.index(search_space.SKIP_CONNECT)
+        kept = indicator(cell, space)[:, column] > 0
         skips = np.where(kept, coefficients[:, column], np.inf)  # [E]
         coefficients[skips.argmin(), column] = 0
 
@@ -92,36 +94,42 @@ def strongest(coefficients, count):
     return mask
 
 
-def non_zero(coefficients, primitives):
+def non_zero(coefficients, space):
     """Keeps every connection with a coefficient above 0 (Eq. 10).
 
     Args:
         coefficients: float [E, K], q_hat of Eq. 9.
-        primitives: The K names of the columns.
+        space: As of `top_two`.
 
     Returns:
         A cell with any number of connections per node, by source and then
         by primitive.
     """
+    primitives = space.primitives
     active = np.asarray(coefficients) > 0
     return tuple(
         tuple(
-            genotypes.Connection(primitives[k], search_space.EDGES[e][0])
+            genotypes.Connection(primitives[k], space.edges[e][0])
             for e in edges
             for k in np.flatnonzero(active[e])
             if primitives[k] != search_space.NONE
         )
-        for edges in _edges_by_node()
+        for edges in map(space.edges_into, space.intermediate_nodes)
     )
 
 
-def indicator(cell, primitives):
-    """Returns the 0/1 matrix A of Eq. 4, float32 [E, K], of a cell."""
-    matrix = np.zeros((len(search_space.EDGES), len(primitives)), np.float32)
-    for index, connections in enumerate(cell):
-        target = search_space.NUM_INPUT_NODES + index
+def indicator(cell, space):
+    """Returns the 0/1 matrix A of Eq. 4, float32 [E, K], of a cell.
+
+    Args:
+        cell: A `genotypes.Cell` of the space.
+        space: As of `top_two`.
+    """
+    edges, primitives = space.edges, space.primitives
+    matrix = np.zeros((len(edges), len(primitives)), np.float32)
+    for target, connections in enumerate(cell, space.num_input_nodes):
         for primitive, source in connections:
-            edge = search_space.EDGES.index((source, target))
+            edge = edges.index((source, target))
             matrix[edge, primitives.index(primitive)] = 1
     return matrix
 
@@ -138,13 +146,8 @@ def mean_entropy(coefficients):
     """
     p = np.asarray(coefficients, np.float64)
     p = p[p.sum(axis=1) > 0]
+    if p.shape[1] == 1:
+        return 0.0
     p = p / p.sum(axis=1, keepdims=True)
     logs = np.log(np.where(p > 0, p, 1.0))
     return float(np.mean(-(p * logs).sum(axis=1)) / np.log(p.shape[1]))
-
-
-def _edges_by_node():
-    return [
-        search_space.edges_into(node)
-        for node in range(search_space.NUM_INPUT_NODES, search_space.NUM_NODES)
-    ]

@@ -22,9 +22,7 @@ class Connection(NamedTuple):
     source: int
 
 
-KINDS = ("normal", "reduction")
-
-_CONCATS = tuple(f"{kind}_concat" for kind in KINDS)
+_CONCATS = tuple(f"{kind}_concat" for kind in search_space.KINDS)
 
 # One tuple of connections for each intermediate node.
 Cell = tuple[tuple[Connection, ...], ...]
@@ -36,7 +34,8 @@ class Genotype(NamedTuple):
     Attributes:
         normal: The normal cell, a tuple of connections per intermediate node.
         reduction: The reduction cell, likewise.
-        space: Name of the search space that the primitives belong to.
+        space: The `search_space.SearchSpace` that the cells belong to. Where
+            it has one kind of cell, both cells are the same.
         normal_concat: Numbers of the nodes that form the normal cell's output,
             in order; None for all that anything arrives at, see `live_nodes`.
         reduction_concat: The same of the reduction cell.
@@ -54,7 +53,7 @@ class Genotype(NamedTuple):
 
     normal: Cell
     reduction: Cell
-    space: str = "standard"
+    space: search_space.SearchSpace = search_space.STANDARD
     normal_concat: tuple[int, ...] | None = None
     reduction_concat: tuple[int, ...] | None = None
 
@@ -64,36 +63,48 @@ class Genotype(NamedTuple):
         Those that nothing arrives at are not among them.
 
         Args:
-            kind: One of `KINDS`.
+            kind: "normal" or "reduction".
         """
-        connected = connected_nodes(getattr(self, kind))
+        connected = connected_nodes(
+            getattr(self, kind), self.space.num_input_nodes
+        )
         concat = getattr(self, f"{kind}_concat")
         if concat is None:
             return connected
         return tuple(node for node in concat if node in connected)
 
+    def describe(self, kind):
+        """Returns a cell in a line, see `describe`.
 
-def make_cell(nodes, space="standard"):
+        Args:
+            kind: "normal" or "reduction".
+        """
+        return describe(getattr(self, kind), self.space.num_input_nodes)
+
+
+def make_cell(nodes, space=search_space.STANDARD):
     """Builds a checked cell from nested sequences of (primitive, source).
 
     Args:
-        nodes: For each intermediate node a sequence of pairs.
-        space: Name of the search space that the primitives must belong to.
+        nodes: For each intermediate node a sequence of pairs. Published cells
+            may have another number of nodes than the space.
+        space: The `search_space.SearchSpace` whose operations and input nodes
+            the cell may use.
 
     Raises:
         ValueError: If a primitive is not in the space, or a source is not an
             earlier node.
     """
-    known = search_space.primitives(space, with_none=False)
+    known = space.operations
     cell = []
     for index, pairs in enumerate(nodes):
-        target = search_space.NUM_INPUT_NODES + index
+        target = space.num_input_nodes + index
         connections = []
         for primitive, source in pairs:
             if primitive not in known:
                 raise ValueError(
                     f"Node {target} uses the primitive {primitive!r}, which "
-                    f"the {space!r} space does not have; expected one of "
+                    f"the {space.name!r} space does not have; expected one of "
                     f"{', '.join(known)}."
                 )
             if not isinstance(source, int) or not 0 <= source < target:
@@ -106,12 +117,13 @@ def make_cell(nodes, space="standard"):
     return tuple(cell)
 
 
-def make_concat(concat, cell):
+def make_concat(concat, cell, num_input_nodes=2):
     """Returns checked numbers of nodes for `Genotype.normal_concat`.
 
     Args:
         concat: Sequence of numbers of nodes, or None.
         cell: The `Cell` that they belong to.
+        num_input_nodes: Number of its input nodes.
 
     Returns:
         A tuple; None if these are the nodes that None stands for.
@@ -120,7 +132,7 @@ def make_concat(concat, cell):
         ValueError: If a number is not that of an intermediate node that has a
             connection, or occurs twice, or there is none.
     """
-    known = connected_nodes(cell)
+    known = connected_nodes(cell, num_input_nodes)
     if concat is None:
         concat = known
     wrong = [n for n in concat if n not in known or isinstance(n, bool)]
@@ -133,18 +145,19 @@ def make_concat(concat, cell):
     return None if tuple(concat) == known else tuple(concat)
 
 
-def draw(seed, space="standard"):
+def draw(seed, space=search_space.STANDARD):
     """Returns a random genotype, such as a search may find by top-2.
 
     Each node has two connections, from two different nodes, with any
-    primitives of the space: all such genotypes are equally likely.
+    primitives of the space: all such genotypes are equally likely. A node that
+    comes after one node alone has one connection.
 
     Args:
         seed: Non-negative integer, or a tuple of them.
-        space: Name of the search space.
+        space: The `search_space.SearchSpace`.
     """
     rng = np.random.default_rng(seed)
-    names = search_space.primitives(space, with_none=False)
+    names = space.operations
     cells = [
         make_cell(
             [
@@ -152,35 +165,45 @@ def draw(seed, space="standard"):
                     (names[rng.integers(len(names))], int(source))
                     for source in sorted(rng.permutation(node)[:2])
                 ]
-                for node in range(
-                    search_space.NUM_INPUT_NODES, search_space.NUM_NODES
-                )
+                for node in space.intermediate_nodes
             ],
             space,
         )
-        for _ in KINDS
+        for _ in space.kinds
     ]
-    return Genotype(*cells, space)
+    return of_cells(dict(zip(space.kinds, cells, strict=True)), space)
 
 
-def live_nodes(cell):
+def of_cells(cells, space):
+    """Returns the genotype of a cell of each kind.
+
+    Args:
+        cells: {kind: `Cell`} of the space's kinds. The normal cell stands for
+            the reduction cell where that kind is not among them.
+        space: The `search_space.SearchSpace`.
+    """
+    normal = cells["normal"]
+    return Genotype(normal, cells.get("reduction", normal), space)
+
+
+def live_nodes(cell, num_input_nodes=2):
     """Returns the set of the nodes that anything arrives at.
 
     These are the input nodes, and the nodes with a connection from one of
     these. What would come from another node is 0: published genotypes have
     such connections.
     """
-    live = set(range(search_space.NUM_INPUT_NODES))
-    for node, connections in enumerate(cell, search_space.NUM_INPUT_NODES):
+    live = set(range(num_input_nodes))
+    for node, connections in enumerate(cell, num_input_nodes):
         if any(source in live for _, source in connections):
             live.add(node)
     return live
 
 
-def connected_nodes(cell):
+def connected_nodes(cell, num_input_nodes=2):
     """Returns the intermediate nodes among `live_nodes`, a tuple in order."""
-    inputs = range(search_space.NUM_INPUT_NODES)
-    return tuple(sorted(live_nodes(cell) - set(inputs)))
+    live = live_nodes(cell, num_input_nodes)
+    return tuple(sorted(live - set(range(num_input_nodes))))
 
 
 def num_connections(cell):
@@ -206,12 +229,12 @@ def num_changed(before, after):
     return len(keyed(before) ^ keyed(after))
 
 
-def describe(cell):
+def describe(cell, num_input_nodes=2):
     """Returns a cell in a line: `2: skip_connect(0) sep_conv_3x3(1) | ...`."""
     return " | ".join(
-        f"{search_space.NUM_INPUT_NODES + index}: "
+        f"{node}: "
         + (" ".join(f"{c.primitive}({c.source})" for c in connections) or "-")
-        for index, connections in enumerate(cell)
+        for node, connections in enumerate(cell, num_input_nodes)
     )
 
 
@@ -226,7 +249,7 @@ def to_json(genotype, **extra):
     content = {
         "format": FORMAT,
         "version": VERSION,
-        "space": genotype.space,
+        "space": search_space.serialize(genotype.space),
         "normal": genotype.normal,
         "reduction": genotype.reduction,
         **{f: list(nodes) for f, nodes in concats.items() if nodes},
@@ -256,17 +279,28 @@ def from_json(text):
             f"The genotype has version {content.get('version')!r}; this "
             f"software reads version {VERSION}."
         )
-    missing = [k for k in ("space", *KINDS) if k not in content]
+    kinds = search_space.KINDS
+    missing = [k for k in ("space", *kinds) if k not in content]
     if missing:
         raise ValueError(f"The genotype lacks {', '.join(missing)}.")
-    space = str(content["space"])
+    space = search_space.get(content["space"])
     cells = [
-        make_cell(_check_nesting(content[kind], kind), space) for kind in KINDS
+        make_cell(_check_nesting(content[kind], kind), space) for kind in kinds
     ]
-    concats = (
-        make_concat(_check_concat(content.get(field), field), cell)
+    concats = [
+        make_concat(
+            _check_concat(content.get(field), field),
+            cell,
+            space.num_input_nodes,
+        )
         for field, cell in zip(_CONCATS, cells, strict=True)
-    )
+    ]
+    is_one = len(set(cells)) == len(set(concats)) == 1
+    if len(space.kinds) == 1 and not is_one:
+        raise ValueError(
+            "The genotype's reduction cell is not its normal cell; expected "
+            f"the same, as its space has the kinds {space.kinds!r}."
+        )
     return Genotype(*cells, space, *concats)
 
 

@@ -12,7 +12,6 @@ from entrannas_tf.architecture import (
 )
 
 ALPHA_STDDEV = 1e-3  # as DARTS initialises it
-MAX_SKIPS = 2 * search_space.NUM_INTERMEDIATE_NODES  # All that top two keeps.
 
 # Alpha of a connection that is fixed, 0 elsewhere: the softmax of the others is
 # exactly 0.
@@ -20,23 +19,25 @@ _FIXED_ALPHA = 1e3
 
 
 class Architecture(keras.layers.Layer):
-    """Alpha, beta and temperature of the normal and the reduction cell.
+    """Alpha, beta and temperature of each kind of cell.
 
     Args:
-        space: "standard", "extended" or "tiny".
+        space: The `search_space.SearchSpace`, or what `search_space.get` takes.
         sparse: False for EnTranNAS (softmax coefficients, top-2 derivation),
             True for EnTranNAS-DST (pruned coefficients, every non-zero one
-            is derived; no "none" primitive, and beta beside alpha).
+            is derived; "none" is left out, and there is beta beside alpha).
         temperature: Initial temperature of Eq. 5, above 0.
         edge_normalization: Whether each edge has a weight too, a softmax over
             the edges into a node, that multiplies its coefficients (PC-DARTS).
         masks: Dict by kind of cell of bool [E, K], the primitives that each
             edge chooses from, not with `sparse`; None for all.
         max_skips: Number of skip connections that a normal cell is derived
-            with, at most; MAX_SKIPS for any.
+            with, at most, from 0 to 7; `search_space.ANY_SKIPS`, 8, for any.
 
     Attributes:
-        primitives: Names of the K candidates.
+        space: The space that was given, of which genotypes are derived.
+        searched_space: The same, without "none" if `sparse`: its primitives
+            are the K columns of alpha.
         alpha: Dict by kind of cell of float32 [E, K] variables.
         beta: Likewise of float32 [M]; empty unless `sparse`.
         edge_logits: Likewise of float32 [E]; empty unless
@@ -46,45 +47,48 @@ class Architecture(keras.layers.Layer):
 
     def __init__(
         self,
-        space="standard",
+        space=search_space.STANDARD,
         sparse=False,
         temperature=1.0,
         edge_normalization=False,
         masks=None,
-        max_skips=MAX_SKIPS,
+        max_skips=search_space.ANY_SKIPS,
         **kwargs,
     ):
         super().__init__(**kwargs)
         self.masks = masks and {k: np.asarray(m) for k, m in masks.items()}
         self.max_skips = max_skips
-        self.space = space
+        self.space = search_space.get(space)
+        self.searched_space = (
+            self.space.without_none() if sparse else self.space
+        )
         self.sparse = sparse
         self.edge_normalization = edge_normalization
-        self.primitives = search_space.primitives(space, with_none=not sparse)
-        shape = (len(search_space.EDGES), len(self.primitives))
+        kinds, num_edges = self.space.kinds, len(self.space.edges)
+        shape = (num_edges, len(self.searched_space.primitives))
         self.alpha = {
             kind: self.add_weight(
                 name=f"alpha_{kind}",
                 shape=shape,
                 initializer=keras.initializers.RandomNormal(0, ALPHA_STDDEV),
             )
-            for kind in genotypes.KINDS
+            for kind in kinds
         }
         self.beta = {
             kind: self.add_weight(
                 name=f"beta_{kind}",
-                shape=(search_space.NUM_INTERMEDIATE_NODES,),
+                shape=(self.space.num_intermediate_nodes,),
                 initializer="zeros",
             )
-            for kind in (genotypes.KINDS if sparse else ())
+            for kind in (kinds if sparse else ())
         }
         self.edge_logits = {
             kind: self.add_weight(
                 name=f"edge_logits_{kind}",
-                shape=(len(search_space.EDGES),),
+                shape=(num_edges,),
                 initializer=keras.initializers.RandomNormal(0, ALPHA_STDDEV),
             )
-            for kind in (genotypes.KINDS if edge_normalization else ())
+            for kind in (kinds if edge_normalization else ())
         }
         self.temperature = self.add_weight(
             name="temperature",
@@ -99,7 +103,7 @@ class Architecture(keras.layers.Layer):
         coefficients = self._relax()
         for kind, edge_logits in self.edge_logits.items():
             weights = relaxation.normalise_edges(
-                tf.convert_to_tensor(edge_logits)
+                tf.convert_to_tensor(edge_logits), self.space.targets
             )  # [E]
             coefficients[kind] *= weights[:, tf.newaxis]
         return coefficients
@@ -117,7 +121,7 @@ class Architecture(keras.layers.Layer):
             return {k: relaxation.softmax(a, tau) for k, a in alpha.items()}
         return {
             k: relaxation.sparse_coefficients(
-                a, tf.convert_to_tensor(self.beta[k]), tau
+                a, tf.convert_to_tensor(self.beta[k]), tau, self.space.targets
             )
             for k, a in alpha.items()
         }
@@ -137,14 +141,14 @@ class Architecture(keras.layers.Layer):
         """
         rule = derivation.non_zero if self.sparse else derivation.top_two
         cells = {
-            kind: rule(coefficients[kind], self.primitives)
-            for kind in genotypes.KINDS
+            kind: rule(coefficients[kind], self.searched_space)
+            for kind in self.space.kinds
         }
-        if self.max_skips < MAX_SKIPS:
+        if self.max_skips < search_space.ANY_SKIPS:
             cells["normal"] = derivation.top_two_few_skips(
-                coefficients["normal"], self.primitives, self.max_skips
+                coefficients["normal"], self.searched_space, self.max_skips
             )
-        return genotypes.Genotype(**cells, space=self.space)
+        return genotypes.of_cells(cells, self.space)
 
     def fix(self, genotype):
         """Fixes alpha to one genotype, whose coefficients are 0 and 1.
@@ -153,10 +157,10 @@ class Architecture(keras.layers.Layer):
             genotype: A `Genotype` such as `derive` returns, not of DST: with
                 one connection an edge at most. All others become "none".
         """
-        none = self.primitives.index(search_space.NONE)
+        none = self.searched_space.primitives.index(search_space.NONE)
         for kind, alpha in self.alpha.items():
             chosen = derivation.indicator(
-                getattr(genotype, kind), self.primitives
+                getattr(genotype, kind), self.searched_space
             )
             chosen[:, none] = 1 - chosen.sum(axis=1)
             alpha.assign(_FIXED_ALPHA * chosen)
@@ -164,7 +168,7 @@ class Architecture(keras.layers.Layer):
     def get_config(self):
         return {
             **super().get_config(),
-            "space": self.space,
+            "space": search_space.serialize(self.space),
             "sparse": self.sparse,
             "temperature": float(self.temperature.numpy()),
             "edge_normalization": self.edge_normalization,

@@ -16,6 +16,7 @@ from entrannas_tf.architecture import genotypes, search_space
 GENOTYPE_FILE = "genotype.json"
 
 _PER_NODE = 2  # connections of a node in DARTS's list
+_NUM_INPUT_NODES = 2  # Of a cell in both forms.
 _KINDS = {"normal": "normal", "reduction": "reduce"}  # ours: DARTS's
 
 
@@ -112,12 +113,14 @@ def to_list(genotype):
     """Returns a genotype in DARTS's form, as `from_list` takes it.
 
     Raises:
-        ValueError: If a node does not have two connections.
+        ValueError: If a node does not have two connections, or the cells do
+            not have two input nodes.
     """
+    _check_inputs(genotype)
     content = {}
     for kind, theirs in _KINDS.items():
         cell = getattr(genotype, kind)
-        for node, connections in enumerate(cell, search_space.NUM_INPUT_NODES):
+        for node, connections in enumerate(cell, _NUM_INPUT_NODES):
             if len(connections) != _PER_NODE:
                 raise ValueError(
                     f"Node {node} of the {kind} cell has {len(connections)} "
@@ -140,7 +143,7 @@ def from_triples(content):
         ValueError: If a target is not an intermediate node, or as
             `genotypes.make_cell` and `genotypes.make_concat`.
     """
-    first = search_space.NUM_INPUT_NODES
+    first = _NUM_INPUT_NODES
     nested = {}
     for kind in _KINDS.values():
         triples = content[kind]
@@ -161,18 +164,33 @@ def from_triples(content):
 
 
 def to_triples(genotype):
-    """Returns a genotype as triples, as `from_triples` takes them."""
+    """Returns a genotype as triples, as `from_triples` takes them.
+
+    Raises:
+        ValueError: If the cells do not have two input nodes.
+    """
+    _check_inputs(genotype)
     content = {}
     for kind, theirs in _KINDS.items():
         content[theirs] = [
             (primitive, node, source)
             for node, connections in enumerate(
-                getattr(genotype, kind), search_space.NUM_INPUT_NODES
+                getattr(genotype, kind), _NUM_INPUT_NODES
             )
             for primitive, source in connections
         ]
         content[f"{theirs}_concat"] = list(genotype.outputs(kind))
     return content
+
+
+def _check_inputs(genotype):
+    """Raises ValueError if others' forms have no place for the input nodes."""
+    number = genotype.space.num_input_nodes
+    if number != _NUM_INPUT_NODES:
+        raise ValueError(
+            f"The cells have {number} input node; expected {_NUM_INPUT_NODES}, "
+            "as in all published genotypes. Take genotypes.to_json."
+        )
 
 
 def _make(nested, content):
@@ -183,10 +201,10 @@ def _make(nested, content):
     space = next(
         (
             space
-            for space, known in search_space.SPACES.items()
-            if used <= set(known)
+            for space in search_space.SPACES.values()
+            if used <= set(space.primitives)
         ),
-        "standard",  # make_cell says what is wrong.
+        search_space.STANDARD,  # make_cell says what is wrong.
     )
     cells = [genotypes.make_cell(nested[k], space) for k in _KINDS.values()]
     concats = [

@@ -1,18 +1,12 @@
 """From architecture parameters to connection coefficients.
 
-Pure functions of tensors. Shape letters: E edges, in the order of
-`search_space.EDGES`; K primitives; M intermediate nodes.
+Pure functions of tensors. Shape letters: E edges, in the order of a search
+space's `edges`; K primitives; M intermediate nodes. `targets` are the space's:
+E numbers from 0 to M - 1 that never fall, the node that each edge ends in.
 """
 
 import numpy as np
 import tensorflow as tf
-
-from entrannas_tf.architecture import search_space
-
-# The number, from 0, of the intermediate node that each edge ends in.
-_TARGETS = tuple(
-    target - search_space.NUM_INPUT_NODES for _, target in search_space.EDGES
-)
 
 # The largest float32 below 1. The paper counts on t < 1 for a connection to
 # survive in each node, but sigmoid rounds to 1 from beta = 17 on.
@@ -47,18 +41,19 @@ def masked_softmax(alpha, mask, temperature):
     return tf.nn.softmax(tf.where(mask, alpha / temperature, -np.inf), axis=-1)
 
 
-def normalise_connections(p):
+def normalise_connections(p, targets):
     """Divides by the largest coefficient into the same node (Eq. 7).
 
     Args:
         p: float32 [E, K], positive.
+        targets: Sequence of E integers, see above.
 
     Returns:
         p_hat: float32 [E, K]; its maximum over the connections into each
         node is exactly 1.
     """
-    strongest = tf.math.segment_max(tf.reduce_max(p, axis=-1), _TARGETS)  # [M]
-    return p / tf.gather(strongest, _TARGETS)[:, tf.newaxis]
+    strongest = tf.math.segment_max(tf.reduce_max(p, axis=-1), targets)  # [M]
+    return p / tf.gather(strongest, targets)[:, tf.newaxis]
 
 
 def thresholds(beta):
@@ -66,17 +61,18 @@ def thresholds(beta):
     return tf.minimum(tf.sigmoid(beta), _LARGEST_THRESHOLD)
 
 
-def prune(p_hat, t):
+def prune(p_hat, t, targets):
     """Cuts the connections below their node's threshold to 0 (Eq. 8).
 
     Args:
         p_hat: float32 [E, K], from `normalise_connections`.
         t: float32 [M], within (0, 1).
+        targets: As of `normalise_connections`.
 
     Returns:
         q: float32 [E, K], exactly 0 where p_hat <= t.
     """
-    return tf.nn.relu(p_hat - tf.gather(t, _TARGETS)[:, tf.newaxis])
+    return tf.nn.relu(p_hat - tf.gather(t, targets)[:, tf.newaxis])
 
 
 def normalise_operations(q):
@@ -93,31 +89,33 @@ def normalise_operations(q):
     return tf.math.divide_no_nan(q, total)
 
 
-def normalise_edges(edge_logits):
+def normalise_edges(edge_logits, targets):
     """Softmax over the edges into each node (PC-DARTS, section 3.3).
 
     Args:
         edge_logits: float32 [E], beta in that paper.
+        targets: As of `normalise_connections`.
 
     Returns:
         float32 [E], the edges' weights; those into each node sum to 1.
     """
-    strongest = tf.math.segment_max(edge_logits, _TARGETS)  # [M]
-    exponents = tf.exp(edge_logits - tf.gather(strongest, _TARGETS))
-    total = tf.math.segment_sum(exponents, _TARGETS)  # [M]
-    return exponents / tf.gather(total, _TARGETS)
+    strongest = tf.math.segment_max(edge_logits, targets)  # [M]
+    exponents = tf.exp(edge_logits - tf.gather(strongest, targets))
+    total = tf.math.segment_sum(exponents, targets)  # [M]
+    return exponents / tf.gather(total, targets)
 
 
-def sparse_coefficients(alpha, beta, temperature):
+def sparse_coefficients(alpha, beta, temperature, targets):
     """Coefficients of EnTranNAS-DST: Eqs. 5, 7, 8 and 9 in turn.
 
     Args:
         alpha: float32 [E, K], logits.
         beta: float32 [M], logits of the thresholds.
         temperature: tau > 0.
+        targets: As of `normalise_connections`.
 
     Returns:
         q_hat: float32 [E, K].
     """
-    p_hat = normalise_connections(softmax(alpha, temperature))
-    return normalise_operations(prune(p_hat, thresholds(beta)))
+    p_hat = normalise_connections(softmax(alpha, temperature), targets)
+    return normalise_operations(prune(p_hat, thresholds(beta), targets))

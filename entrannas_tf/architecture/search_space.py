@@ -1,49 +1,24 @@
-"""The search space: primitives by name, and the numbering of nodes and edges.
+"""The search space as a value: primitives by name, nodes, edges and kinds.
 
-A cell has `NUM_INPUT_NODES` input nodes, 0 (the output of cell k-2) and 1 (of
-cell k-1), and `NUM_INTERMEDIATE_NODES` intermediate nodes. An edge (i, j)
-joins node i to a later intermediate node j. Edges are numbered by target,
-then by source, as in DARTS: (0, 2), (1, 2), (0, 3), (1, 3), (2, 3), ...
-No edge joins the two input nodes, so E = 14.
+A cell has input nodes, the outputs of cells k-2 and k-1 or of cell k-1 alone,
+and intermediate nodes. An edge (i, j) joins node i to a later intermediate
+node j. Edges are numbered by target, then by source, as in DARTS: with two
+input nodes (0, 2), (1, 2), (0, 3), (1, 3), (2, 3), ... No edge joins two input
+nodes, so a cell of the paper, with two and four of them, has E = 14.
 """
 
-NUM_INPUT_NODES = 2
-NUM_INTERMEDIATE_NODES = 4
-NUM_NODES = NUM_INPUT_NODES + NUM_INTERMEDIATE_NODES
+import functools
+from typing import NamedTuple
 
 NONE = "none"
 SKIP_CONNECT = "skip_connect"
 
-# Order within a space is DARTS's: it numbers the columns of alpha.
-STANDARD = (
-    NONE,
-    "max_pool_3x3",
-    "avg_pool_3x3",
-    SKIP_CONNECT,
-    "sep_conv_3x3",
-    "sep_conv_5x5",
-    "dil_conv_3x3",
-    "dil_conv_5x5",
-)
-EXTENDED = (
-    *STANDARD,
-    "conv_1x1",
-    "conv_3x3",
-    "conv_1x3_3x1",
-    "conv_1x5_5x1",
-    "conv_1x7_7x1",
-)
-# Of published cells that were not found by gradients; nothing searches it.
-NASNET = (*STANDARD, "sep_conv_7x7", "conv_7x1_1x7")
-# One of each kind: a search of it builds its graphs in a third of the time, for
-# tests and for trying things out.
-TINY = (NONE, "max_pool_3x3", SKIP_CONNECT, "sep_conv_3x3")
-SPACES = {
-    "standard": STANDARD,
-    "extended": EXTENDED,
-    "nasnet": NASNET,
-    "tiny": TINY,
-}
+# The kinds that cells can be of, which are the fields of a genotype.
+KINDS = ("normal", "reduction")
+
+# The number of skip connections that sets no limit, in cells of any size: the
+# paper's, derived by top-2, have no more connections.
+ANY_SKIPS = 8
 
 MIN_CELLS = 3  # Of a network: the least whose two reduction cells differ.
 STEM_MULTIPLIER = 3  # DARTS: CIFAR's stem has three times the first cells' C.
@@ -51,32 +26,227 @@ STEM_MULTIPLIER = 3  # DARTS: CIFAR's stem has three times the first cells' C.
 STEM_REDUCTIONS = {"cifar": 0, "imagenet": 3}  # How often a stem halves.
 ENGINE_CELLS = ("first", "last", "half", "all", "none")
 
-# (source, target) of every edge, by number.
-EDGES = tuple(
-    (source, target)
-    for target in range(NUM_INPUT_NODES, NUM_NODES)
-    for source in range(target)
+
+class SearchSpace(NamedTuple):
+    """A search space; `make` and `get` return checked ones.
+
+    Attributes:
+        name: What the space is called.
+        primitives: Names of the K candidate primitives, in the order of
+            alpha's columns. "none" may be among them: it is for EnTranNAS, and
+            is not for EnTranNAS-DST, which can leave an edge empty by itself.
+        num_input_nodes: 2 for cells that read the outputs of cells k-2 and
+            k-1, 1 for cells that read that of cell k-1 alone.
+        num_intermediate_nodes: M, 1 or more.
+        kinds: Kinds of cell that are searched, ("normal", "reduction") or
+            ("normal",). With one kind, reduction cells are normal cells whose
+            edges from the input nodes have stride 2.
+
+    Example:
+
+    >>> from entrannas_tf.architecture import search_space
+    >>> space = search_space.make(
+    ...     "small",
+    ...     primitives=("none", "skip_connect", "sep_conv_3x3"),
+    ...     num_intermediate_nodes=2,
+    ... )
+    >>> space.edges
+    ((0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
+    >>> space.operations
+    ('skip_connect', 'sep_conv_3x3')
+    """
+
+    name: str
+    primitives: tuple[str, ...]
+    num_input_nodes: int = 2
+    num_intermediate_nodes: int = 4
+    kinds: tuple[str, ...] = KINDS
+
+    @property
+    def num_nodes(self):
+        """Number of input and of intermediate nodes."""
+        return self.num_input_nodes + self.num_intermediate_nodes
+
+    @property
+    def intermediate_nodes(self):
+        """Numbers of the intermediate nodes, a range."""
+        return range(self.num_input_nodes, self.num_nodes)
+
+    @property
+    def edges(self):
+        """(source, target) of the E edges, a tuple; it numbers alpha's rows."""
+        return _edges(self.num_input_nodes, self.num_nodes)
+
+    @property
+    def targets(self):
+        """Each edge's target, as the number of an intermediate node from 0."""
+        return _targets(self.num_input_nodes, self.num_nodes)
+
+    @property
+    def operations(self):
+        """The primitives other than "none", a tuple."""
+        return self.without_none().primitives
+
+    def edges_into(self, target):
+        """Returns the numbers of the edges that end in node `target`."""
+        return _edges_at(self.num_input_nodes, self.num_nodes, 1, target)
+
+    def edges_from(self, source):
+        """Returns the numbers of the edges that start in node `source`."""
+        return _edges_at(self.num_input_nodes, self.num_nodes, 0, source)
+
+    def without_none(self):
+        """Returns the space without "none" among its primitives."""
+        return _without_none(self)
+
+    def kind_of(self, is_reduction):
+        """Returns the kind of a network's reduction or other cells."""
+        return "reduction" if is_reduction and len(self.kinds) > 1 else "normal"
+
+
+# The order within a space is DARTS's.
+STANDARD = SearchSpace(
+    "standard",
+    (
+        NONE,
+        "max_pool_3x3",
+        "avg_pool_3x3",
+        SKIP_CONNECT,
+        "sep_conv_3x3",
+        "sep_conv_5x5",
+        "dil_conv_3x3",
+        "dil_conv_5x5",
+    ),
 )
+EXTENDED = SearchSpace(
+    "extended",
+    (
+        *STANDARD.primitives,
+        "conv_1x1",
+        "conv_3x3",
+        "conv_1x3_3x1",
+        "conv_1x5_5x1",
+        "conv_1x7_7x1",
+    ),
+)
+# Of published cells that were not found by gradients.
+NASNET = SearchSpace(
+    "nasnet", (*STANDARD.primitives, "sep_conv_7x7", "conv_7x1_1x7")
+)
+# One of each kind: a search of it builds its graphs in a third of the time, for
+# tests and for trying things out.
+TINY = SearchSpace("tiny", (NONE, "max_pool_3x3", SKIP_CONNECT, "sep_conv_3x3"))
+
+SPACES = {space.name: space for space in (STANDARD, EXTENDED, NASNET, TINY)}
 
 
-def primitives(space, with_none):
-    """Returns the names of a space's candidate primitives, in alpha's order.
+def known_primitives():
+    """Returns the names of the primitives that a space can have, a tuple."""
+    names = (name for space in SPACES.values() for name in space.primitives)
+    return tuple(dict.fromkeys(names))
+
+
+def get(identifier):
+    """Returns the checked `SearchSpace` that is meant.
 
     Args:
-        space: "standard" (8 primitives) or "extended" (13), appendix A.2; or
-            "nasnet" (10), which target networks can have; or "tiny" (4).
-        with_none: Whether "none" is a candidate: it is for EnTranNAS, and is
-            not for EnTranNAS-DST, which can leave an edge empty by itself.
+        identifier: "standard" (8 primitives) or "extended" (13), appendix A.2;
+            "nasnet" (10), of published networks; "tiny" (4), to try things
+            out; a dict such as `serialize` returns; or a `SearchSpace`.
 
     Raises:
-        ValueError: If the space is not known.
+        ValueError: If the space is not known, or not as `check` expects it.
     """
-    if space not in SPACES:
+    if isinstance(identifier, SearchSpace):
+        check(identifier)
+        return identifier
+    if isinstance(identifier, dict):
+        return _from_dict(identifier)
+    if not isinstance(identifier, str) or identifier not in SPACES:
         raise ValueError(
-            f"Unknown search space {space!r}; expected one of {sorted(SPACES)}."
+            f"Unknown search space {identifier!r}; expected one of "
+            f"{sorted(SPACES)}."
         )
-    names = SPACES[space]
-    return names if with_none else tuple(n for n in names if n != NONE)
+    return SPACES[identifier]
+
+
+def serialize(space):
+    """Returns a space as JSON can hold it, for `get`.
+
+    That is its name if the space is one of `SPACES`, and a dict of its fields
+    if it is another.
+    """
+    if SPACES.get(space.name) == space:
+        return space.name
+    return {
+        field: list(value) if isinstance(value, tuple) else value
+        for field, value in space._asdict().items()
+    }
+
+
+def make(
+    name,
+    primitives=(),
+    num_input_nodes=2,
+    num_intermediate_nodes=4,
+    kinds=KINDS,
+    prefix="",
+):
+    """Returns a checked `SearchSpace`.
+
+    Args:
+        name: As of `SearchSpace`.
+        primitives: Likewise; empty for those of the known space of this name.
+        num_input_nodes: As of `SearchSpace`.
+        num_intermediate_nodes: Likewise.
+        kinds: Likewise.
+        prefix: As of `check`.
+
+    Raises:
+        ValueError: If there are no primitives and the name is not known, or
+            as `check`.
+    """
+    primitives = tuple(primitives) or get(name).primitives
+    space = SearchSpace(
+        name, primitives, num_input_nodes, num_intermediate_nodes, tuple(kinds)
+    )
+    check(space, prefix)
+    return space
+
+
+def check(space, prefix=""):
+    """Checks the fields of a `SearchSpace`.
+
+    Args:
+        space: The `SearchSpace`.
+        prefix: Text before the name of a field in messages, such as
+            "network.".
+
+    Raises:
+        ValueError: If a field is not as it should be.
+    """
+    if not isinstance(space.name, str) or not space.name.strip():
+        raise ValueError(
+            f"{prefix}name is {space.name!r}; expected a text that is not "
+            "empty."
+        )
+    _check_primitives(space.primitives, f"{prefix}primitives")
+    inputs, inner = space.num_input_nodes, space.num_intermediate_nodes
+    if type(inputs) is not int or inputs not in (1, 2):
+        raise ValueError(
+            f"{prefix}num_input_nodes is {inputs!r}; expected 2, for the "
+            "outputs of cells k-2 and k-1, or 1, for that of cell k-1."
+        )
+    if type(inner) is not int or inner < 1:
+        raise ValueError(
+            f"{prefix}num_intermediate_nodes is {inner!r}; expected 1 or more."
+        )
+    if space.kinds not in (KINDS, KINDS[:1]):
+        raise ValueError(
+            f"{prefix}kinds is {space.kinds!r}; expected {KINDS!r}, or "
+            f"{KINDS[:1]!r} for reduction cells that are normal cells at "
+            "stride 2."
+        )
 
 
 def reduction_indices(num_cells):
@@ -125,11 +295,72 @@ def check_stem(stem):
         )
 
 
-def edges_into(target):
-    """Returns the numbers of the edges that end in node `target`."""
-    return tuple(e for e, (_, t) in enumerate(EDGES) if t == target)
+def _check_primitives(names, field):
+    """Raises ValueError if `SearchSpace.primitives` is not as it should be."""
+    known = known_primitives()
+    listed = f"names among {', '.join(known)}"
+    is_list = isinstance(names, tuple)
+    if not is_list or not names or any(not isinstance(n, str) for n in names):
+        raise ValueError(f"{field} is {names!r}; expected {listed}.")
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise ValueError(
+            f"{field} has {unknown[0]!r}, which is not known; expected "
+            f"{listed}."
+        )
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise ValueError(
+            f"{field} has {twice[0]!r} more than once; expected each name once."
+        )
+    if set(names) == {NONE}:
+        raise ValueError(
+            f"{field} is {names!r}; expected an operation beside none."
+        )
 
 
-def edges_from(source):
-    """Returns the numbers of the edges that start in node `source`."""
-    return tuple(e for e, (s, _) in enumerate(EDGES) if s == source)
+def _from_dict(values):
+    """Returns the checked space of a dict that was read."""
+    fields, needed = SearchSpace._fields, {"name", "primitives"}
+    if not needed <= set(values) <= set(fields):
+        raise ValueError(
+            "The search space has the fields "
+            f"{', '.join(map(str, values)) or '(none)'}; expected "
+            f"{', '.join(fields)}."
+        )
+    space = SearchSpace(
+        **{k: tuple(v) if type(v) is list else v for k, v in values.items()}
+    )
+    check(space)
+    return space
+
+
+@functools.cache
+def _edges(num_input_nodes, num_nodes):
+    """Returns (source, target) of every edge, by number."""
+    return tuple(
+        (source, target)
+        for target in range(num_input_nodes, num_nodes)
+        for source in range(target)
+    )
+
+
+@functools.cache
+def _targets(num_input_nodes, num_nodes):
+    """Returns which intermediate node, from 0, each edge ends in."""
+    edges = _edges(num_input_nodes, num_nodes)
+    return tuple(target - num_input_nodes for _, target in edges)
+
+
+@functools.cache
+def _edges_at(num_input_nodes, num_nodes, end, node):
+    """Returns the numbers of the edges with a node at end 0 or 1."""
+    edges = _edges(num_input_nodes, num_nodes)
+    return tuple(e for e, edge in enumerate(edges) if edge[end] == node)
+
+
+@functools.cache
+def _without_none(space):
+    """Returns a space without "none" among its primitives."""
+    names = tuple(name for name in space.primitives if name != NONE)
+    return space._replace(primitives=names)

@@ -129,6 +129,7 @@ def _one_of(*choices):
 
 _PRECISION = _one_of("float32", "bfloat16", "float16")
 _NOT_EMPTY = "a text that is not empty", lambda value: bool(value.strip())
+_BY_SPACE = "as `search_space.check` expects it", lambda value: True
 _ANY_TEXT = "a text", lambda value: True
 _FROM_0 = "0 or more", lambda value: value >= 0
 _FROM_1 = "1 or more", lambda value: value >= 1
@@ -163,14 +164,21 @@ RULES = {
     "data.validation_fraction": _BELOW_1,
     "data.min_crop_area": _UP_TO_1,
     "data.color_jitter": _UP_TO_1,
-    "network.space": _one_of("standard", "extended", "tiny"),
+    "network.space": _NOT_EMPTY,
+    "network.primitives": _BY_SPACE,
+    "network.num_input_nodes": _BY_SPACE,
+    "network.num_intermediate_nodes": _BY_SPACE,
+    "network.kinds": _BY_SPACE,
     "network.num_cells": _FROM_3,
     "network.init_channels": _FROM_1,
     "network.engine_cells": _one_of("first", "last", "half", "all"),
     "network.bottleneck": _FROM_1,
     "network.partial_channels": _FROM_1,
     "network.max_fold": _FROM_1,
-    "network.max_skips": ("from 0 to 8", lambda value: 0 <= value <= 8),
+    "network.max_skips": (
+        f"from 0 to {search_space.ANY_SKIPS}",
+        lambda value: 0 <= value <= search_space.ANY_SKIPS,
+    ),
     "network.stem": _one_of("cifar", "imagenet"),
     "search.epochs": _FROM_1,
     "search.batch_size": _FROM_1,
@@ -241,13 +249,15 @@ def check(values):
         ValueError: In one line, for the first field that is out of range.
     """
     check_ranges(values)
+    space = _checked_space(values)
     _check_multiple(values)
-    _check_random(values)
+    _check_random(values, space)
     _check_warmup(values)
     _check_directories(values)
     _check_shares(values)
     _check_order(values)
-    _check_stages(values)
+    _check_skips(values, space)
+    _check_stages(values, space)
 
 
 def check_sections(sections):
@@ -278,6 +288,22 @@ def check_ranges(values):
             raise ValueError(f"{path} is {value!r}; expected {words}.")
 
 
+def _checked_space(values):
+    """Returns the `SearchSpace` of a search's values, None of others'."""
+    if "network.space" not in values:
+        return None
+    name = values["network.space"]
+    if not values["network.primitives"] and name not in search_space.SPACES:
+        raise ValueError(
+            f"network.space is {name!r}; expected one of "
+            f"{', '.join(search_space.SPACES)}, or network.primitives for a "
+            "space of your own."
+        )
+    names = search_space.SearchSpace._fields[1:]
+    fields = {field: values[f"network.{field}"] for field in names}
+    return search_space.make(name, **fields, prefix="network.")
+
+
 def _check_multiple(values):
     """Checks that the channels can be divided as they will be."""
     channels = values["network.init_channels"]
@@ -301,7 +327,7 @@ def _check_multiple(values):
         )
 
 
-def _check_random(values):
+def _check_random(values, space):
     """Checks that a random search has a space to draw from."""
     is_random = values.get("search.architecture") == "random"
     if is_random and values["network.sparse"]:
@@ -314,6 +340,12 @@ def _check_random(values):
             "search.architecture is 'random' and search.architecture_order is "
             f"{values['search.architecture_order']}; expected 1, as alpha "
             "takes no steps."
+        )
+    if is_random and search_space.NONE not in space.primitives:
+        raise ValueError(
+            "search.architecture is 'random' and network.primitives is "
+            f"{space.primitives!r}; expected 'none' among them, for the edges "
+            "that a drawn genotype leaves empty."
         )
 
 
@@ -370,11 +402,25 @@ def _check_order(values):
         )
 
 
-def _check_stages(values):
+def _check_skips(values, space):
+    """Checks that other operations can take the place of skip connections."""
+    skips = values.get("network.max_skips", search_space.ANY_SKIPS)
+    if skips < search_space.ANY_SKIPS and space.operations == (
+        search_space.SKIP_CONNECT,
+    ):
+        raise ValueError(
+            f"network.max_skips is {skips} and network.primitives is "
+            f"{space.primitives!r}; expected an operation among them that can "
+            "take the place of skip_connect."
+        )
+
+
+def _check_stages(values, space):
     """Checks that there is one value a stage, and no thresholds with them."""
     stages = values.get("progressive.num_cells", ())
-    skips = values.get("network.max_skips", 8)
-    if values.get("network.sparse") and (stages or skips < 8):
+    skips = values.get("network.max_skips", search_space.ANY_SKIPS)
+    limits = skips < search_space.ANY_SKIPS
+    if values.get("network.sparse") and (stages or limits):
         raise ValueError(
             "network.sparse is True; expected false, as it knows neither "
             "progressive.num_cells nor network.max_skips: they choose by rank, "
@@ -395,13 +441,12 @@ def _check_stages(values):
                 "one for each of progressive.num_cells."
             )
     counts = values.get("progressive.num_primitives", ())
-    space = search_space.SPACES[values.get("network.space", "standard")]
     growing = counts != tuple(sorted(counts, reverse=True))
-    if counts and (growing or counts[0] != len(space)):
+    if counts and (growing or counts[0] != len(space.primitives)):
         raise ValueError(
-            f"progressive.num_primitives is {counts!r}; expected {len(space)}, "
-            "all of network.space, at first, and never more than in the stage "
-            "before."
+            f"progressive.num_primitives is {counts!r}; expected "
+            f"{len(space.primitives)}, all of network.space, at first, and "
+            "never more than in the stage before."
         )
     stage = values.get("progressive.stage", 0)
     if stage > len(stages):

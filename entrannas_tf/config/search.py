@@ -10,6 +10,7 @@ import dataclasses
 
 import ml_collections
 
+from entrannas_tf.architecture import search_space
 from entrannas_tf.config import common as common_config
 from entrannas_tf.config import schema
 
@@ -33,11 +34,28 @@ class DataConfig(common_config.ImagesConfig):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NetworkConfig:
-    """The super-net.
+    """The super-net, and the search space: see `space_of`.
+
+    The first five fields are the search space. It is one of your own where you
+    list its primitives, or have another number of nodes or of kinds of cell:
+
+        config.network.space = "mine"
+        config.network.primitives = ("none", "skip_connect", "sep_conv_3x3")
+        config.network.num_intermediate_nodes = 3
 
     Attributes:
-        space: Search space, "standard" (7 operations and none), "extended"
-            (12 and none), or "tiny" (3 and none, to try things out).
+        space: Name of the search space: "standard" (7 operations and none),
+            "extended" (12 and none), "nasnet" (9 and none), or "tiny" (3 and
+            none, to try things out). Any name where `primitives` are listed.
+        primitives: Names of the candidate primitives, each once, "none" among
+            them or not; those of the named space if empty. A random search
+            needs "none".
+        num_input_nodes: Number of input nodes of a cell: 2, for the outputs of
+            cells k-2 and k-1, or 1, for that of cell k-1.
+        num_intermediate_nodes: Number of intermediate nodes of a cell, 1 or
+            more.
+        kinds: Kinds of cell that are searched: "normal" and "reduction", or
+            "normal" alone. Then reduction cells are normal cells at stride 2.
         sparse: False for EnTranNAS, True for EnTranNAS-DST (thresholds, any
             number of connections, no "none").
         num_cells: Number of cells, at least 3; those at 1/3 and 2/3 of the
@@ -59,13 +77,17 @@ class NetworkConfig:
         edge_normalization: Whether each edge has a weight of its own too, as in
             PC-DARTS: a softmax over the edges into a node.
         max_skips: Number of skip connections that the normal cell is derived
-            with, at most, from 0 to 8, which means any; P-DARTS allows 2. Not
-            when the network is sparse.
+            with, at most, from 0 to 8, which means any, however many nodes
+            there are; P-DARTS allows 2. Not when the network is sparse.
         max_fold: Number of images folded into the channels, at most, so that
             small tensors fill the processor; 1 for none. Changes the speed.
     """
 
-    space: str = "standard"
+    space: str = search_space.STANDARD.name
+    primitives: tuple[str, ...] = ()
+    num_input_nodes: int = 2
+    num_intermediate_nodes: int = 4
+    kinds: tuple[str, ...] = search_space.KINDS
     sparse: bool = False
     num_cells: int = 8
     init_channels: int = 16
@@ -75,8 +97,24 @@ class NetworkConfig:
     bottleneck: int = 4
     partial_channels: int = 1
     edge_normalization: bool = False
-    max_skips: int = 8
+    max_skips: int = search_space.ANY_SKIPS
     max_fold: int = 64
+
+
+def space_of(network):
+    """Returns the `search_space.SearchSpace` of a `NetworkConfig`.
+
+    Raises:
+        ValueError: If it is none that can be searched.
+    """
+    return search_space.make(
+        network.space,
+        network.primitives,
+        network.num_input_nodes,
+        network.num_intermediate_nodes,
+        network.kinds,
+        prefix="network.",
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,6 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from entrannas_tf.architecture import search_space
 from entrannas_tf.drawing import geometry
 
 # Okabe and Ito's colour-blind-safe hues, one a family, in two tones or more.
@@ -41,25 +40,30 @@ RIBBON_WIDTH = 7.0  # Of all the strands of an edge together, in points.
 _INPUT_COLOR, _INNER_COLOR, _OUTPUT_COLOR = "#C9E8C5", "#CFE3F5", "#F3E9B5"
 
 
-def names(num_intermediate):
-    """Returns the names of a cell's nodes, the output's last, as DARTS's."""
-    return ("c_{k-2}", "c_{k-1}", *map(str, range(num_intermediate)), "c_{k}")
+def names(layout):
+    """Returns the names of a layout's nodes, the output's last, as DARTS's."""
+    inputs = ("c_{k-2}", "c_{k-1}")[-layout.num_inputs :]
+    return (*inputs, *map(str, range(len(layout.inner))), "c_{k}")
 
 
-def node_colors(num_intermediate):
-    """Returns the colours of a cell's nodes, the output's last."""
-    inner = (_INNER_COLOR,) * num_intermediate
-    return (_INPUT_COLOR, _INPUT_COLOR, *inner, _OUTPUT_COLOR)
+def node_colors(layout):
+    """Returns the colours of a layout's nodes, the output's last."""
+    inputs = (_INPUT_COLOR,) * layout.num_inputs
+    return (*inputs, *(_INNER_COLOR for _ in layout.inner), _OUTPUT_COLOR)
 
 
-def by_edge(cell):
+def by_edge(cell, layout):
     """Returns {(source, target): [primitive, ...]}, both in a fixed order.
 
     A primitive that an edge has twice is there twice.
+
+    Args:
+        cell: A `genotypes.Cell`.
+        layout: Its `geometry.Layout`.
     """
     order = {name: k for k, name in enumerate(COLORS)}
-    edges = {edge: [] for edge in geometry.of(len(cell)).edges}
-    for target, connections in enumerate(cell, search_space.NUM_INPUT_NODES):
+    edges = {edge: [] for edge in layout.edges}
+    for target, connections in enumerate(cell, layout.num_inputs):
         for primitive, source in connections:
             edges[source, target].append(primitive)
     return {
@@ -128,9 +132,8 @@ def draw_nodes(axes, layout, connected, outputs):
             the others are dashed.
         outputs: Numbers of the nodes that lead to the cell's output.
     """
-    num_intermediate = len(layout.inner)
-    fills = node_colors(num_intermediate)
-    for node, name in enumerate(names(num_intermediate)):
+    fills = node_colors(layout)
+    for node, name in enumerate(names(layout)):
         x, y = layout.nodes[node]
         inner = node in layout.inner
         dashed = inner and node not in connected
@@ -193,7 +196,7 @@ def _draw_arrow(axes, tip, color, half_width):
 def draw_labels(axes, layout, cell):
     """Draws a cell's labels and arrow heads, and returns these artists."""
     artists = []
-    for (source, target), primitives in by_edge(cell).items():
+    for (source, target), primitives in by_edge(cell, layout).items():
         same = len(set(primitives)) == 1
         color = color_of(primitives[0]) if same else LINE_COLOR
         half_width = 2.5 if len(primitives) == 1 else 3.0
@@ -255,14 +258,17 @@ def to_svg(figure):
     return file.getvalue()
 
 
-def make_palette():
+def make_palette(primitives):
     """Returns a palette image: each colour in 15 steps to white, and white.
 
     The step next to white is left out, for Pillow would take it for white.
-    The colours are those of searched cells: a palette has room for 16.
+
+    Args:
+        primitives: Names of the primitives that are drawn. A palette has room
+            for 14 colours of theirs; others turn into the nearest.
     """
-    searched = search_space.primitives("extended", with_none=False)
-    hues = [*map(color_of, searched), OTHER_COLOR, "#000000"]
+    found = list(dict.fromkeys([*map(color_of, primitives), OTHER_COLOR]))
+    hues = [*found[:15], "#000000"]
     tints = [tint(hue, step / 16) for hue in hues for step in range(2, 17)]
     nodes = (_INPUT_COLOR, _INNER_COLOR, _OUTPUT_COLOR)
     tints += [tint(color, 1.0) for color in ("#FFFFFF", *nodes)]

@@ -16,7 +16,7 @@ from entrannas_tf.training import files
 _DPI = 150
 
 
-def cell_graph(cell, title, outputs=None):
+def cell_graph(cell, title, outputs=None, num_input_nodes=2):
     """Returns a cell as a graph for Graphviz, in DARTS's manner.
 
     Args:
@@ -24,6 +24,7 @@ def cell_graph(cell, title, outputs=None):
         title: Text over the graph.
         outputs: Numbers of the nodes that lead to the cell's output, such as
             those of `Genotype.outputs`; None for all that have a connection.
+        num_input_nodes: Number of the cell's input nodes.
 
     Returns:
         A `pydot.Dot`. An intermediate node without a connection is dashed.
@@ -31,21 +32,21 @@ def cell_graph(cell, title, outputs=None):
     Raises:
         ValueError: If the cell has no intermediate node.
     """
-    connected, outputs = _check_cell(cell, outputs)
+    connected, outputs = _check_cell(cell, outputs, num_input_nodes)
     graph = pydot.Dot("cell", rankdir="LR", label=_quote(title), labelloc="t")
     graph.set_graph_defaults(fontname="Helvetica")
     graph.set_node_defaults(shape="box", fontname="Helvetica")
     graph.set_edge_defaults(fontname="Helvetica", fontsize="11")
-    names = [_quote(name) for name in artist.names(len(cell))]
-    colors = artist.node_colors(len(cell))
-    inner = geometry.of(len(cell)).inner
+    layout = geometry.of(len(cell), num_input_nodes)
+    names = [_quote(name) for name in artist.names(layout)]
+    colors = artist.node_colors(layout)
     for node, (name, color) in enumerate(zip(names, colors, strict=True)):
-        dashed = node in inner and node not in connected
+        dashed = node in layout.inner and node not in connected
         style = "rounded,dashed" if dashed else "rounded,filled"
         graph.add_node(
             pydot.Node(name, style=_quote(style), fillcolor=_quote(color))
         )
-    for (source, target), primitives in artist.by_edge(cell).items():
+    for (source, target), primitives in artist.by_edge(cell, layout).items():
         for primitive in primitives:
             graph.add_edge(
                 pydot.Edge(
@@ -60,23 +61,24 @@ def cell_graph(cell, title, outputs=None):
     return graph
 
 
-def make_figure(cell, title, outputs=None):
+def make_figure(cell, title, outputs=None, num_input_nodes=2):
     """Returns a cell as a Matplotlib figure, drawn without Graphviz.
 
     Args:
         cell: A `genotypes.Cell`.
         title: Text over the picture.
         outputs: As of `cell_graph`.
+        num_input_nodes: Likewise.
 
     Raises:
         ValueError: If the cell has no intermediate node.
     """
-    connected, outputs = _check_cell(cell, outputs)
-    layout = geometry.of(len(cell))
+    connected, outputs = _check_cell(cell, outputs, num_input_nodes)
+    layout = geometry.of(len(cell), num_input_nodes)
     figure, (axes,), _ = artist.make_canvas(layout, [title], 0.0, _DPI)
     artist.draw_nodes(axes, layout, connected, outputs)
     strands, tints = [], []
-    for edge, primitives in artist.by_edge(cell).items():
+    for edge, primitives in artist.by_edge(cell, layout).items():
         count = len(primitives)
         step = min(2.0, artist.RIBBON_WIDTH / count)
         offsets = geometry.spread(count, step)
@@ -90,25 +92,27 @@ def make_figure(cell, title, outputs=None):
     return figure
 
 
-def cell_figure(cell, title, outputs=None):
+def cell_figure(cell, title, outputs=None, num_input_nodes=2):
     """Returns a picture of a cell, drawn without Graphviz.
 
     Args:
         cell: A `genotypes.Cell`.
         title: Text over the picture.
         outputs: As of `cell_graph`.
+        num_input_nodes: Likewise.
 
     Returns:
         uint8 [H, W, 3]. The size, and where every node stands in it, are the
-        same for every cell with that number of intermediate nodes.
+        same for every cell with that number of nodes.
 
     Raises:
         ValueError: If the cell has no intermediate node.
     """
-    return artist.render(make_figure(cell, title, outputs))
+    figure = make_figure(cell, title, outputs, num_input_nodes)
+    return artist.render(figure)
 
 
-def save_cell(cell, stem, title, outputs=None):
+def save_cell(cell, stem, title, outputs=None, num_input_nodes=2):
     """Writes `<stem>.dot`, `.svg` and `.png`, each whole or not at all.
 
     The pictures come from Graphviz's `dot` where that is installed and works,
@@ -120,6 +124,7 @@ def save_cell(cell, stem, title, outputs=None):
             exists.
         title: Title of the picture.
         outputs: As of `cell_graph`.
+        num_input_nodes: Likewise.
 
     Returns:
         The paths of the files, a list.
@@ -128,10 +133,11 @@ def save_cell(cell, stem, title, outputs=None):
         ValueError: If the cell has no intermediate node.
         OSError: If a file cannot be written.
     """
-    source = cell_graph(cell, title, outputs).to_string().encode()
+    graph = cell_graph(cell, title, outputs, num_input_nodes)
+    source = graph.to_string().encode()
     pictures = _run_graphviz(source)
     if pictures is None:
-        figure = make_figure(cell, title, outputs)
+        figure = make_figure(cell, title, outputs, num_input_nodes)
         png = io.BytesIO()
         Image.fromarray(artist.render(figure)).save(png, "PNG")
         pictures = {"svg": artist.to_svg(figure), "png": png.getvalue()}
@@ -143,9 +149,10 @@ def save_cell(cell, stem, title, outputs=None):
 
 
 def draw(genotype, folder, name="genotype"):
-    """Draws both cells of a genotype: normal.* and reduction.* in a folder.
+    """Draws the cells of a genotype: normal.* and reduction.* in a folder.
 
-    Each is written as `save_cell` does, as .dot, .svg and .png.
+    Each is written as `save_cell` does, as .dot, .svg and .png. The reduction
+    cell is not drawn where the search space has one kind of cell.
 
     Args:
         genotype: A `Genotype`.
@@ -169,24 +176,25 @@ def draw(genotype, folder, name="genotype"):
     """
     os.makedirs(folder, exist_ok=True)
     paths = []
-    for kind in genotypes.KINDS:
+    for kind in genotype.space.kinds:
         paths += save_cell(
             getattr(genotype, kind),
             os.path.join(folder, kind),
             f"{name}, {kind} cell",
             genotype.outputs(kind),
+            genotype.space.num_input_nodes,
         )
     return paths
 
 
-def _check_cell(cell, outputs):
+def _check_cell(cell, outputs, num_input_nodes):
     """Returns the nodes with connections and those that lead to the output."""
     if not cell:
         raise ValueError(
             "A cell without intermediate nodes cannot be drawn; expected one "
             "or more."
         )
-    connected = genotypes.connected_nodes(cell)
+    connected = genotypes.connected_nodes(cell, num_input_nodes)
     return connected, connected if outputs is None else outputs
 
 

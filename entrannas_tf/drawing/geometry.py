@@ -11,8 +11,6 @@ rightward, y upward.
 
 import functools
 
-from entrannas_tf.architecture import search_space
-
 RADIUS = 14.0  # Of a node.
 LABEL_WIDTH = 74.0
 ROW_HEIGHT = 13.0  # Of a label where there is room.
@@ -32,9 +30,9 @@ _PITCH = LABEL_WIDTH + 2 * _FAN_WIDTH + 2 * RADIUS  # From node to node.
 
 
 @functools.cache
-def of(num_intermediate):
-    """Returns the `Layout` of cells with so many intermediate nodes."""
-    return Layout(num_intermediate)
+def of(num_intermediate, num_inputs=2):
+    """Returns the `Layout` of cells with so many nodes."""
+    return Layout(num_intermediate, num_inputs)
 
 
 def spread(count, step):
@@ -48,12 +46,14 @@ def row_height(count):
 
 
 class Layout:
-    """The geometry of cells with some number of intermediate nodes.
+    """The geometry of cells with some number of nodes.
 
     Args:
         num_intermediate: Number of intermediate nodes, at least 1.
+        num_inputs: Number of input nodes, at least 1.
 
     Attributes:
+        num_inputs: Number of input nodes.
         inner: Numbers of the intermediate nodes, a range.
         output: The number of the cell's output as a node.
         edges: Every (source, target) of nodes that may be joined, by target,
@@ -63,8 +63,8 @@ class Layout:
         nodes: {node: (x, y)}, the centres.
     """
 
-    def __init__(self, num_intermediate):
-        num_inputs = search_space.NUM_INPUT_NODES
+    def __init__(self, num_intermediate, num_inputs=2):
+        self.num_inputs = num_inputs
         self.output = num_inputs + num_intermediate
         self.inner = range(num_inputs, self.output)
         self.edges = tuple((i, j) for j in self.inner for i in range(j))
@@ -120,11 +120,11 @@ class Layout:
     def _node_x(self, node):
         if node == self.output:
             return self.width - _MARGIN - RADIUS
-        return _MARGIN + RADIUS + _PITCH * max(0, node - 1)
+        return _MARGIN + RADIUS + _PITCH * max(0, node - self.num_inputs + 1)
 
     def _next(self, node):
         """Returns the first intermediate node after a node."""
-        return max(node + 1, search_space.NUM_INPUT_NODES)
+        return max(node + 1, self.num_inputs)
 
     def _skipped_to(self, source):
         """Returns the targets that a node reaches through lanes, inmost first.

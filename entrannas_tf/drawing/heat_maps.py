@@ -4,16 +4,15 @@ import numpy as np
 from matplotlib import figure as figures
 from matplotlib.backends import backend_agg
 
-from entrannas_tf.architecture import search_space
-
 _DPI = 80
 
 
-def draw(panels, columns, title):
+def draw(panels, edges, columns, title):
     """Draws matrices with one row an edge side by side.
 
     Args:
         panels: {name: float [E, K]}; what is not finite is left white.
+        edges: The E pairs (source, target) of the rows.
         columns: The K names of the columns.
         title: A line over the picture.
 
@@ -26,7 +25,7 @@ def draw(panels, columns, title):
     figure.suptitle(title)
     # Room for the names, by hand: to have it measured takes twice as long.
     figure.subplots_adjust(0.5 / width, 0.24, 1 - 0.6 / width, 0.9, 0.25)
-    rows = [f"{source}-{target}" for source, target in search_space.EDGES]
+    rows = [f"{source}-{target}" for source, target in edges]
     for place, (name, values) in enumerate(panels.items(), 1):
         axes = figure.add_subplot(1, len(panels), place)
         drawn = axes.imshow(np.ma.masked_invalid(values), aspect="auto")

@@ -64,7 +64,7 @@ class CellNode(keras.layers.Layer):
         `VALUE` takes the sum of what arrives at an intermediate node, float
         [B / F, H, W, F * C / bottleneck], and returns the node's value, float
         [B / F, H, W, F * C]. The last node takes the values of the others
-        before, and returns the cell's output, F * 4 * C channels.
+        before, and returns the cell's output, F * M * C channels.
         `ENTRY` takes the same, or the output of the earlier cell, float
         [B / F, H, W, F * C_in]; it returns the value, which an input node
         leaves out, and what the operations read, F * C / bottleneck channels.
@@ -301,12 +301,14 @@ class SearchCell(keras.layers.Layer):
     """What Engine- and Transit-cells share: the nodes, and their wiring.
 
     Args:
-        channels_in: Channels of the outputs of cells k-2 and k-1.
+        channels_in: Channels of the outputs of cells k-2 and k-1; of cell k-1
+            alone where the space has one input node.
         channels: C, of each node.
         reduction: Whether edges that leave an input node have stride 2.
         halve_first: Whether cell k-1 is a reduction cell, so that the output
-            of cell k-2 is twice as large as that of cell k-1.
-        primitives: Names of the K candidate primitives, in alpha's order.
+            of cell k-2 is twice as large as that of cell k-1. False with one
+            input node.
+        space: The `search_space.SearchSpace`, or what `search_space.get` takes.
         feature_sharing: Whether an operation on a node is computed once for
             all later nodes.
         bottleneck: As in `CellNode`.
@@ -329,7 +331,7 @@ class SearchCell(keras.layers.Layer):
         channels,
         reduction,
         halve_first,
-        primitives,
+        space,
         feature_sharing=True,
         bottleneck=4,
         partial_channels=1,
@@ -349,26 +351,25 @@ class SearchCell(keras.layers.Layer):
         self.channels = channels
         self.reduction = reduction
         self.halve_first = halve_first
-        self.primitives = tuple(primitives)
+        self.space = search_space.get(space)
         self.feature_sharing = feature_sharing
         self.bottleneck = bottleneck
         self.partial_channels = partial_channels
         self.rectify = rectify
         self.mask = None if mask is None else np.asarray(mask, bool)
-        self.names = tuple(n for n in primitives if n != search_space.NONE)
         self.nodes = [
             make_node(**self._node_arguments(node))
-            for node in range(search_space.NUM_NODES)
+            for node in range(self.space.num_nodes)
         ]
         self.built = True
 
     def _node_arguments(self, node):
-        is_input = node < search_space.NUM_INPUT_NODES
-        num_later = len(search_space.edges_from(node))
+        is_input = node < self.space.num_input_nodes
+        num_later = len(self.space.edges_from(node))
         return {
             "channels_in": self.channels_in[node] if is_input else None,
             "channels": self.channels,
-            "names": self.names if num_later else (),
+            "names": self.space.operations if num_later else (),
             "halve": self.halve_first and node == 0,
             "stride": 2 if self.reduction and is_input else 1,
             "num_groups": 1 if self.feature_sharing else num_later,
@@ -380,20 +381,21 @@ class SearchCell(keras.layers.Layer):
 
     def _left_out(self, node):
         """Returns (group, name) of the operations that no edge may use."""
-        edges = search_space.edges_from(node)
+        edges, primitives = self.space.edges_from(node), self.space.primitives
         groups = [edges] if self.feature_sharing else [(e,) for e in edges]
         return tuple(
-            (number, self.primitives[k])
+            (number, primitives[k])
             for number, group in enumerate(groups)
             for k in np.flatnonzero(~self.mask[list(group)].any(axis=0))
-            if self.primitives[k] != search_space.NONE
+            if primitives[k] != search_space.NONE
         )
 
     def weighted(self, inputs, coefficients, run, add=tf.add_n):
         """Runs all connections, weighted (Eq. 6, first line; Eq. 1).
 
         Args:
-            inputs: Pair of float [B / F, H, W, F * C_in], rectified.
+            inputs: One float [B / F, H, W, F * C_in] for each input node,
+                rectified.
             coefficients: For each node with later ones float32 [rows, names]:
                 see `split_coefficients`.
             run: Callable (node, tensors, part) -> the outputs of the part.
@@ -404,8 +406,8 @@ class SearchCell(keras.layers.Layer):
             outputs = run(node, (x, coefficients[node]), WEIGHTED)
             num_values = 0 if self.nodes[node].is_input else 1
             targets = [
-                search_space.EDGES[edge][1]
-                for edge in search_space.edges_from(node)
+                self.space.edges[edge][1]
+                for edge in self.space.edges_from(node)
             ]
             end = num_values + len(targets)  # What is padding goes nowhere.
             sent = zip(targets, outputs[num_values:end], strict=True)
@@ -417,7 +419,7 @@ class SearchCell(keras.layers.Layer):
         """Runs the derived connections alone (Eq. 6, second line; Eq. 3).
 
         Args:
-            inputs: Pair of float [B / F, H, W, F * C_in], rectified.
+            inputs: As of `weighted`.
             cell: `genotypes.Cell`, at least one connection per node.
             run: Callable (node, tensors, part) -> the outputs of the part.
             add: Callable (list of tensors) -> their sum.
@@ -439,7 +441,7 @@ class SearchCell(keras.layers.Layer):
         """Runs the nodes in turn, each on what arrived from earlier ones.
 
         Args:
-            inputs: Pair of float [B / F, H, W, F * C_in], rectified.
+            inputs: As of `weighted`.
             run: Callable (node, tensors, part) -> the outputs of the part.
             add: Callable (list of tensors) -> their sum.
             visit: Callable (node, sum of what arrives at it) -> the node's
@@ -448,19 +450,20 @@ class SearchCell(keras.layers.Layer):
         """
         arriving = collections.defaultdict(list)
         values = []
-        for node in range(search_space.NUM_INPUT_NODES):
+        for node in range(self.space.num_input_nodes):
             arriving[node].append(inputs[node])
-        for node in range(search_space.NUM_NODES - 1):
+        last = self.space.num_nodes - 1
+        for node in range(last):
             value, sent = visit(node, add(arriving[node]))
             values += value
             for target, tensor in sent:
                 arriving[target].append(tensor)
-        last = search_space.NUM_NODES - 1
         return run(last, (*values, add(arriving[last])), VALUE)[0]
 
     def _targets(self, node, cell):
         """Returns (later node, place of the operation) of each connection."""
-        first = max(node + 1, search_space.NUM_INPUT_NODES)
+        num_inputs = self.space.num_input_nodes
+        first = max(node + 1, num_inputs)
         return [
             (
                 target,
@@ -469,9 +472,7 @@ class SearchCell(keras.layers.Layer):
                     connection.primitive,
                 ),
             )
-            for target, connections in enumerate(
-                cell, search_space.NUM_INPUT_NODES
-            )
+            for target, connections in enumerate(cell, num_inputs)
             for connection in connections
             if connection.source == node
         ]
@@ -490,7 +491,7 @@ class SearchCell(keras.layers.Layer):
             "channels": self.channels,
             "reduction": self.reduction,
             "halve_first": self.halve_first,
-            "primitives": self.primitives,
+            "space": search_space.serialize(self.space),
             "feature_sharing": self.feature_sharing,
             "bottleneck": self.bottleneck,
             "partial_channels": self.partial_channels,
@@ -500,13 +501,14 @@ class SearchCell(keras.layers.Layer):
 
 
 def split_coefficients(
-    coefficients, primitives, feature_sharing, partial_channels=1
+    coefficients, space, feature_sharing, partial_channels=1
 ):
     """Sorts coefficients by the node that an edge leaves.
 
     Args:
         coefficients: float32 [E, K].
-        primitives: The K names of the columns; "none" is left out.
+        space: The `search_space.SearchSpace` whose K primitives the columns
+            are; that of "none" is left out.
         feature_sharing: Whether all edges of a node share its operations. The
             intermediate nodes then get as many rows as the first of them,
             zeros at the end, so that one graph serves them all.
@@ -520,18 +522,18 @@ def split_coefficients(
         List of float32 [rows, names], or one column more, for each node but
         the last: a row for each later node, and perhaps zeros.
     """
-    columns = [k for k, n in enumerate(primitives) if n != search_space.NONE]
+    columns = [space.primitives.index(name) for name in space.operations]
     named = tf.gather(coefficients, columns, axis=1)
     if partial_channels > 1:
         bypass = tf.reduce_sum(coefficients, axis=1, keepdims=True)  # [E, 1]
         named = tf.concat([named, bypass], axis=1)
     pieces = [
-        tf.gather(named, search_space.edges_from(node))
-        for node in range(search_space.NUM_NODES - 1)
+        tf.gather(named, space.edges_from(node))
+        for node in range(space.num_nodes - 1)
     ]
     if feature_sharing:
-        first = search_space.NUM_INPUT_NODES
-        num_rows = pieces[first].shape[0]
+        first = space.num_input_nodes
+        num_rows = space.num_intermediate_nodes - 1
         pieces[first:] = [
             tf.pad(piece, [[0, num_rows - piece.shape[0]], [0, 0]])
             for piece in pieces[first:]
@@ -543,16 +545,17 @@ class EngineCell(SearchCell):
     """Searches: runs all connections, weighted by coefficients.
 
     Call:
-        inputs: pair of float [B / F, H, W, F * C_in], rectified.
+        inputs: one float [B / F, H, W, F * C_in] for each input node,
+            rectified.
         coefficients: float32 [E, K]; through them the gradient flows to
             alpha and beta.
-        Returns float [B / F, H', W', F * 4 * C].
+        Returns float [B / F, H', W', F * M * C].
     """
 
     def call(self, inputs, coefficients, training=False):
         split = split_coefficients(
             coefficients,
-            self.primitives,
+            self.space,
             self.feature_sharing,
             self.partial_channels,
         )
@@ -563,9 +566,10 @@ class TransitCell(SearchCell):
     """Transits: runs the derived connections, without coefficients.
 
     Call:
-        inputs: pair of float [B / F, H, W, F * C_in], rectified.
+        inputs: one float [B / F, H, W, F * C_in] for each input node,
+            rectified.
         cell: `genotypes.Cell`, at least one connection per node.
-        Returns float [B / F, H', W', F * 4 * C].
+        Returns float [B / F, H', W', F * M * C].
     """
 
     def call(self, inputs, cell, training=False):

@@ -369,19 +369,21 @@ def _count_cell(genotype, shapes, channels, reduction, halve_first):
     """
     kind = "reduction" if reduction else "normal"
     cell = getattr(genotype, kind)
-    strides = (2 if halve_first else 1, 1)
+    num_inputs = genotype.space.num_input_nodes
+    strides = (2 if halve_first else 1, 1)[-num_inputs:]
+    shapes = shapes[-num_inputs:]
     layers = []
     for i, (shape, stride) in enumerate(zip(shapes, strides, strict=True)):
         maps = Maps(shape).relu_conv_norm(channels, stride)
         layers.append(maps.layer(f"preprocess_{i}"))
     nodes = [layer.shape for layer in layers]  # Shapes; None if nothing flows.
-    live = genotypes.live_nodes(cell)
+    live = genotypes.live_nodes(cell, num_inputs)
     for connections in cell:
         output = None
         for primitive, source in connections:
             if source not in live:
                 continue
-            is_input = source < search_space.NUM_INPUT_NODES
+            is_input = source < num_inputs
             stride = 2 if reduction and is_input else 1
             layer = operation(primitive, nodes[source], stride)
             name = f"node_{len(nodes)}.{primitive}({source})"
@@ -392,7 +394,7 @@ def _count_cell(genotype, shapes, channels, reduction, halve_first):
     if not outputs:
         raise ValueError(
             f"Nothing flows to the output of the {kind} cell "
-            f"({genotypes.describe(cell)}); expected connections from node 0 "
+            f"({genotype.describe(kind)}); expected connections from node 0 "
             "or 1 to a node of the output, through others or not."
         )
     height, width, _ = outputs[0]

@@ -13,7 +13,9 @@ class Supernet(keras.layers.Layer):
     """The network that is searched in.
 
     Args:
-        primitives: Names of the K candidate primitives, in alpha's order.
+        space: The `search_space.SearchSpace`, or what `search_space.get` takes.
+            Its K primitives are the columns of the coefficients: without "none"
+            for those of EnTranNAS-DST.
         image_channels: Channels of the images.
         num_classes: Number of logits.
         num_cells: Number of cells, 3 or more.
@@ -51,9 +53,12 @@ class Supernet(keras.layers.Layer):
 
     >>> import numpy as np
     >>> import entrannas_tf
-    >>> from entrannas_tf.architecture import genotypes
+    >>> from entrannas_tf.architecture import genotypes, search_space
+    >>> space = search_space.make(
+    ...     "small", primitives=("none", "skip_connect", "sep_conv_3x3")
+    ... )
     >>> supernet = entrannas_tf.Supernet(
-    ...     primitives=("none", "skip_connect", "sep_conv_3x3"),
+    ...     space,
     ...     image_channels=3,
     ...     num_classes=10,
     ...     num_cells=3,
@@ -61,11 +66,11 @@ class Supernet(keras.layers.Layer):
     ... )
     >>> edges = np.full((14, 3), 1 / 3, "float32")  # [E, K]
     >>> node = [("sep_conv_3x3", 0), ("skip_connect", 1)]
-    >>> cell = genotypes.make_cell([node] * 4)
+    >>> cell = genotypes.make_cell([node] * 4, space)
     >>> logits = supernet(
     ...     np.zeros((2, 16, 16, 3), "float32"),
     ...     coefficients={"normal": edges, "reduction": edges},
-    ...     genotype=entrannas_tf.Genotype(cell, cell),
+    ...     genotype=entrannas_tf.Genotype(cell, cell, space),
     ... )
     >>> logits.shape
     TensorShape([2, 10])
@@ -73,7 +78,7 @@ class Supernet(keras.layers.Layer):
 
     def __init__(
         self,
-        primitives,
+        space,
         image_channels,
         num_classes,
         num_cells=8,
@@ -94,7 +99,7 @@ class Supernet(keras.layers.Layer):
         super().__init__(dtype="float32", **kwargs)
         self.masks = masks or {}
         self.cache = cache or graphs.GraphCache(max_graphs, jit_compile)
-        self.primitives = tuple(primitives)
+        self.space = search_space.get(space)
         self.feature_sharing = feature_sharing
         self.partial_channels = partial_channels
         with precision_lib.policy(precision):
@@ -139,21 +144,21 @@ class Supernet(keras.layers.Layer):
             channels = channels * 2 if reduction else channels
             kind = cells.EngineCell if index in engines else cells.TransitCell
             cell = kind(
-                (before, last),
+                (before, last)[-self.space.num_input_nodes :],
                 channels,
                 reduction,
-                halve_first=index - 1 in reductions
-                or (index == 0 and two_sizes),
-                primitives=self.primitives,
+                halve_first=self.space.num_input_nodes > 1
+                and (index - 1 in reductions or (index == 0 and two_sizes)),
+                space=self.space,
                 feature_sharing=self.feature_sharing,
                 bottleneck=bottleneck,
                 partial_channels=self.partial_channels,
                 rectify=index < num_cells - 1,
-                mask=self.masks.get("reduction" if reduction else "normal"),
+                mask=self.masks.get(self.space.kind_of(reduction)),
                 make_node=make_node,
             )
             self.cells.append(PackedCell(cell, self.cache, f"cell_{index}"))
-            before, last = last, search_space.NUM_INTERMEDIATE_NODES * channels
+            before, last = last, self.space.num_intermediate_nodes * channels
         return last
 
     @property
@@ -178,7 +183,7 @@ class Supernet(keras.layers.Layer):
         return {
             kind: cells.split_coefficients(
                 matrix,
-                self.primitives,
+                self.space,
                 self.feature_sharing,
                 self.partial_channels,
             )
@@ -220,18 +225,19 @@ class Supernet(keras.layers.Layer):
         outputs = run.call(self.stem, (images,))  # One, or two for ImageNet.
         before, x = outputs[0], outputs[-1]
         for cell in self.cells:
-            kind = "reduction" if cell.layer.reduction else "normal"
+            kind = self.space.kind_of(cell.layer.reduction)
+            inputs = (before, x)[-self.space.num_input_nodes :]
 
             def call(node, tensors, part, cell=cell):
                 return run.call(cell.nodes[node], tensors, part)
 
             if coefficients is not None and cell.is_engine:
                 y = cell.layer.weighted(
-                    (before, x), coefficients[kind], call, run.add
+                    inputs, coefficients[kind], call, run.add
                 )
             else:
                 y = cell.layer.derived(
-                    (before, x), getattr(genotype, kind), call, run.add
+                    inputs, getattr(genotype, kind), call, run.add
                 )
             before, x = x, y
         run.logits = run.call(self.head, (x,))[0]

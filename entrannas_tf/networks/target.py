@@ -53,13 +53,13 @@ class TargetCell(keras.layers.Layer):
         self.reduction = reduction
         self.halve_first = halve_first
         self.cell = tuple(tuple(map(tuple, node)) for node in cell)
-        live = genotypes.live_nodes(self.cell)
+        live = genotypes.live_nodes(self.cell, len(self.channels_in))
         self.outputs = tuple(outputs)
         first = blocks.FactorizedReduce if halve_first else blocks.ReLUConvBN
         self.entries = [
             block(width, channels, affine=True)
             for block, width in zip(
-                (first, blocks.ReLUConvBN), self.channels_in, strict=True
+                (first, blocks.ReLUConvBN), self.channels_in, strict=False
             )
         ]
         self.operations = [
@@ -70,7 +70,7 @@ class TargetCell(keras.layers.Layer):
         self.built = True
 
     def _make_operation(self, primitive, source):
-        is_input = source < search_space.NUM_INPUT_NODES
+        is_input = source < len(self.channels_in)
         stride = 2 if self.reduction and is_input else 1
         make = operations.OPERATIONS[primitive]
         return make(self.channels, stride, affine=True)
@@ -83,7 +83,7 @@ class TargetCell(keras.layers.Layer):
             )
         }
         waiting = iter(self.operations)
-        for node, pairs in enumerate(self.cell, search_space.NUM_INPUT_NODES):
+        for node, pairs in enumerate(self.cell, len(self.channels_in)):
             arriving = []
             for _, source in pairs:
                 operation = next(waiting)
@@ -211,15 +211,17 @@ class TargetNetwork(keras.Model):
         reductions = search_space.reduction_indices(self.num_cells)
         channels = self.init_channels
         before = last = self._stem_width
+        num_inputs = self.genotype.space.num_input_nodes
         for place in range(self.num_cells):
             kind = "reduction" if place in reductions else "normal"
             channels = channels * 2 if place in reductions else channels
             after_imagenet_stem = place == 0 and self.stem_kind == "imagenet"
             cell = TargetCell(
-                (before, last),
+                (before, last)[-num_inputs:],
                 channels,
                 reduction=place in reductions,
-                halve_first=place - 1 in reductions or after_imagenet_stem,
+                halve_first=num_inputs > 1
+                and (place - 1 in reductions or after_imagenet_stem),
                 cell=getattr(self.genotype, kind),
                 outputs=self.genotype.outputs(kind),
                 name=f"cell_{place}",
@@ -237,7 +239,8 @@ class TargetNetwork(keras.Model):
         x = self.stem(images, training=training)
         before, x = x if self.stem_kind == "imagenet" else (x, x)
         for place, cell in enumerate(self.cells):
-            y = cell((before, x), drop_path=self.drop_path, training=training)
+            inputs = (before, x)[-len(cell.channels_in) :]
+            y = cell(inputs, drop_path=self.drop_path, training=training)
             before, x = x, y
             if auxiliary and place == self.auxiliary_place:
                 auxiliary_logits = self.auxiliary_head(x, training=training)

@@ -2,8 +2,6 @@
 
 import json
 
-from entrannas_tf.architecture import genotypes
-
 _USE = {
     "savedmodel": """\
     import tensorflow as tf
@@ -93,8 +91,8 @@ def render(
         ),
         ("parameters", f"{totals['parameters']:,}"),
         ("multiply-adds", _multiply_adds(totals)),
-        ("normal cell", _cell(genotype.normal)),
-        ("reduction cell", _cell(genotype.reduction)),
+        ("normal cell", _cell(genotype, "normal")),
+        ("reduction cell", _cell(genotype, "reduction")),
         (
             "images",
             f"[B, {height}, {width}, {channels}] of any batch size B, values "
@@ -133,8 +131,8 @@ def _multiply_adds(totals):
     )
 
 
-def _cell(cell):
-    return f"`{genotypes.describe(cell).replace('|', '/')}`"
+def _cell(genotype, kind):
+    return f"`{genotype.describe(kind).replace('|', '/')}`"
 
 
 def _numbers(values):

@@ -4,7 +4,7 @@ import json
 import os
 import statistics
 
-from entrannas_tf.architecture import genotypes, published
+from entrannas_tf.architecture import published
 from entrannas_tf.training import files, formatting, provenance, workdirs
 
 RESULTS_FILE = "results.json"  # The last file that is written.
@@ -109,8 +109,8 @@ def summary(workdir):
     genotype = published.read(os.path.join(workdir, published.GENOTYPE_FILE))
     network = results["network"]
     lines = [
-        f"normal cell     {genotypes.describe(genotype.normal)}",
-        f"reduction cell  {genotypes.describe(genotype.reduction)}",
+        f"normal cell     {genotype.describe('normal')}",
+        f"reduction cell  {genotype.describe('reduction')}",
         f"network         {network['parameters']:,} parameters"
         + _multiply_adds(network),
         f"test accuracy   {_accuracy(results)}",

@@ -111,16 +111,20 @@ class WriteSearch(tensorboard.WriteTensorBoard):
 
 
 def _write_pictures(report):
-    title = f"epoch {report.record['epoch']}"
+    title, space = f"epoch {report.record['epoch']}", report.genotype.space
     for name, panels in (
         ("alpha", report.alpha),
         ("coefficients", report.coefficients),
     ):
-        picture = heat_maps.draw(panels, report.primitives, f"{name}, {title}")
+        picture = heat_maps.draw(
+            panels, space.edges, report.primitives, f"{name}, {title}"
+        )
         tf.summary.image(name, picture[None])  # [1, H, W, 3]
-    for kind in genotypes.KINDS:
-        cell = getattr(report.genotype, kind)
-        text = f"{kind} cell, {title}"
-        picture = cell_drawing.cell_figure(cell, text)
+    for kind in space.kinds:
+        picture = cell_drawing.cell_figure(
+            getattr(report.genotype, kind),
+            f"{kind} cell, {title}",
+            num_input_nodes=space.num_input_nodes,
+        )
         tf.summary.image(f"cell/{kind}", picture[None])
-        tf.summary.text(f"cell/{kind}", genotypes.describe(cell))
+        tf.summary.text(f"cell/{kind}", report.genotype.describe(kind))

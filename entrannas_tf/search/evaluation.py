@@ -34,7 +34,7 @@ def accuracies(trainer, source, indices, batch_size):
         check_derivation(
             genotype,
             {kind: c.numpy() for kind, c in coefficients.items()},
-            trainer.architecture.primitives,
+            trainer.architecture.searched_space,
         )
     networks = {
         "supernet_accuracy": (trainer.supernet.split(coefficients), genotype),
@@ -87,19 +87,20 @@ def measure(trainer, networks, source, indices, batch_size):
     return (hits / len(indices)).tolist()
 
 
-def check_derivation(genotype, coefficients, primitives):
+def check_derivation(genotype, coefficients, space):
     """Checks that the derived connections are the non-zero ones (Eq. 10).
 
     Args:
         genotype: A `genotypes.Genotype`.
         coefficients: {kind of cell: float [E, K]}.
-        primitives: The K names of the columns.
+        space: The `search_space.SearchSpace` whose K primitives the columns
+            are.
 
     Raises:
         RuntimeError: If they are not.
     """
     for kind, values in coefficients.items():
-        derived = derivation.indicator(getattr(genotype, kind), primitives)
+        derived = derivation.indicator(getattr(genotype, kind), space)
         wrong = np.count_nonzero((derived > 0) != (values > 0))
         if wrong:
             raise RuntimeError(

@@ -10,6 +10,7 @@ without, alpha's first steps were so large that super-nets suffered.
 
 import dataclasses
 
+from entrannas_tf.architecture import search_space
 from entrannas_tf.config import schema
 from entrannas_tf.config import search as search_config
 
@@ -44,7 +45,7 @@ _ENTRANNAS = {
     "network.engine_cells": "first",
     "network.feature_sharing": True,
     "network.bottleneck": 4,
-    "network.max_skips": 8,
+    "network.max_skips": search_space.ANY_SKIPS,
     "search.architecture_order": 1,
     "progressive.num_cells": (),
     "progressive.num_primitives": (),

@@ -32,7 +32,7 @@ class RandomSearch:
 
     Args:
         seed: Of the search, 0 or more.
-        space: Name of the search space.
+        space: The `search_space.SearchSpace`.
         num_candidates: Number of genotypes to choose from.
     """
 

@@ -7,7 +7,7 @@ that of a single search, beside a table of all.
 
 import os
 
-from entrannas_tf.architecture import genotypes
+from entrannas_tf.architecture import search_space
 from entrannas_tf.search import results as search_results
 from entrannas_tf.training import files, formatting, workdirs
 
@@ -72,8 +72,8 @@ def _table(found, best):
         genotype = search_results.read_genotype(workdir)
         record = workdirs.last_record(workdir)
         cells = (
-            genotypes.describe(cell).replace("|", "/")
-            for cell in (genotype.normal, genotype.reduction)
+            genotype.describe(kind).replace("|", "/")
+            for kind in search_space.KINDS
         )
         columns = (
             f"**{number}**" if index == best else number,

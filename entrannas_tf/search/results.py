@@ -123,8 +123,8 @@ def summary(workdir):
     tensorboard = os.path.join(workdir, "tensorboard")
     return "\n".join(
         [
-            f"normal cell     {genotypes.describe(genotype.normal)}",
-            f"reduction cell  {genotypes.describe(genotype.reduction)}",
+            f"normal cell     {genotype.describe('normal')}",
+            f"reduction cell  {genotype.describe('reduction')}",
             f"accuracy        {record['supernet_accuracy']:.2%} as super-net, "
             f"{record['child_accuracy']:.2%} as child network (images that "
             "trained the architecture)",

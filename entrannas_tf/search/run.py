@@ -105,7 +105,7 @@ class EpochReport(NamedTuple):
                 f", super-net {record['supernet_accuracy']:.1%}, child "
                 f"network {record['child_accuracy']:.1%}"
             )
-        return line, f"  {genotypes.describe(self.genotype.normal)}"
+        return line, f"  {self.genotype.describe('normal')}"
 
 
 def make_epoch_report(trainer, progress, numbers, batch_size):
@@ -122,7 +122,8 @@ def make_epoch_report(trainer, progress, numbers, batch_size):
     tensors = trainer.coefficients()
     coefficients = {kind: c.numpy() for kind, c in tensors.items()}
     genotype = trainer.derive(tensors)
-    cells = {kind: getattr(genotype, kind) for kind in genotypes.KINDS}
+    kinds = architecture.space.kinds
+    cells = {kind: getattr(genotype, kind) for kind in kinds}
     record = {
         "epoch": progress.epoch + 1,
         **numbers,
@@ -145,7 +146,7 @@ def make_epoch_report(trainer, progress, numbers, batch_size):
     return EpochReport(
         record,
         genotype,
-        architecture.primitives,
+        architecture.searched_space.primitives,
         {kind: alpha.numpy() for kind, alpha in architecture.alpha.items()},
         coefficients,
     )
@@ -275,8 +276,8 @@ def _summary(metrics, temperature, genotype):
         genotype: A `Genotype`.
     """
     connections = "+".join(
-        str(genotypes.num_connections(cell))
-        for cell in (genotype.normal, genotype.reduction)
+        str(genotypes.num_connections(getattr(genotype, kind)))
+        for kind in genotype.space.kinds
     )
     skips = genotypes.num_skip_connections(genotype.normal)
     return (

@@ -17,7 +17,7 @@ import time
 import numpy as np
 from absl import logging
 
-from entrannas_tf.architecture import derivation, genotypes
+from entrannas_tf.architecture import derivation
 from entrannas_tf.search import results as search_results
 from entrannas_tf.training import distribution, workdirs
 
@@ -117,5 +117,5 @@ def _masks(workdir, config, strategy, count):
         kind: derivation.strongest(
             np.array(values["coefficients"][kind]), count
         )
-        for kind in genotypes.KINDS
+        for kind in config.network.kinds
     }

@@ -286,7 +286,7 @@ def _make_run(config, data, trainer, num_steps):
     if settings.architecture == "random":
         drawn = random_search.RandomSearch(
             config.seed,
-            config.network.space,
+            trainer.architecture.space,
             settings.num_candidates or num_epochs,
         )
         evaluate, draw = drawn.choose, drawn.draw
@@ -331,7 +331,7 @@ def make_trainer(config, source, masks):
     network, search = config.network, config.search
     is_random = search.architecture == "random"
     parameters = parameters_lib.Architecture(
-        network.space,
+        search_config.space_of(network),
         network.sparse,
         search.initial_temperature,
         network.edge_normalization,
@@ -339,7 +339,7 @@ def make_trainer(config, source, masks):
         network.max_skips,
     )
     weights = supernet.Supernet(
-        parameters.primitives,
+        parameters.searched_space,
         image_channels=source.image_shape[-1],
         num_classes=source.num_classes,
         num_cells=network.num_cells,

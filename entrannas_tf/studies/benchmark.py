@@ -250,7 +250,7 @@ def table(measurements):
 def _make_trainer(options, size):
     parameters = parameters_lib.Architecture()
     weights = supernet.Supernet(
-        parameters.primitives,
+        parameters.searched_space,
         3,
         _NUM_CLASSES,
         size.num_cells,

@@ -17,7 +17,8 @@ class TargetNetworkHyperModel(keras_tuner.HyperModel):
 
     Of each node "normal/node_3/sources" is a pair such as "0,2" of different
     earlier nodes; "normal/node_3/primitive_0" acts on the first of the two and
-    ".../primitive_1" on the second. Node 2 has one pair, and no choice of it.
+    ".../primitive_1" on the second. Node 2 has one pair, and no choice of it;
+    where there is one input node, node 1 has one source.
     So all choices are genotypes that a search may find by top-2, and no two of
     them are the same.
 
@@ -27,7 +28,8 @@ class TargetNetworkHyperModel(keras_tuner.HyperModel):
         num_cells: Number of cells, 3 or more.
         init_channels: Channels of the first cells, doubled by each reduction.
         stem: "cifar" or "imagenet", see `target_network.TargetNetwork`.
-        space: Search space of the primitives, "standard", "extended" or "tiny".
+        space: Search space: a `search_space.SearchSpace`, or a name such as
+            "standard", see `search_space.get`.
         learning_rate: Of SGD, constant.
         **kwargs: Of `keras_tuner.HyperModel`.
 
@@ -57,8 +59,7 @@ class TargetNetworkHyperModel(keras_tuner.HyperModel):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.primitives = search_space.primitives(space, with_none=False)
-        self.space = space
+        self.space = search_space.get(space)
         self.num_classes = num_classes
         self.image_channels = image_channels
         self.num_cells = num_cells
@@ -91,29 +92,33 @@ class TargetNetworkHyperModel(keras_tuner.HyperModel):
 
     def genotype(self, hp):
         """Returns the `genotypes.Genotype` that hyperparameters stand for."""
-        cells = [
-            genotypes.make_cell(
+        cells = {
+            kind: genotypes.make_cell(
                 [
                     self._node(hp, f"{kind}/node_{node}", node)
-                    for node in range(
-                        search_space.NUM_INPUT_NODES, search_space.NUM_NODES
-                    )
+                    for node in self.space.intermediate_nodes
                 ],
                 self.space,
             )
-            for kind in genotypes.KINDS
-        ]
-        return genotypes.Genotype(*cells, self.space)
+            for kind in self.space.kinds
+        }
+        return genotypes.of_cells(cells, self.space)
 
     def _node(self, hp, name, node):
-        """Returns the two (primitive, source) of a node."""
-        pairs = [f"{i},{j}" for i, j in itertools.combinations(range(node), 2)]
+        """Returns the (primitive, source) of a node, two if it can have two."""
+        count = min(node, 2)
+        pairs = [
+            ",".join(map(str, sources))
+            for sources in itertools.combinations(range(node), count)
+        ]
         chosen = pairs[0]
         if len(pairs) > 1:
             chosen = hp.Choice(f"{name}/sources", pairs)
         return [
             (
-                hp.Choice(f"{name}/primitive_{place}", list(self.primitives)),
+                hp.Choice(
+                    f"{name}/primitive_{place}", list(self.space.operations)
+                ),
                 int(source),
             )
             for place, source in enumerate(chosen.split(","))

@@ -1,6 +1,6 @@
 """Tables of a tuning in Markdown."""
 
-from entrannas_tf.architecture import genotypes
+from entrannas_tf.architecture import genotypes, search_space
 from entrannas_tf.training import formatting
 from entrannas_tf.tuning import trials as trials_lib
 
@@ -42,8 +42,8 @@ def best(trials):
             "",
             *formatting.table(_BEST, rows),
             "",
-            f"normal cell     {genotypes.describe(found.normal)}",
-            f"reduction cell  {genotypes.describe(found.reduction)}",
+            f"normal cell     {found.describe('normal')}",
+            f"reduction cell  {found.describe('reduction')}",
         ]
     )
 
@@ -109,8 +109,8 @@ def _search_row(trial):
     if trials_lib.is_completed(trial):
         found = genotypes.from_json(trials_lib.genotype(trial))
         cells = (
-            genotypes.describe(cell).replace("|", "/")
-            for cell in (found.normal, found.reduction)
+            found.describe(kind).replace("|", "/")
+            for kind in search_space.KINDS
         )
     return (
         trial.trial_id,

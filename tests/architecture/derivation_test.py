@@ -5,13 +5,19 @@ import pytest
 
 from entrannas_tf.architecture import derivation, genotypes, search_space
 
-STANDARD = search_space.primitives("standard", with_none=True)
-SPARSE = search_space.primitives("standard", with_none=False)
+STANDARD = search_space.STANDARD
+SPARSE = STANDARD.without_none()
+# Of three and of five nodes, and of nodes behind one input.
+OTHERS = [
+    STANDARD._replace(num_input_nodes=inputs, num_intermediate_nodes=inner)
+    for inputs, inner in ((2, 3), (2, 5), (1, 3), (1, 1))
+]
 SEEDS = range(5)
 
 
-def random_softmax(seed, num_primitives):
-    logits = np.random.default_rng(seed).normal(size=(14, num_primitives))
+def random_softmax(seed, num_primitives, num_edges=14):
+    shape = (num_edges, num_primitives)
+    logits = np.random.default_rng(seed).normal(size=shape)
     return np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
 
 
@@ -21,16 +27,16 @@ def random_sparse(seed):
     return rng.uniform(size=(14, 7)) * (rng.uniform(size=(14, 7)) > 0.67)
 
 
-def top_two_by_hand(p, primitives):
+def top_two_by_hand(p, space):
     """Eq. 4 read aloud: sort the best of every edge, keep two a node."""
     cell = []
-    for node in range(2, 6):
+    for node in space.intermediate_nodes:
         candidates = []
         for source in range(node):
-            row = p[search_space.EDGES.index((source, node))]
+            row = p[space.edges.index((source, node))]
             value, name = max(
                 (v, n)
-                for v, n in zip(row, primitives, strict=True)
+                for v, n in zip(row, space.primitives, strict=True)
                 if n != "none"
             )
             candidates.append((value, source, name))
@@ -40,11 +46,11 @@ def top_two_by_hand(p, primitives):
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("primitives", [STANDARD, SPARSE])
-def test_top_two_against_the_rule(seed, primitives):
-    p = random_softmax(seed, len(primitives))
-    cell = derivation.top_two(p, primitives)
-    assert [set(node) for node in cell] == top_two_by_hand(p, primitives)
+@pytest.mark.parametrize("space", [STANDARD, SPARSE, *OTHERS])
+def test_top_two_against_the_rule(seed, space):
+    p = random_softmax(seed, len(space.primitives), len(space.edges))
+    cell = derivation.top_two(p, space)
+    assert [set(node) for node in cell] == top_two_by_hand(p, space)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -110,6 +116,17 @@ def test_a_tie_for_the_second_place_goes_to_the_first_source():
     )
 
 
+def test_a_node_behind_one_node_has_one_connection():
+    space = OTHERS[2]
+    cell = derivation.top_two(np.full((6, 8), 1 / 8), space)
+    assert cell == (
+        (("max_pool_3x3", 0),),
+        (("max_pool_3x3", 0), ("max_pool_3x3", 1)),
+        (("max_pool_3x3", 0), ("max_pool_3x3", 1)),
+    )
+    assert genotypes.make_cell(cell, space) == cell
+
+
 def test_non_zero_by_hand():
     q_hat = np.zeros((14, 7))
     q_hat[0, 3] = 1.0  # (0, 2) sep_conv_3x3
@@ -152,14 +169,14 @@ def test_indicator_by_hand():
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_indicator_inverts_derivation(seed):
-    for primitives in (STANDARD, SPARSE):
-        cell = derivation.top_two(
-            random_softmax(seed, len(primitives)), primitives
-        )
-        matrix = derivation.indicator(cell, primitives)
-        assert matrix.sum() == 8
-        assert derivation.top_two(matrix, primitives) == cell
-        assert derivation.non_zero(matrix, primitives) == cell
+    for space in (STANDARD, SPARSE, *OTHERS):
+        p = random_softmax(seed, len(space.primitives), len(space.edges))
+        cell = derivation.top_two(p, space)
+        matrix = derivation.indicator(cell, space)
+        assert matrix.shape == p.shape
+        assert matrix.sum() == genotypes.num_connections(cell)
+        assert derivation.top_two(matrix, space) == cell
+        assert derivation.non_zero(matrix, space) == cell
     cell = derivation.non_zero(random_sparse(seed), SPARSE)
     again = derivation.non_zero(derivation.indicator(cell, SPARSE), SPARSE)
     assert again == cell
@@ -179,6 +196,10 @@ def test_derived_cells_are_valid(seed):
 def test_mean_entropy_of_the_extremes():
     assert derivation.mean_entropy(np.full((14, 8), 1 / 8)) == pytest.approx(1)
     assert derivation.mean_entropy(np.eye(8)[np.arange(14) % 8]) == 0
+
+
+def test_an_edge_with_one_primitive_is_decided():
+    assert derivation.mean_entropy(np.ones((14, 1))) == 0
 
 
 def test_mean_entropy_by_hand():
@@ -211,7 +232,10 @@ def test_entropy_is_that_of_the_proportions():
 
 def test_few_skips_by_hand():
     """The weakest skip goes first, and its edge may go with it."""
-    skip, conv = STANDARD.index("skip_connect"), STANDARD.index("sep_conv_3x3")
+    skip, conv = (
+        STANDARD.primitives.index("skip_connect"),
+        STANDARD.primitives.index("sep_conv_3x3"),
+    )
     p = np.full((14, 8), 0.01)
     p[:, conv] = 0.2
     p[0, skip], p[1, skip] = 0.5, 0.3  # Node 2 has these two edges only.
@@ -243,13 +267,20 @@ def test_few_skips_by_hand():
 @pytest.mark.parametrize("max_skips", range(9))
 def test_few_skips_are_few_and_no_fewer(seed, max_skips):
     p = random_softmax(seed, 8)
-    p[:, STANDARD.index("skip_connect")] += 0.4
+    p[:, STANDARD.primitives.index("skip_connect")] += 0.4
     most = genotypes.num_skip_connections(derivation.top_two(p, STANDARD))
     cell = derivation.top_two_few_skips(p, STANDARD, max_skips)
     found = genotypes.num_skip_connections(cell)
     assert most > 4
     assert found == min(max_skips, most)
     assert all(len(connections) == 2 for connections in cell)
+
+
+def test_few_skips_of_a_space_without_them():
+    space = search_space.make("pools", ("max_pool_3x3", "avg_pool_3x3"))
+    p = random_softmax(0, 2)
+    cell = derivation.top_two_few_skips(p, space, 0)
+    assert cell == derivation.top_two(p, space)
 
 
 def test_strongest_by_hand():

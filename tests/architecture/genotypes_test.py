@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from entrannas_tf.architecture import genotypes
+from entrannas_tf.architecture import genotypes, search_space
 
 NORMAL = genotypes.make_cell(
     [
@@ -25,16 +25,29 @@ REDUCTION = genotypes.make_cell(
 )
 GENOTYPE = genotypes.Genotype(NORMAL, REDUCTION)
 FIVE_NODES = genotypes.Genotype(
-    genotypes.make_cell([[("sep_conv_7x7", 0)]] * 5, "nasnet"),
-    genotypes.make_cell([[("conv_7x1_1x7", 1)] * 2] * 5, "nasnet"),
-    "nasnet",
+    genotypes.make_cell([[("sep_conv_7x7", 0)]] * 5, search_space.NASNET),
+    genotypes.make_cell([[("conv_7x1_1x7", 1)] * 2] * 5, search_space.NASNET),
+    search_space.NASNET,
     reduction_concat=(4, 6),
 )
+# Of a user's own space: cells of three nodes behind one input, all alike.
+OWN_SPACE = search_space.make(
+    "mine", ("none", "skip_connect", "conv_3x3"), 1, 3, ("normal",)
+)
+OWN_CELL = genotypes.make_cell(
+    [
+        [("skip_connect", 0)],
+        [("conv_3x3", 0), ("skip_connect", 1)],
+        [("conv_3x3", 1), ("conv_3x3", 2)],
+    ],
+    OWN_SPACE,
+)
+OWN = genotypes.Genotype(OWN_CELL, OWN_CELL, OWN_SPACE)
 
 
-def edited(**members):
-    """Returns the JSON text of GENOTYPE with members replaced."""
-    content = json.loads(genotypes.to_json(GENOTYPE))
+def edited(genotype=GENOTYPE, **members):
+    """Returns the JSON text of a genotype with members replaced."""
+    content = json.loads(genotypes.to_json(genotype))
     content.update(members)
     return json.dumps({k: v for k, v in content.items() if v is not None})
 
@@ -94,7 +107,7 @@ def test_make_cell_names_what_is_wrong(nodes, message):
 
 def test_extended_primitives_need_the_extended_space():
     nodes = [[("conv_1x7_7x1", 0)]]
-    assert genotypes.make_cell(nodes, "extended")[0][0].source == 0
+    assert genotypes.make_cell(nodes, search_space.EXTENDED)[0][0].source == 0
     with pytest.raises(ValueError, match=r"'standard' space does not have"):
         genotypes.make_cell(nodes)
 
@@ -228,11 +241,14 @@ def test_json_is_the_documented_format():
     [
         GENOTYPE,
         genotypes.Genotype(
-            genotypes.make_cell([[("conv_1x3_3x1", 1)]] * 4, "extended"),
-            genotypes.make_cell([[("conv_1x1", 0)]] * 4, "extended"),
-            "extended",
+            genotypes.make_cell(
+                [[("conv_1x3_3x1", 1)]] * 4, search_space.EXTENDED
+            ),
+            genotypes.make_cell([[("conv_1x1", 0)]] * 4, search_space.EXTENDED),
+            search_space.EXTENDED,
         ),
         FIVE_NODES,
+        OWN,
     ],
 )
 def test_json_round_trip(genotype):
@@ -307,6 +323,70 @@ def test_from_json_wants_a_list_of_pairs_a_node(cell):
 def test_from_json_checks_the_cells():
     with pytest.raises(ValueError, match=r"Node 5 .* from 0 to 4"):
         genotypes.from_json(edited(normal=[[], [], [], [["skip_connect", 5]]]))
+
+
+def test_a_space_of_ones_own_is_in_the_file():
+    content = json.loads(genotypes.to_json(OWN))
+    assert content["space"] == {
+        "name": "mine",
+        "primitives": ["none", "skip_connect", "conv_3x3"],
+        "num_input_nodes": 1,
+        "num_intermediate_nodes": 3,
+        "kinds": ["normal"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [
+        ({"space": {"name": "mine"}}, "The search space has the fields name;"),
+        ({"space": ["tiny"]}, "Unknown search space ['tiny']; expected one of"),
+        (
+            {"space": {"name": "mine", "primitives": ["conv_9x9"]}},
+            "primitives has 'conv_9x9', which is not known; expected names",
+        ),
+        (
+            {"reduction": [[["conv_3x3", 0]]]},
+            "The genotype's reduction cell is not its normal cell; expected "
+            "the same, as its space has the kinds ('normal',).",
+        ),
+        (
+            {"normal_concat": [3, 2]},
+            "The genotype's reduction cell is not its normal cell; expected",
+        ),
+        (
+            {"normal": [[["conv_3x3", 1]]]},
+            "Node 1 has a connection from node 1; expected an integer from 0 "
+            "to 0.",
+        ),
+    ],
+)
+def test_from_json_checks_a_space_of_ones_own(members, message):
+    with pytest.raises(ValueError) as caught:
+        genotypes.from_json(edited(OWN, **members))
+    assert str(caught.value).startswith(message)
+
+
+def test_nodes_behind_one_input():
+    assert OWN.outputs("normal") == OWN.outputs("reduction") == (1, 2, 3)
+    assert genotypes.live_nodes(OWN_CELL, 1) == {0, 1, 2, 3}
+    assert genotypes.make_concat([1, 2, 3], OWN_CELL, 1) is None
+    assert OWN.describe("reduction") == (
+        "1: skip_connect(0) | 2: conv_3x3(0) skip_connect(1) | "
+        "3: conv_3x3(1) conv_3x3(2)"
+    )
+
+
+def test_random_genotypes_of_ones_own():
+    drawn = [genotypes.draw(seed, OWN_SPACE) for seed in range(20)]
+    assert len(set(drawn)) > 10
+    for genotype in drawn:
+        assert genotype.normal == genotype.reduction
+        assert genotype.space == OWN_SPACE
+        assert [len(node) for node in genotype.normal] == [1, 2, 2]
+        assert (
+            genotypes.make_cell(genotype.normal, OWN_SPACE) == genotype.normal
+        )
 
 
 def test_random_genotypes():

@@ -1,5 +1,7 @@
 """The owner of alpha, beta and temperature."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -17,7 +19,7 @@ KINDS = ("normal", "reduction")
 both = pytest.mark.parametrize("sparse", [False, True])
 
 
-def make(sparse, temperature=1.0, space="standard", seed=0):
+def make(sparse, temperature=1.0, space=search_space.STANDARD, seed=0):
     """Returns an architecture with alpha and beta far from the start."""
     layer = parameters.Architecture(space, sparse, temperature)
     rng = np.random.default_rng(seed)
@@ -41,8 +43,8 @@ def as_arrays(coefficients):
 )
 def test_shapes(space, sparse, num_primitives):
     layer = parameters.Architecture(space, sparse)
-    assert len(layer.primitives) == num_primitives
-    assert ("none" in layer.primitives) != sparse
+    assert len(layer.searched_space.primitives) == num_primitives
+    assert ("none" in layer.searched_space.primitives) != sparse
     assert set(layer.alpha) == set(KINDS)
     assert set(layer.beta) == (set(KINDS) if sparse else set())
     coefficients = layer.coefficients()
@@ -93,7 +95,7 @@ def test_coefficients_are_the_equations(sparse):
         alpha = layer.alpha[kind].numpy()
         if sparse:
             expected = relaxation.sparse_coefficients(
-                alpha, layer.beta[kind].numpy(), 2.0
+                alpha, layer.beta[kind].numpy(), 2.0, layer.space.targets
             )
         else:
             expected = relaxation.softmax(alpha, 2.0)
@@ -116,7 +118,7 @@ def test_gradient_reaches_each_parameter(sparse):
     if sparse:
         for beta in layer.beta.values():
             beta.assign([-3.0] * 4)  # several survivors on an edge
-    mix = tf.range(len(layer.primitives), dtype=tf.float32)
+    mix = tf.range(len(layer.searched_space.primitives), dtype=tf.float32)
     with tf.GradientTape() as tape:
         loss = sum(
             tf.reduce_sum(c * mix) for c in layer.coefficients().values()
@@ -127,7 +129,9 @@ def test_gradient_reaches_each_parameter(sparse):
         assert (np.abs(gradient).max(axis=-1) > 0).all()
 
 
-@pytest.mark.parametrize("space", ["standard", "extended"])
+@pytest.mark.parametrize(
+    "space", [search_space.STANDARD, search_space.EXTENDED]
+)
 @both
 def test_derived_genotype(space, sparse):
     layer = make(sparse, space=space)
@@ -135,15 +139,15 @@ def test_derived_genotype(space, sparse):
     genotype = layer.derive(coefficients)
     rule = derivation.non_zero if sparse else derivation.top_two
     assert genotype == genotypes.Genotype(
-        rule(coefficients["normal"], layer.primitives),
-        rule(coefficients["reduction"], layer.primitives),
+        rule(coefficients["normal"], layer.searched_space),
+        rule(coefficients["reduction"], layer.searched_space),
         space,
     )
     assert genotype.normal != genotype.reduction
     assert all(genotype.normal)  # no node without connections
     if sparse:
         np.testing.assert_array_equal(
-            derivation.indicator(genotype.normal, layer.primitives),
+            derivation.indicator(genotype.normal, layer.searched_space),
             coefficients["normal"] > 0,
         )
 
@@ -155,11 +159,11 @@ def test_unknown_space():
 
 @both
 def test_config_round_trip(sparse):
-    layer = make(sparse, temperature=3.0, space="extended")
+    layer = make(sparse, temperature=3.0, space=search_space.EXTENDED)
     layer.temperature.assign(0.25)
     again = parameters.Architecture.from_config(layer.get_config())
-    assert again.primitives == layer.primitives
-    assert again.primitives == search_space.primitives("extended", not sparse)
+    assert again.space == layer.space == search_space.EXTENDED
+    assert again.searched_space == layer.searched_space
     assert float(again.temperature) == 0.25
     again.set_weights(layer.get_weights())
     for kind in KINDS:
@@ -176,7 +180,9 @@ def test_edge_normalisation_weighs_the_edges():
     assert len(layer.trainable_variables) == 4
     coefficients = as_arrays(layer.coefficients())
     for kind in KINDS:
-        weights = relaxation.normalise_edges(layer.edge_logits[kind].value)
+        weights = relaxation.normalise_edges(
+            layer.edge_logits[kind].value, layer.space.targets
+        )
         assert layer.edge_logits[kind].shape == (14,)
         np.testing.assert_allclose(
             coefficients[kind].sum(axis=1), weights, rtol=1e-5
@@ -222,7 +228,7 @@ def test_masks_choose_the_primitives():
     for kind in KINDS:
         np.testing.assert_array_equal(coefficients[kind] > 0, masks[kind])
         cell = getattr(genotype, kind)
-        derived = derivation.indicator(cell, layer.primitives) > 0
+        derived = derivation.indicator(cell, layer.searched_space) > 0
         assert not np.any(derived & ~masks[kind])
     again = parameters.Architecture.from_config(layer.get_config())
     for kind in KINDS:
@@ -231,7 +237,7 @@ def test_masks_choose_the_primitives():
 
 def test_skips_of_the_normal_cell_are_few():
     layer = parameters.Architecture(max_skips=1)
-    skip = layer.primitives.index("skip_connect")
+    skip = layer.searched_space.primitives.index("skip_connect")
     coefficients = {kind: np.full((14, 8), 0.1) for kind in KINDS}
     for matrix in coefficients.values():
         matrix[:, skip] = 0.3
@@ -240,3 +246,32 @@ def test_skips_of_the_normal_cell_are_few():
     assert genotypes.num_skip_connections(genotype.reduction) == 8
     again = parameters.Architecture.from_config(layer.get_config())
     assert again.max_skips == 1
+
+
+@both
+def test_a_space_of_ones_own(sparse):
+    space = search_space.make(
+        "mine", ("none", "skip_connect", "conv_3x3"), 1, 3, ("normal",)
+    )
+    layer = parameters.Architecture(space, sparse, edge_normalization=True)
+    shapes = {v.name: tuple(v.shape) for v in layer.trainable_variables}
+    assert shapes == {
+        "alpha_normal": (6, 2 if sparse else 3),
+        **({"beta_normal": (3,)} if sparse else {}),
+        "edge_logits_normal": (6,),
+    }
+    coefficients = as_arrays(layer.coefficients())
+    assert set(coefficients) == {"normal"}
+    for node in space.intermediate_nodes:  # Edges into it share a weight of 1.
+        rows = coefficients["normal"][list(space.edges_into(node))]
+        assert rows.sum() == pytest.approx(1, rel=1e-5)
+    genotype = layer.derive(coefficients)
+    assert genotype.normal == genotype.reduction
+    assert len(genotype.normal) == 3
+    assert genotype.space == space
+    config = json.loads(json.dumps(layer.get_config()))
+    again = parameters.Architecture.from_config(config)
+    assert again.space == space
+    if not sparse:
+        layer.fix(genotype)
+        assert layer.derive(as_arrays(layer.coefficients())) == genotype

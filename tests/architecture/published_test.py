@@ -2,7 +2,7 @@
 
 import pytest
 
-from entrannas_tf.architecture import genotypes, published
+from entrannas_tf.architecture import genotypes, published, search_space
 
 # Liu et al. (2019), as quark0/darts lists it.
 DARTS_V2 = {
@@ -56,7 +56,7 @@ def test_list_and_back():
     assert genotype == published.load_genotype("DARTS_V2")
     assert genotype.normal[3] == (("skip_connect", 0), ("dil_conv_3x3", 2))
     assert genotype.normal_concat is None
-    assert genotype.space == "standard"
+    assert genotype.space == search_space.STANDARD
     assert published.to_list(genotype) == DARTS_V2
 
 
@@ -65,7 +65,7 @@ def test_list_with_a_concat_of_some_nodes():
     assert len(amoeba.normal) == 5
     assert amoeba.outputs("normal") == (4, 5, 6)
     assert amoeba.outputs("reduction") == (3, 4, 6)
-    assert amoeba.space == "nasnet"
+    assert amoeba.space == search_space.NASNET
     assert published.from_list(published.to_list(amoeba)) == amoeba
 
 
@@ -93,7 +93,7 @@ def test_triples_and_json_keep_all(name):
 def test_the_extended_space_is_found_from_its_primitives():
     nodes = [("conv_1x1", 0), ("skip_connect", 1)]
     genotype = published.from_list({"normal": nodes, "reduce": nodes})
-    assert genotype.space == "extended"
+    assert genotype.space == search_space.EXTENDED
 
 
 def test_files_and_workdirs(tmp_path):
@@ -158,3 +158,10 @@ def test_load_says_what_is_wrong(tmp_path):
 
 def test_a_random_genotype_by_its_seed():
     assert published.load_genotype("random:3") == genotypes.draw(3)
+
+
+@pytest.mark.parametrize("write", [published.to_list, published.to_triples])
+def test_others_forms_have_two_input_nodes(write):
+    space = search_space.STANDARD._replace(num_input_nodes=1)
+    with pytest.raises(ValueError, match=r"1 input node; expected 2, as in"):
+        write(genotypes.draw(0, space))

@@ -7,7 +7,8 @@ import tensorflow as tf
 from entrannas_tf.architecture import relaxation, search_space
 
 SEEDS = range(4)
-TARGETS = np.array([target for _, target in search_space.EDGES])
+SPACE = search_space.STANDARD
+TARGETS = np.array([target for _, target in SPACE.edges])
 
 # Figure 3 of the paper: three edges into one node, five operations, t = 0.7.
 # Node 3 is the one with three edges. The order within a row is as the text of
@@ -46,12 +47,12 @@ FIGURE_Q_HAT = np.array(
 def in_cell(rows):
     """Returns float32 [14, 5] with the figure's rows, elsewhere uniform."""
     cell = np.full((14, 5), 0.2, np.float32)
-    cell[list(search_space.edges_into(FIGURE_NODE))] = rows
+    cell[list(SPACE.edges_into(FIGURE_NODE))] = rows
     return tf.constant(cell)
 
 
 def of_figure(coefficients):
-    return coefficients.numpy()[list(search_space.edges_into(FIGURE_NODE))]
+    return coefficients.numpy()[list(SPACE.edges_into(FIGURE_NODE))]
 
 
 def random_parameters(seed, alpha_scale=1.0, beta_scale=1.0, dtype=np.float64):
@@ -89,8 +90,8 @@ def normalise_operations_by_hand(q):
 
 def test_figure_3():
     p = relaxation.softmax(tf.math.log(in_cell(FIGURE_P)), 1.0)
-    p_hat = relaxation.normalise_connections(p)
-    q = relaxation.prune(p_hat, tf.fill([4], 0.7))
+    p_hat = relaxation.normalise_connections(p, SPACE.targets)
+    q = relaxation.prune(p_hat, tf.fill([4], 0.7), SPACE.targets)
     q_hat = relaxation.normalise_operations(q)
     np.testing.assert_allclose(of_figure(p), FIGURE_P, atol=1e-6)
     np.testing.assert_allclose(of_figure(p_hat), FIGURE_P_HAT, atol=1e-6)
@@ -104,7 +105,7 @@ def test_figure_3():
 def test_figure_3_from_alpha_and_beta():
     alpha = tf.math.log(in_cell(FIGURE_P)) + 3.0  # softmax forgets the 3
     beta = tf.fill([4], float(np.log(0.7 / 0.3)))  # sigmoid gives 0.7
-    q_hat = relaxation.sparse_coefficients(alpha, beta, 1.0)
+    q_hat = relaxation.sparse_coefficients(alpha, beta, 1.0, SPACE.targets)
     np.testing.assert_allclose(of_figure(q_hat), FIGURE_Q_HAT, atol=1e-6)
 
 
@@ -117,14 +118,14 @@ def test_equations_against_numpy(seed, temperature):
     expected = softmax_by_hand(alpha.numpy(), temperature)
     np.testing.assert_allclose(p, expected, rtol=1e-12)
 
-    p_hat = relaxation.normalise_connections(p)
+    p_hat = relaxation.normalise_connections(p, SPACE.targets)
     expected = normalise_connections_by_hand(p.numpy())
     np.testing.assert_allclose(p_hat, expected, rtol=1e-12)
 
     t = relaxation.thresholds(beta)
     np.testing.assert_allclose(t, 1 / (1 + np.exp(-beta)), rtol=1e-12)
 
-    q = relaxation.prune(p_hat, t)
+    q = relaxation.prune(p_hat, t, SPACE.targets)
     expected = prune_by_hand(p_hat.numpy(), t.numpy())
     np.testing.assert_allclose(q, expected, atol=1e-12)
 
@@ -133,7 +134,8 @@ def test_equations_against_numpy(seed, temperature):
     np.testing.assert_allclose(q_hat, expected, rtol=1e-12)
 
     np.testing.assert_array_equal(
-        relaxation.sparse_coefficients(alpha, beta, temperature), q_hat
+        relaxation.sparse_coefficients(alpha, beta, temperature, SPACE.targets),
+        q_hat,
     )
 
 
@@ -142,13 +144,15 @@ def test_a_threshold_cuts_its_own_node_only():
     for node in range(2, 6):
         t = np.full(4, 0.25, np.float32)
         t[node - 2] = 0.75
-        q = relaxation.prune(p_hat, tf.constant(t)).numpy()
+        q = relaxation.prune(p_hat, tf.constant(t), SPACE.targets).numpy()
         np.testing.assert_array_equal((q == 0).all(axis=1), node == TARGETS)
         np.testing.assert_array_equal(q[node != TARGETS], 0.25)
 
 
 def test_a_coefficient_at_the_threshold_is_cut():
-    q = relaxation.prune(tf.fill([14, 7], 0.5), tf.fill([4], 0.5))
+    q = relaxation.prune(
+        tf.fill([14, 7], 0.5), tf.fill([4], 0.5), SPACE.targets
+    )
     np.testing.assert_array_equal(q, np.zeros((14, 7)))
 
 
@@ -162,7 +166,7 @@ def test_sparse_coefficients_hold_their_promises(seed, alpha_scale, beta_scale):
     )
     with tf.GradientTape() as tape:
         tape.watch([alpha, beta])
-        q_hat = relaxation.sparse_coefficients(alpha, beta, 1.0)
+        q_hat = relaxation.sparse_coefficients(alpha, beta, 1.0, SPACE.targets)
         value = tf.reduce_sum(q_hat * mix)
     gradients = tape.gradient(value, [alpha, beta])
     q_hat = q_hat.numpy()
@@ -180,8 +184,12 @@ def test_sparse_coefficients_hold_their_promises(seed, alpha_scale, beta_scale):
 def test_the_strongest_connection_survives_any_threshold(beta):
     # sigmoid(17) rounds to 1 in float32, and 1 is not below 1.
     alpha, _ = random_parameters(0, dtype=np.float32)
-    q_hat = relaxation.sparse_coefficients(alpha, tf.fill([4], beta), 1.0)
-    p_hat = relaxation.normalise_connections(relaxation.softmax(alpha, 1.0))
+    q_hat = relaxation.sparse_coefficients(
+        alpha, tf.fill([4], beta), 1.0, SPACE.targets
+    )
+    p_hat = relaxation.normalise_connections(
+        relaxation.softmax(alpha, 1.0), SPACE.targets
+    )
     strongest = p_hat.numpy() == 1
     assert strongest.sum() == 4
     np.testing.assert_array_equal(q_hat.numpy(), strongest)
@@ -191,7 +199,7 @@ def test_the_strongest_connection_survives_any_threshold(beta):
 def test_every_node_has_a_one(seed):
     alpha, _ = random_parameters(seed, 3.0, dtype=np.float32)
     p_hat = relaxation.normalise_connections(
-        relaxation.softmax(alpha, 1.0)
+        relaxation.softmax(alpha, 1.0), SPACE.targets
     ).numpy()
     for node in range(2, 6):
         assert p_hat[node == TARGETS].max() == 1  # exactly
@@ -216,10 +224,12 @@ def test_temperature_towards_infinity_gives_uniform(seed):
 def test_pruned_connections_get_no_gradient(seed):
     alpha, beta = random_parameters(seed)
     mix = tf.constant(np.random.default_rng(seed).normal(size=(14, 7)))
-    p_hat = relaxation.normalise_connections(relaxation.softmax(alpha, 1.0))
+    p_hat = relaxation.normalise_connections(
+        relaxation.softmax(alpha, 1.0), SPACE.targets
+    )
     with tf.GradientTape() as tape:
         tape.watch(p_hat)
-        q = relaxation.prune(p_hat, relaxation.thresholds(beta))
+        q = relaxation.prune(p_hat, relaxation.thresholds(beta), SPACE.targets)
         q_hat = relaxation.normalise_operations(q)
         value = tf.reduce_sum(q_hat * mix)
     gradient = tape.gradient(value, p_hat).numpy()
@@ -265,15 +275,22 @@ def test_gradient_of_softmax():
 def test_gradient_of_normalise_connections():
     alpha, _ = random_parameters(1)
     check_gradient(
-        relaxation.normalise_connections, relaxation.softmax(alpha, 1.0)
+        lambda p: relaxation.normalise_connections(p, SPACE.targets),
+        relaxation.softmax(alpha, 1.0),
     )
 
 
 def test_gradient_of_prune_and_thresholds():
     alpha, beta = random_parameters(2)
-    p_hat = relaxation.normalise_connections(relaxation.softmax(alpha, 1.0))
+    p_hat = relaxation.normalise_connections(
+        relaxation.softmax(alpha, 1.0), SPACE.targets
+    )
     check_gradient(
-        lambda p, b: relaxation.prune(p, relaxation.thresholds(b)), p_hat, beta
+        lambda p, b: relaxation.prune(
+            p, relaxation.thresholds(b), SPACE.targets
+        ),
+        p_hat,
+        beta,
     )
 
 
@@ -287,7 +304,9 @@ def test_gradient_of_sparse_coefficients(temperature):
     alpha, beta = random_parameters(4)
     beta -= 2.0  # several survivors on an edge
     check_gradient(
-        lambda a, b: relaxation.sparse_coefficients(a, b, temperature),
+        lambda a, b: relaxation.sparse_coefficients(
+            a, b, temperature, SPACE.targets
+        ),
         alpha,
         beta,
     )
@@ -295,13 +314,17 @@ def test_gradient_of_sparse_coefficients(temperature):
 
 def test_edge_weights_are_a_softmax_into_each_node():
     logits = np.random.default_rng(0).normal(size=14).astype(np.float32)
-    weights = relaxation.normalise_edges(tf.constant(logits)).numpy()
+    weights = relaxation.normalise_edges(
+        tf.constant(logits), SPACE.targets
+    ).numpy()
     for start, end in ((0, 2), (2, 5), (5, 9), (9, 14)):
         exponents = np.exp(logits[start:end])
         np.testing.assert_allclose(
             weights[start:end], exponents / exponents.sum(), rtol=1e-5
         )
-    large = relaxation.normalise_edges(tf.constant(logits + 500.0))
+    large = relaxation.normalise_edges(
+        tf.constant(logits + 500.0), SPACE.targets
+    )
     np.testing.assert_allclose(large, weights, rtol=1e-3)
 
 

@@ -14,7 +14,7 @@ from entrannas_tf.architecture import genotypes, published, search_space
 from entrannas_tf.drawing import artist, geometry
 from entrannas_tf.drawing import cells as cell_drawing
 
-PRIMITIVES = search_space.primitives("standard", with_none=False)
+PRIMITIVES = search_space.STANDARD.operations
 DARTS_V2, DARTS_V2_REDUCTION = published.load_genotype("DARTS_V2")[:2]
 NASNET, NASNET_REDUCTION = published.load_genotype("NASNet")[:2]
 AMOEBANET = published.load_genotype("AmoebaNet")
@@ -29,7 +29,7 @@ EVERYTHING = genotypes.make_cell(
 def random_cell(num_connections, seed):
     """Returns a cell in which edges may have several connections."""
     chosen = random.Random(seed).sample(
-        [(s, t, p) for s, t in search_space.EDGES for p in PRIMITIVES],
+        [(s, t, p) for s, t in search_space.STANDARD.edges for p in PRIMITIVES],
         num_connections,
     )
     return genotypes.make_cell(
@@ -134,10 +134,10 @@ def test_graph_of_five_nodes_can_be_read_back():
 
 
 def test_every_primitive_has_a_colour_of_its_own():
-    known = {n for names in search_space.SPACES.values() for n in names}
+    known = set(search_space.known_primitives())
     assert set(artist.COLORS) == known - {search_space.NONE}
     assert len(set(artist.COLORS.values())) == len(artist.COLORS)
-    extended = search_space.primitives("extended", with_none=False)
+    extended = search_space.EXTENDED.operations
     assert tuple(artist.COLORS)[: len(extended)] == extended
 
 
@@ -162,7 +162,7 @@ def test_pictures_have_one_size_and_nodes_one_place():
     layout = geometry.of(4)
     pictures = [cell_drawing.cell_figure(cell, "cell") for cell in CELLS[:3]]
     scale = pictures[0].shape[0] / layout.height
-    colors = artist.node_colors(4)
+    colors = artist.node_colors(layout)
     for picture in pictures:
         assert picture.dtype == np.uint8
         assert picture.shape == pictures[0].shape

@@ -9,12 +9,12 @@ from entrannas_tf.drawing import film, geometry
 
 DARTS_V2 = published.load_genotype("DARTS_V2")
 LAYOUT = geometry.of(4)
-PRIMITIVES = search_space.primitives("standard", with_none=False)
+PRIMITIVES = search_space.STANDARD.operations
 
 
 def make_frames(num_frames, primitives=("none", *PRIMITIVES)):
     rng = np.random.default_rng(0)
-    shape = (len(search_space.EDGES), len(primitives))
+    shape = (len(search_space.STANDARD.edges), len(primitives))
     return [
         film.Frame(
             DARTS_V2,

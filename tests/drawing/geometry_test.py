@@ -24,9 +24,9 @@ def points_of(layout, source, target, offset):
 
 
 def test_edges_are_those_of_the_search_space():
-    layout = geometry.of(search_space.NUM_INTERMEDIATE_NODES)
-    assert layout.edges == search_space.EDGES
-    assert layout.output == search_space.NUM_NODES
+    layout = geometry.of(4)
+    assert layout.edges == search_space.STANDARD.edges
+    assert layout.output == search_space.STANDARD.num_nodes
     assert geometry.of(4) is layout
 
 

@@ -3,11 +3,12 @@ import numpy as np
 from entrannas_tf.architecture import search_space
 from entrannas_tf.drawing import heat_maps
 
-NAMES = search_space.primitives("standard", with_none=True)
+SPACE = search_space.STANDARD
 
 
 def draw(values):
-    return heat_maps.draw({"normal": values, "reduction": values}, NAMES, "a")
+    panels = {"normal": values, "reduction": values}
+    return heat_maps.draw(panels, SPACE.edges, SPACE.primitives, "a")
 
 
 def test_pictures_of_a_search_have_one_size_and_show_the_values():

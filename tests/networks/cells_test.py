@@ -11,16 +11,22 @@ from entrannas_tf.networks import cells
 from entrannas_tf.networks.layers import folding
 
 CHANNELS, RATIO, SIDE, BATCH = 8, 4, 6, 4
+STANDARD = search_space.STANDARD
+# Of a user's own: three nodes behind one input, and five.
+OTHERS = [
+    search_space.make("mine", ("none", "skip_connect", "conv_3x3"), *numbers)
+    for numbers in ((1, 3), (2, 5), (2, 1))
+]
 
 
-def make_cell(kind, reduction, sharing):
+def make_cell(kind, reduction, sharing, space=STANDARD):
     keras.utils.set_random_seed(0)
     return kind(
-        (12, 12),
+        (12,) * space.num_input_nodes,
         CHANNELS,
         reduction,
         halve_first=False,
-        primitives=search_space.STANDARD,
+        space=space,
         feature_sharing=sharing,
         bottleneck=1,
         partial_channels=RATIO,
@@ -28,18 +34,18 @@ def make_cell(kind, reduction, sharing):
     )
 
 
-def make_architecture():
+def make_architecture(space=STANDARD):
     """Returns alpha and beta of PC-DARTS, far from the start."""
-    layer = parameters_lib.Architecture(edge_normalization=True)
+    layer = parameters_lib.Architecture(space, edge_normalization=True)
     rng = np.random.default_rng(1)
     for variable in layer.trainable_variables:
         variable.assign(rng.normal(size=variable.shape))
     return layer
 
 
-def make_inputs():
+def make_inputs(number=2):
     rng = np.random.default_rng(0)
-    shape = (2, BATCH, SIDE, SIDE, 12)
+    shape = (number, BATCH, SIDE, SIDE, 12)
     return tf.nn.relu(tf.constant(rng.normal(size=shape), tf.float32))
 
 
@@ -69,34 +75,38 @@ def run_cell(cell, inputs, send):
 
     Args:
         cell: The `cells.SearchCell` whose weights are used.
-        inputs: float32 [2, B, H, W, C_in].
+        inputs: float32 [number of input nodes, B, H, W, C_in].
         send: Callable (edge, its operations, its source's value, its stride)
             -> what the edge sends to its target.
     """
+    space, num_inputs = cell.space, cell.space.num_input_nodes
     values = [
-        cell.nodes[node].form(inputs[node], training=True) for node in (0, 1)
+        cell.nodes[node].form(inputs[node], training=True)
+        for node in range(num_inputs)
     ]
-    for target in range(2, 6):
+    for target in space.intermediate_nodes:
         arriving = []
-        for edge in search_space.edges_into(target):
-            source = search_space.EDGES[edge][0]
+        for edge in space.edges_into(target):
+            source = space.edges[edge][0]
             node = cell.nodes[source]
-            first = max(source + 1, 2)
+            first = max(source + 1, num_inputs)
             group = 0 if cell.feature_sharing else target - first
-            stride = 2 if cell.reduction and source < 2 else 1
+            stride = 2 if cell.reduction and source < num_inputs else 1
             arriving.append(
                 send(edge, node.groups[group], values[source], stride)
             )
         values.append(sum(arriving))
-    return tf.concat(values[2:], axis=-1)
+    return tf.concat(values[num_inputs:], axis=-1)
 
 
-def edge_weights(logits):
+def edge_weights(logits, space):
     """Softmax over the edges into each node, one node at a time."""
-    return tf.concat([tf.nn.softmax(logits[a:b]) for a, b in SLICES], axis=0)
+    into = [space.edges_into(node) for node in space.intermediate_nodes]
+    return tf.concat(
+        [tf.nn.softmax(logits[e[0] : e[-1] + 1]) for e in into], axis=0
+    )
 
 
-SLICES = ((0, 2), (2, 5), (5, 9), (9, 14))
 every_cell = pytest.mark.parametrize(
     ("reduction", "sharing"),
     [(False, False), (False, True), (True, False), (True, True)],
@@ -106,8 +116,19 @@ every_cell = pytest.mark.parametrize(
 @pytest.mark.parametrize("fold", [1, 4])
 @every_cell
 def test_engine_cell_is_that_of_pc_darts(reduction, sharing, fold):
-    cell = make_cell(cells.EngineCell, reduction, sharing)
-    parameters, inputs = make_architecture(), make_inputs()
+    check_engine_cell(STANDARD, reduction, sharing, fold)
+
+
+@pytest.mark.parametrize("sharing", [False, True])
+@pytest.mark.parametrize("space", OTHERS, ids=repr)
+def test_engine_cell_of_ones_own(space, sharing):
+    check_engine_cell(space, reduction=True, sharing=sharing, fold=4)
+
+
+def check_engine_cell(space, reduction, sharing, fold):
+    cell = make_cell(cells.EngineCell, reduction, sharing, space)
+    parameters = make_architecture(space)
+    inputs = make_inputs(space.num_input_nodes)
     sources = [parameters.alpha["normal"], parameters.edge_logits["normal"]]
     sources = [variable.value for variable in sources]
     with tf.GradientTape(persistent=True) as tape:
@@ -115,14 +136,14 @@ def test_engine_cell_is_that_of_pc_darts(reduction, sharing, fold):
         actual = cell(
             folded, parameters.coefficients()["normal"], training=True
         )
-        actual = folding.unfold(actual, 4 * CHANNELS)
+        actual = folding.unfold(actual, space.num_intermediate_nodes * CHANNELS)
         p = tf.nn.softmax(sources[0])
-        beta = edge_weights(sources[1])
+        beta = edge_weights(sources[1], space)
 
         def send(edge, operations, x, stride):
             weights = {
                 name: p[edge, k]
-                for k, name in enumerate(search_space.STANDARD)
+                for k, name in enumerate(space.primitives)
                 if name != "none"
             }
             return beta[edge] * run_edge(operations, x, weights, stride)
@@ -140,17 +161,30 @@ def test_engine_cell_is_that_of_pc_darts(reduction, sharing, fold):
 @pytest.mark.parametrize("fold", [1, 4])
 @every_cell
 def test_transit_cell_passes_the_derived_edges_on(reduction, sharing, fold):
-    cell = make_cell(cells.TransitCell, reduction, sharing)
-    matrix = np.random.default_rng(2).random((14, 8))
-    derived = derivation.top_two(matrix, search_space.STANDARD)
-    inputs = make_inputs()
+    check_transit_cell(STANDARD, reduction, sharing, fold)
+
+
+@pytest.mark.parametrize("sharing", [False, True])
+@pytest.mark.parametrize("space", OTHERS, ids=repr)
+def test_transit_cell_of_ones_own(space, sharing):
+    check_transit_cell(space, reduction=True, sharing=sharing, fold=4)
+
+
+def check_transit_cell(space, reduction, sharing, fold):
+    cell = make_cell(cells.TransitCell, reduction, sharing, space)
+    shape = (len(space.edges), len(space.primitives))
+    matrix = np.random.default_rng(2).random(shape)
+    derived = derivation.top_two(matrix, space)
+    num_inputs = space.num_input_nodes
+    inputs = make_inputs(num_inputs)
     folded = [folding.fold(x, fold) for x in inputs]
     actual = cell(folded, cell=derived, training=True)
-    actual = folding.unfold(actual, 4 * CHANNELS)
+    actual = folding.unfold(actual, space.num_intermediate_nodes * CHANNELS)
 
     def send(edge, operations, x, stride):
-        source, target = search_space.EDGES[edge]
-        names = [c.primitive for c in derived[target - 2] if c.source == source]
+        source, target = space.edges[edge]
+        arriving = derived[target - num_inputs]
+        names = [c.primitive for c in arriving if c.source == source]
         return sum(run_edge(operations, x, {n: 1.0}, stride) for n in names)
 
     expected = run_cell(cell, inputs, send)
@@ -160,9 +194,9 @@ def test_transit_cell_passes_the_derived_edges_on(reduction, sharing, fold):
 def test_without_edge_normalisation_what_bypasses_has_weight_1():
     coefficients = tf.nn.softmax(tf.random.stateless_normal([14, 8], (0, 1)))
     split = cells.split_coefficients(
-        coefficients, search_space.STANDARD, True, partial_channels=RATIO
+        coefficients, STANDARD, True, partial_channels=RATIO
     )
-    rows = [len(search_space.edges_from(node)) for node in range(5)]
+    rows = [len(STANDARD.edges_from(node)) for node in range(5)]
     for columns, count in zip(split, rows, strict=True):
         assert columns.shape[1] == 8  # Seven operations, and the bypass.
         np.testing.assert_allclose(columns[:count, -1], 1.0, atol=1e-6)
@@ -176,7 +210,7 @@ def test_channels_that_cannot_be_divided_are_named():
             6,
             False,
             False,
-            search_space.STANDARD,
+            STANDARD,
             bottleneck=1,
             partial_channels=4,
         )

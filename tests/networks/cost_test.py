@@ -14,7 +14,7 @@ TINY = cost.Network("cifar", 3, 2, 2, 8, image_channels=1)
 
 def genotype_of(normal, reduction=([("max_pool_3x3", 0)],), **fields):
     """Makes a genotype of nodes as lists of (primitive, source)."""
-    space = fields.get("space", "standard")
+    space = fields.get("space", search_space.STANDARD)
     cells = (genotypes.make_cell(nodes, space) for nodes in (normal, reduction))
     return genotypes.Genotype(*cells, **fields)
 
@@ -196,7 +196,9 @@ def test_the_stem_for_imagenet_by_hand():
 
 def test_only_input_nodes_are_halved_in_a_reduction_cell():
     reduction = [("max_pool_3x3", 0)], [("conv_3x3", 1), ("conv_1x1", 2)]
-    genotype = genotype_of([[("conv_3x3", 1)]], reduction, space="extended")
+    genotype = genotype_of(
+        [[("conv_3x3", 1)]], reduction, space=search_space.EXTENDED
+    )
     layers = {c.name: c for c in cost.count(genotype, TINY).layers}
     normal = layers["cell_0.node_2.conv_3x3(1)"]
     assert (normal.shape, normal.multiply_adds) == ((8, 8, 2), 64 * 36)
@@ -210,7 +212,8 @@ def test_the_output_joins_the_nodes_of_the_concat():
     normal = [[("skip_connect", 0)], [("conv_1x1", 2)], [("conv_1x1", 3)]]
     heads = [
         cost.count(
-            genotype_of(normal, normal, space="extended", **concats), TINY
+            genotype_of(normal, normal, space=search_space.EXTENDED, **concats),
+            TINY,
         ).layers[-1]
         for concats in ({}, {"reduction_concat": (4,)})
     ]
@@ -227,8 +230,10 @@ def test_what_nothing_flows_through_costs_nothing(concats):
         [("sep_conv_3x3", 3)],
         [("conv_1x1", 1), ("conv_3x3", 4)],
     ]
-    account = cost.count(genotype_of(dead, space="extended", **concats), TINY)
-    expected = cost.count(genotype_of(live, space="extended"), TINY)
+    account = cost.count(
+        genotype_of(dead, space=search_space.EXTENDED, **concats), TINY
+    )
+    expected = cost.count(genotype_of(live, space=search_space.EXTENDED), TINY)
     assert account == expected
 
 
@@ -465,13 +470,12 @@ def test_operations_by_hand(primitive, stride):
 
 
 def test_each_primitive_was_counted_by_hand():
-    spaces = search_space.SPACES.values()
-    known = {name for space in spaces for name in space}
+    known = set(search_space.known_primitives())
     assert set(BY_HAND) == known - {search_space.NONE}
 
 
 @pytest.mark.parametrize("stride", [1, 2])
-@pytest.mark.parametrize("primitive", search_space.NASNET[1:])
+@pytest.mark.parametrize("primitive", search_space.NASNET.operations)
 def test_parameters_are_those_of_darts(primitive, stride):
     start = f"{primitive}/stride{stride}/affine1/"
     with np.load(FIXTURE) as arrays:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from entrannas_tf.architecture import genotypes
+from entrannas_tf.architecture import genotypes, search_space
 from entrannas_tf.architecture import parameters as parameters_lib
 from entrannas_tf.networks import cells
 from entrannas_tf.networks import target as target_network
@@ -70,7 +70,7 @@ def make_tiny(**options):
 def make_retraining(precision):
     keras.utils.set_random_seed(0)
     cell = genotypes.make_cell(
-        [[("skip_connect", 0), ("conv_1x1", 1)]], "extended"
+        [[("skip_connect", 0), ("conv_1x1", 1)]], search_space.EXTENDED
     )
     with precision_lib.policy(precision):
         network = target_network.TargetNetwork(

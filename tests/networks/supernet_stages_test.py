@@ -19,15 +19,15 @@ def few(count, seed=0):
             ),
             count,
         )
-        for kind in genotypes.KINDS
+        for kind in search_space.KINDS
     }
 
 
 def allowed(masks):
     """Returns a genotype of primitives that masks leave."""
     cells = (
-        derivation.top_two(masks[kind].astype(float), toy_supernet.PRIMITIVES)
-        for kind in genotypes.KINDS
+        derivation.top_two(masks[kind].astype(float), toy_supernet.SPACE)
+        for kind in search_space.KINDS
     )
     return genotypes.Genotype(*cells)
 
@@ -59,7 +59,12 @@ def test_masked_operations_are_left_out(sharing):
     """Their coefficients are 0, so the others give the same without them."""
     masks = few(2)
     for mask in masks.values():  # No edge from node 0 has the convolution.
-        mask[list(search_space.edges_from(0))] = [False, True, True, False]
+        mask[list(search_space.STANDARD.edges_from(0))] = [
+            False,
+            True,
+            True,
+            False,
+        ]
     whole = toy_supernet.make(feature_sharing=sharing)
     net = toy_supernet.make(feature_sharing=sharing, masks=masks)
     sizes = [sum(int(u.vector.shape[0]) for u in n.units) for n in (net, whole)]
@@ -124,5 +129,5 @@ def test_dropout_needs_graphs_of_its_own_only_where_it_is():
     before = net.cache.num_built
     dropout = dropout_lib.SkipDropout(seed=3, num_units=len(net.units))
     logits_of(net, dropout.draw(0))
-    weighted = 2 * (search_space.NUM_NODES - 1)  # Of two Engine-cells.
+    weighted = 2 * (search_space.STANDARD.num_nodes - 1)  # Of two Engine-cells.
     assert 0 < net.cache.num_built - before <= weighted

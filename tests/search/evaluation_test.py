@@ -41,16 +41,16 @@ def test_every_image_counts_once(batch_size):
 
 def test_derived_connections_are_the_non_zero_ones():
     trainer = toy_trainer.ToyTrainer(sparse=True)
-    primitives = trainer.architecture.primitives
+    space = trainer.architecture.searched_space
     coefficients = {k: c.numpy() for k, c in trainer.coefficients().items()}
     genotype = trainer.derive()
-    search_evaluation.check_derivation(genotype, coefficients, primitives)
+    search_evaluation.check_derivation(genotype, coefficients, space)
     coefficients["reduction"][2, 3] = 0.0
     with pytest.raises(RuntimeError, match=r"^1 connection.* of the reduction"):
-        search_evaluation.check_derivation(genotype, coefficients, primitives)
+        search_evaluation.check_derivation(genotype, coefficients, space)
     with pytest.raises(RuntimeError, match="of the normal cell"):
         search_evaluation.check_derivation(
-            genotype, {"normal": np.zeros((14, 7))}, primitives
+            genotype, {"normal": np.zeros((14, 7))}, space
         )
 
 

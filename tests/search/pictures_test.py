@@ -27,8 +27,10 @@ def workdir(tmp_path):
         workdir, search_config.from_config_dict(digits.get_config())
     )
     (workdir / search_results.GENOTYPES).mkdir()
-    names = search_space.primitives("standard", with_none=True)
-    values = np.full([len(search_space.EDGES), len(names)], 1 / len(names))
+    names = search_space.STANDARD.primitives
+    values = np.full(
+        [len(search_space.STANDARD.edges), len(names)], 1 / len(names)
+    )
     for epoch in (1, 2):
         text = genotypes.to_json(
             published.load_genotype("DARTS_V2"),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from entrannas_tf.architecture import genotypes
+from entrannas_tf.architecture import genotypes, search_space
 from entrannas_tf.data import source
 from entrannas_tf.search import random_search
 from tests.support import toy_trainer
@@ -23,7 +23,7 @@ class PickyNetwork:
         return types.SimpleNamespace(logits=tf.stack([right, 1 - right], 1))
 
 
-def make(seed=3, num_candidates=4, space="standard"):
+def make(seed=3, num_candidates=4, space=search_space.STANDARD):
     return random_search.RandomSearch(seed, space, num_candidates)
 
 
@@ -41,7 +41,7 @@ def test_space_is_drawn_from():
     names = {
         c.primitive
         for step in range(20)
-        for node in make(space="extended").draw(step).normal
+        for node in make(space=search_space.EXTENDED).draw(step).normal
         for c in node
     }
     assert len(names) == 12
@@ -74,6 +74,6 @@ def test_settled_coefficients_are_0_and_1():
         values = values.numpy()
         assert np.count_nonzero(values) == 14
         np.testing.assert_allclose(values.max(axis=1), 1.0, atol=1e-6)
-        used = np.delete(values, architecture.primitives.index("none"), 1)
+        used = np.delete(values, architecture.space.primitives.index("none"), 1)
         num_connections = genotypes.num_connections(getattr(genotype, kind))
         assert np.count_nonzero(used) == num_connections

@@ -13,7 +13,7 @@ from entrannas_tf.search import results as search_results
 from entrannas_tf.training import files, workdirs
 
 CONFIG = search_config.from_config_dict(digits.get_config())
-NAMES = search_space.primitives("standard", with_none=True)
+SPACE = search_space.STANDARD
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def workdir(tmp_path):
     rng = np.random.default_rng(0)
     for epoch in range(1, CONFIG.search.epochs + 1):
         values = rng.dirichlet(np.ones(8), 14)
-        cell = derivation.top_two(values, NAMES)
+        cell = derivation.top_two(values, SPACE)
         files.write_text(
             search_results.epoch_file(tmp_path, epoch),
             genotypes.to_json(
@@ -33,7 +33,7 @@ def workdir(tmp_path):
                 epoch=epoch,
                 temperature=0.5,
                 validation_accuracy=0.5,
-                primitives=NAMES,
+                primitives=SPACE.primitives,
                 coefficients={
                     "normal": values.tolist(),
                     "reduction": values.tolist(),

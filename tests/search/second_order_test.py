@@ -20,7 +20,7 @@ def make(rate, sparse=False, weights=None, **options):
     keras.utils.set_random_seed(0)
     parameters = parameters_lib.Architecture("tiny", sparse)
     weights = weights or toy_supernet.make(
-        parameters.primitives, image_channels=1, **options
+        parameters.searched_space, image_channels=1, **options
     )
     sgd = optimizers.CoupledSGD(rate, weight_decay=0.01)
     trainer = second_order.SecondOrderTrainer(

@@ -7,7 +7,7 @@ import signal
 import numpy as np
 import pytest
 
-from entrannas_tf.architecture import derivation, genotypes
+from entrannas_tf.architecture import derivation, genotypes, search_space
 from entrannas_tf.config import search as search_config
 from entrannas_tf.search import results as search_results
 from entrannas_tf.search import stages
@@ -116,7 +116,7 @@ def coefficients(workdir, number):
 def test_a_stage_chooses_from_the_strongest_of_the_one_before(finished):
     workdir = finished
     first, second = (coefficients(workdir, number) for number in (1, 2))
-    for kind in genotypes.KINDS:
+    for kind in search_space.KINDS:
         assert (first[kind] > 0).all()
         kept = derivation.strongest(first[kind], 3)
         np.testing.assert_array_equal(second[kind] > 0, kept)

@@ -16,7 +16,7 @@ def make(
     keras.utils.set_random_seed(0)
     parameters = parameters_lib.Architecture("tiny", sparse)
     weights = weights or toy_supernet.make(
-        parameters.primitives, image_channels=1, **options
+        parameters.searched_space, image_channels=1, **options
     )
     return search_step.SearchTrainer(
         parameters,

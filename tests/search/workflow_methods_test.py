@@ -2,7 +2,7 @@
 
 import pytest
 
-from entrannas_tf.architecture import genotypes
+from entrannas_tf.architecture import genotypes, search_space
 from entrannas_tf.search import methods, random_search
 from entrannas_tf.search import step as search_step
 from entrannas_tf.search import workflow as search_workflow
@@ -41,7 +41,7 @@ def search(config, workdir):
 )
 def test_two_steps(name, tmp_path):
     genotype, record = search(make_config(name), tmp_path)
-    for kind in genotypes.KINDS:
+    for kind in search_space.KINDS:
         cell = getattr(genotype, kind)
         assert record["num_connections"][kind] == (
             genotypes.num_connections(cell)

@@ -19,14 +19,14 @@ def supernet_weights(arrays, supernet):
     for number, cell in enumerate(supernet.cells):
         prefix = f"weights/cells.{number}."
         nodes = [unit.layer for unit in cell.nodes]
-        for node in range(search_space.NUM_INPUT_NODES):
+        for node in range(search_space.STANDARD.num_input_nodes):
             block = f"{prefix}preprocess{node}."
             found += porting.layer_weights(arrays, block, nodes[node].form)
-        for edge, (source, target) in enumerate(search_space.EDGES):
-            first = max(source + 1, search_space.NUM_INPUT_NODES)
+        for edge, (source, target) in enumerate(search_space.STANDARD.edges):
+            first = max(source + 1, search_space.STANDARD.num_input_nodes)
             group = nodes[source].groups[target - first]
             for name, operation in group.items():
-                column = search_space.STANDARD.index(name)
+                column = search_space.STANDARD.primitives.index(name)
                 place = f"{prefix}_ops.{edge}._ops.{column}."
                 found += porting.layer_weights(arrays, place, operation)
     head = porting.layer_weights(

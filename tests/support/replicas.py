@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from entrannas_tf.architecture import parameters as parameters_lib
+from entrannas_tf.architecture import search_space
 from entrannas_tf.networks import supernet
 from entrannas_tf.networks import target as target_network
 from entrannas_tf.networks.execution import graphs
@@ -64,9 +65,9 @@ def make_search(
 ):
     with strategy.scope():
         keras.utils.set_random_seed(0)
-        parameters = parameters_lib.Architecture("tiny", sparse=True)
+        parameters = parameters_lib.Architecture(search_space.TINY, sparse=True)
         weights = supernet.Supernet(
-            parameters.primitives,
+            parameters.searched_space,
             3,
             10,
             num_cells=3,

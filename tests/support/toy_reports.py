@@ -3,7 +3,7 @@
 from entrannas_tf.architecture import derivation, genotypes, search_space
 from entrannas_tf.search import run as search_run
 
-NAMES = search_space.primitives("standard", with_none=True)
+NAMES = search_space.STANDARD.primitives
 SKIP = NAMES.index("skip_connect")
 
 
@@ -33,7 +33,9 @@ def make_report(epoch=1, num_skips=0, evaluated=True, genotype=None):
     if evaluated:
         record |= {"supernet_accuracy": 0.5, "child_accuracy": 0.25}
     coefficients = {
-        kind: derivation.indicator(getattr(genotype, kind), NAMES)
+        kind: derivation.indicator(
+            getattr(genotype, kind), search_space.STANDARD
+        )
         for kind in ("normal", "reduction")
     }
     return search_run.EpochReport(

@@ -21,7 +21,7 @@ class ToyTrainer:
 
     def __init__(self, sparse=False):
         keras.utils.set_random_seed(0)
-        self.architecture = parameters.Architecture("standard", sparse)
+        self.architecture = parameters.Architecture(sparse=sparse)
         unit = keras.layers.Dense(2)
         unit.build((None, 3))
         cache = types.SimpleNamespace(num_built=0, build_seconds=0.0)

@@ -35,7 +35,7 @@ def test_choices():
     assert len(choices["reduction/node_5/sources"]) == 10
     assert "normal/node_2/sources" not in choices
     assert choices["normal/node_2/primitive_1"] == list(
-        search_space.primitives("standard", with_none=False)
+        search_space.STANDARD.operations
     )
 
 
@@ -93,8 +93,8 @@ def test_tuners_of_keras_tuner_run_on_it(tmp_path, kind):
     arguments = {"max_trials": 1}
     if kind is keras_tuner.Hyperband:
         arguments = {"max_epochs": 2, "factor": 2}
-    model = make(space="tiny")
-    model.primitives = ("max_pool_3x3", "skip_connect")  # Traced fast.
+    names = ("max_pool_3x3", "skip_connect")  # Traced fast.
+    model = make(space=search_space.make("fast", names))
     tuner = kind(
         model,
         objective="val_accuracy",

@@ -12,12 +12,13 @@ import contextlib
 import dataclasses
 import os
 import re
+import statistics
 import time
 from typing import NamedTuple
 
 from absl import logging
 
-from entrannas_tf.architecture import genotypes
+from entrannas_tf.architecture import genotypes, search_space
 from entrannas_tf.config import search as search_config
 from entrannas_tf.networks import cost
 from entrannas_tf.retraining import results as retraining_results
@@ -254,11 +255,11 @@ def _record(run, workdir):
         "seed": run.config.seed,
         "supernet_accuracy": last["supernet_accuracy"],
         "child_accuracy": last["child_accuracy"],
-        "mean_entropy": sum(last["mean_entropy"].values()) / 2,
+        "mean_entropy": statistics.fmean(last["mean_entropy"].values()),
         "search_seconds": last["timing"]["elapsed_seconds"],
         "directory": run.directory,
     }
-    for kind in genotypes.KINDS:
+    for kind in search_space.KINDS:
         cell = getattr(genotype, kind)
         record[f"edges_{kind}"] = len(_edges(cell))
         record[f"connections_{kind}"] = genotypes.num_connections(cell)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from entrannas_tf.architecture import genotypes
+from entrannas_tf.architecture import genotypes, search_space
 from entrannas_tf.networks import target as target_network
 from entrannas_tf.networks.layers import (
     batch_norm,
@@ -45,7 +45,7 @@ CELL = genotypes.make_cell(
         [("max_pool_3x3", 1)],
         [("dil_conv_3x3", 2), ("conv_1x1", 3)],
     ],
-    "extended",
+    search_space.EXTENDED,
 )
 
 
