@@ -6,6 +6,7 @@ import ml_collections
 import pytest
 
 from configs import digits, retrain_cifar10
+from entrannas_tf.architecture import search_space
 from entrannas_tf.config import retrain as retrain_config
 from entrannas_tf.config import schema
 from entrannas_tf.config import search as search_config
@@ -28,7 +29,19 @@ def stages(**changes):
     }
 
 
-@pytest.mark.parametrize("changes", [{}, stages()])
+def own(**changes):
+    """Returns the changes that make it a search of a user's own space."""
+    return {
+        "network__space": "mine",
+        "network__primitives": ("none", "skip_connect", "conv_3x3"),
+        "network__num_input_nodes": 1,
+        "network__num_intermediate_nodes": 3,
+        "network__kinds": ("normal",),
+        **changes,
+    }
+
+
+@pytest.mark.parametrize("changes", [{}, stages(), own()])
 def test_round_trips(changes):
     first = search_config.from_config_dict(make_dict(**changes))
     assert search_config.from_config_dict(search_config.to_dict(first)) == first
@@ -62,6 +75,33 @@ def test_defaults_fill_in():
     made = search_config.from_config_dict(values)
     assert made.search.gradient_clip_norm == 5.0
     assert made.data.data_dir == "~/tensorflow_datasets"
+
+
+def test_the_space_of_a_configuration():
+    made = search_config.from_config_dict(make_dict())
+    assert search_config.space_of(made.network) == search_space.STANDARD
+    made = search_config.from_config_dict(make_dict(**own()))
+    assert search_config.space_of(made.network) == (
+        "mine",
+        ("none", "skip_connect", "conv_3x3"),
+        1,
+        3,
+        ("normal",),
+    )
+    made = make_dict(network__space="tiny", network__num_intermediate_nodes=5)
+    made = search_config.from_config_dict(made)
+    space = search_config.space_of(made.network)
+    assert space == search_space.TINY._replace(num_intermediate_nodes=5)
+
+
+def test_configurations_from_before_spaces_of_ones_own():
+    values = make_dict(network__space="extended")
+    fields = ("primitives", "kinds")
+    fields += ("num_input_nodes", "num_intermediate_nodes")
+    for field in fields:
+        del values["network"][field]
+    made = search_config.from_config_dict(values)
+    assert search_config.space_of(made.network) == search_space.EXTENDED
 
 
 def test_integer_becomes_number():
@@ -223,6 +263,57 @@ def test_integer_becomes_number():
             "progressive.stage is 4; expected at most 3, the number of",
         ),
         (
+            {"network__space": "huge"},
+            "network.space is 'huge'; expected one of standard, extended, "
+            "nasnet, tiny, or network.primitives for a space of your own.",
+        ),
+        (
+            own(network__space=" "),
+            "network.space is ' '; expected a text that is not empty.",
+        ),
+        (
+            own(network__primitives=("none", "conv_9x9")),
+            "network.primitives has 'conv_9x9', which is not known; expected "
+            "names among none, max_pool_3x3, ",
+        ),
+        (
+            own(network__primitives=("none", "conv_3x3", "conv_3x3")),
+            "network.primitives has 'conv_3x3' more than once; expected each",
+        ),
+        (
+            own(network__primitives=("none",)),
+            "network.primitives is ('none',); expected an operation beside",
+        ),
+        (
+            own(network__primitives=(1, 2)),
+            "network.primitives is (1, 2), of type tuple; expected several, "
+            "each a text.",
+        ),
+        (
+            {"network__kinds": ("reduction",)},
+            "network.kinds is ('reduction',); expected ('normal', ",
+        ),
+        (
+            own(
+                network__primitives=("skip_connect", "conv_3x3"),
+                search__architecture="random",
+            ),
+            "search.architecture is 'random' and network.primitives is "
+            "('skip_connect', 'conv_3x3'); expected 'none' among them",
+        ),
+        (
+            own(
+                network__primitives=("none", "skip_connect"),
+                network__max_skips=2,
+            ),
+            "network.max_skips is 2 and network.primitives is ('none', "
+            "'skip_connect'); expected an operation among them",
+        ),
+        (
+            stages(network__primitives=("none", "skip_connect", "conv_3x3")),
+            "progressive.num_primitives is (8, 5, 3); expected 3, all of",
+        ),
+        (
             {"network__stem": "vgg"},
             "network.stem is 'vgg'; expected one of cifar, imagenet.",
         ),
@@ -243,6 +334,8 @@ def test_bad_values_are_named(changes, message):
         ("data.architecture_fraction", (0.0, 0.5), (-0.1, 0.6, 1.0)),
         ("data.cutout_length", (0, 16), (-1,)),
         ("network.num_cells", (3, 20), (2, 0, -1)),
+        ("network.num_input_nodes", (1, 2), (0, 3)),
+        ("network.num_intermediate_nodes", (1, 5), (0, -1)),
         ("network.max_fold", (1, 64), (0,)),
         ("network.engine_cells", ("half", "all"), ("some", "")),
         ("network.max_skips", (0, 8), (-1, 9)),
@@ -309,6 +402,7 @@ def test_what_config_dict_lets_pass_is_refused():
         ("deterministic", "true or false"),
         ("search.weight_decay", "a number"),
         ("data.dir", "a text"),
+        ("network.primitives", "several, each a text"),
         ("data", "a section of fields"),
     ],
 )

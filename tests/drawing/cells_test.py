@@ -104,6 +104,22 @@ def test_graph_keeps_parallel_connections_and_dashes_empty_nodes():
     assert r'label="a \"title\""' in source
 
 
+def test_cells_behind_one_input(monkeypatch, tmp_path):
+    without_graphviz(monkeypatch, tmp_path)
+    names = ("skip_connect", "sep_conv_3x3")
+    space = search_space.make("mine", names, 1, 3, ("normal",))
+    cell_drawing.draw(genotypes.draw(0, space), tmp_path)
+    assert sorted(os.listdir(tmp_path)) == [
+        f"normal.{suffix}" for suffix in ("dot", "png", "svg")
+    ]
+    source = (tmp_path / "normal.dot").read_text()
+    edges = re.findall(r'"(\S+)" -> "(\S+)" \[label', source)
+    assert edges[0] == ("c_{k-1}", "0")
+    assert len(edges) == 5
+    assert "c_{k-2}" not in source
+    assert re.findall(r'"(\w+)" -> "c_{k}"', source) == ["0", "1", "2"]
+
+
 # Of pydot's parser.
 @pytest.mark.filterwarnings("ignore:.* deprecated:DeprecationWarning")
 def test_graph_of_five_nodes_can_be_read_back():

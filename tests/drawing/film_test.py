@@ -5,23 +5,22 @@ import pytest
 from PIL import Image
 
 from entrannas_tf.architecture import genotypes, published, search_space
-from entrannas_tf.drawing import film, geometry
+from entrannas_tf.drawing import artist, film, geometry
 
 DARTS_V2 = published.load_genotype("DARTS_V2")
 LAYOUT = geometry.of(4)
 PRIMITIVES = search_space.STANDARD.operations
 
 
-def make_frames(num_frames, primitives=("none", *PRIMITIVES)):
-    rng = np.random.default_rng(0)
-    shape = (len(search_space.STANDARD.edges), len(primitives))
+def make_frames(
+    num_frames, primitives=("none", *PRIMITIVES), genotype=DARTS_V2
+):
+    rng, space = np.random.default_rng(0), genotype.space
+    shape = (len(space.edges), len(primitives))
     return [
         film.Frame(
-            DARTS_V2,
-            {
-                "normal": rng.random(shape),
-                "reduction": rng.random(shape),
-            },
+            genotype,
+            {kind: rng.random(shape) for kind in space.kinds},
             primitives,
             f"epoch {number}",
         )
@@ -48,6 +47,29 @@ def test_film_opens_with_all_frames(tmp_path):
     assert height / width == pytest.approx(
         (2 * LAYOUT.height + 30) / LAYOUT.width, rel=0.01
     )
+
+
+@pytest.mark.parametrize(
+    ("inputs", "inner", "kinds"),
+    [(1, 3, ("normal",)), (2, 5, ("normal", "reduction"))],
+)
+def test_film_of_a_space_of_ones_own(tmp_path, inputs, inner, kinds):
+    names = ("skip_connect", "conv_7x1_1x7")
+    space = search_space.make("mine", names, inputs, inner, kinds)
+    frames = make_frames(2, names, genotypes.draw(0, space))
+    path = tmp_path / "search.gif"
+    film.save(frames, path)
+    layout = geometry.of(inner, inputs)
+    with Image.open(path) as image:
+        assert image.n_frames == 2
+        assert image.height / image.width == pytest.approx(
+            (len(kinds) * layout.height + 30) / layout.width, rel=0.01
+        )
+        colors = np.unique(
+            np.asarray(image.convert("RGB")).reshape(-1, 3), axis=0
+        )
+    wanted = artist.tint(artist.color_of(names[1]), 1.0) * 255
+    assert np.abs(colors - wanted).max(axis=1).min() < 1
 
 
 def test_film_fades_connections_with_their_coefficients(tmp_path):
@@ -90,6 +112,10 @@ def test_film_refuses_what_it_cannot_show(tmp_path):
     nasnet = first._replace(genotype=published.load_genotype("NASNet"))
     with pytest.raises(ValueError, match=r"5 intermediate .* expected 4"):
         film.save([nasnet], path)
+    others = search_space.STANDARD._replace(name="mine")
+    other = second._replace(genotype=DARTS_V2._replace(space=others))
+    with pytest.raises(ValueError, match="Frame 1 has the search space"):
+        film.save([first, other], path)
     with pytest.raises(ValueError, match="Frame 1 has the primitives"):
         film.save([first, *make_frames(1, PRIMITIVES)], path)
     assert os.listdir(tmp_path) == []

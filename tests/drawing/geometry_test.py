@@ -6,7 +6,7 @@ import pytest
 from entrannas_tf.architecture import search_space
 from entrannas_tf.drawing import artist, geometry
 
-SIZES = (1, 2, 4, 5, 7)
+SIZES = tuple(itertools.product((1, 2, 4, 5, 7), (1, 2)))  # Nodes, inputs.
 
 
 def all_edges(layout):
@@ -32,20 +32,26 @@ def test_edges_are_those_of_the_search_space():
 
 @pytest.mark.parametrize("size", SIZES)
 def test_nodes_stand_apart_in_order_within_the_picture(size):
-    layout = geometry.of(size)
-    assert list(layout.inner) == list(range(2, size + 2))
-    assert sorted(layout.nodes) == [0, 1, *layout.inner, layout.output]
+    layout = geometry.of(*size)
+    inner, inputs = size
+    assert list(layout.inner) == list(range(inputs, inputs + inner))
+    assert sorted(layout.nodes) == [
+        *range(inputs),
+        *layout.inner,
+        layout.output,
+    ]
     centres = np.array([layout.nodes[n] for n in sorted(layout.nodes)])
     size = np.array([layout.width, layout.height])
     assert np.all(centres > geometry.RADIUS)
     assert np.all(centres < size - geometry.RADIUS)
-    assert np.all(np.diff(centres[1:, 0]) > 4 * geometry.RADIUS)
-    assert centres[0, 1] - centres[1, 1] > 2 * geometry.RADIUS
+    assert np.all(np.diff(centres[inputs - 1 :, 0]) > 4 * geometry.RADIUS)
+    if inputs == 2:
+        assert centres[0, 1] - centres[1, 1] > 2 * geometry.RADIUS
 
 
 @pytest.mark.parametrize("size", SIZES)
 def test_curves_keep_clear_of_other_nodes_and_other_labels(size):
-    layout = geometry.of(size)
+    layout = geometry.of(*size)
     for source, target in all_edges(layout):
         for offset in (-3.5, 3.5):
             points = points_of(layout, source, target, offset)
@@ -68,7 +74,7 @@ def test_curves_keep_clear_of_other_nodes_and_other_labels(size):
 
 @pytest.mark.parametrize("size", SIZES)
 def test_curves_start_within_their_node_and_end_at_its_rim(size):
-    layout = geometry.of(size)
+    layout = geometry.of(*size)
     ends = set()
     for source, target in all_edges(layout):
         points = points_of(layout, source, target, 0.0)
@@ -84,7 +90,7 @@ def test_curves_start_within_their_node_and_end_at_its_rim(size):
 
 @pytest.mark.parametrize("size", SIZES)
 def test_lanes_do_not_run_over_each_other(size):
-    layout = geometry.of(size)
+    layout = geometry.of(*size)
     runs = [run for e in all_edges(layout) for run in layout.curve(*e, 0, 0)]
     for (a, b, y), (c, d, z) in itertools.combinations(runs, 2):
         together = min(b, d) - max(a, c)

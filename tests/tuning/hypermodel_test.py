@@ -54,6 +54,25 @@ def test_every_choice_is_a_genotype_of_its_own(space):
     assert len(set(found.values())) == len(found) == 50
 
 
+def test_choices_of_a_space_of_ones_own():
+    space = search_space.make(
+        "mine", ("none", "skip_connect", "conv_3x3"), 1, 3, ("normal",)
+    )
+    hp = Parameters()
+    genotype = make(space=space).genotype(hp)
+    assert genotype.space == space
+    assert genotype.normal == genotype.reduction
+    assert [len(node) for node in genotype.normal] == [1, 2, 2]
+    assert {parameter.name: parameter.values for parameter in hp.space} == {
+        "normal/node_1/primitive_0": ["skip_connect", "conv_3x3"],
+        "normal/node_2/primitive_0": ["skip_connect", "conv_3x3"],
+        "normal/node_2/primitive_1": ["skip_connect", "conv_3x3"],
+        "normal/node_3/sources": ["0,1", "0,2", "1,2"],
+        "normal/node_3/primitive_0": ["skip_connect", "conv_3x3"],
+        "normal/node_3/primitive_1": ["skip_connect", "conv_3x3"],
+    }
+
+
 def test_names_mean_what_they_say():
     hp = Parameters()
     hp.Fixed("normal/node_4/sources", "1,3")
