@@ -196,10 +196,11 @@ def make(
 
     Args:
         name: As of `SearchSpace`.
-        primitives: Likewise; empty for those of the known space of this name.
+        primitives: As of `SearchSpace`; empty for those of the known space of
+            this name.
         num_input_nodes: As of `SearchSpace`.
-        num_intermediate_nodes: Likewise.
-        kinds: Likewise.
+        num_intermediate_nodes: As of `SearchSpace`.
+        kinds: As of `SearchSpace`.
         prefix: As of `check`.
 
     Raises:

@@ -68,7 +68,7 @@ def make_figure(cell, title, outputs=None, num_input_nodes=2):
         cell: A `genotypes.Cell`.
         title: Text over the picture.
         outputs: As of `cell_graph`.
-        num_input_nodes: Likewise.
+        num_input_nodes: As of `cell_graph`.
 
     Raises:
         ValueError: If the cell has no intermediate node.
@@ -99,7 +99,7 @@ def cell_figure(cell, title, outputs=None, num_input_nodes=2):
         cell: A `genotypes.Cell`.
         title: Text over the picture.
         outputs: As of `cell_graph`.
-        num_input_nodes: Likewise.
+        num_input_nodes: As of `cell_graph`.
 
     Returns:
         uint8 [H, W, 3]. The size, and where every node stands in it, are the
@@ -124,7 +124,7 @@ def save_cell(cell, stem, title, outputs=None, num_input_nodes=2):
             exists.
         title: Title of the picture.
         outputs: As of `cell_graph`.
-        num_input_nodes: Likewise.
+        num_input_nodes: As of `cell_graph`.
 
     Returns:
         The paths of the files, a list.
