@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from tensorboard.backend.event_processing import event_accumulator
 
-from entrannas_tf.architecture import derivation, genotypes
+from entrannas_tf.architecture import derivation, genotypes, search_space
 from entrannas_tf.search import callbacks as search_callbacks
 from entrannas_tf.search import run as search_run
 from tests.support import toy_reports, toy_trainer
@@ -25,7 +25,9 @@ def test_warning_of_skips(caplog, num_skips, evaluated, warned):
 
 
 def test_skips_among_all_connections_are_no_news_before_the_end(caplog):
-    cell = derivation.non_zero(np.ones((14, 7)), toy_reports.NAMES[1:])
+    cell = derivation.non_zero(
+        np.ones((14, 7)), search_space.STANDARD.without_none()
+    )
     everything = genotypes.Genotype(cell, cell)
     warn = search_callbacks.WarnOfSkips(5)
     warn.on_epoch_end(toy_reports.make_report(4, genotype=everything))
