@@ -50,7 +50,7 @@ def test_two_steps(name, tmp_path):
     assert 0 < record["validation_loss"] < 10
     assert 0 <= record["child_accuracy"] <= 1
     if name == "random":
-        found = random_search.RandomSearch(0, "tiny", 1)
+        found = random_search.RandomSearch(0, search_space.TINY, 1)
         assert [genotype] == found.candidates()
         assert record["supernet_accuracy"] == record["child_accuracy"]
         assert record["num_derivations"] == 2
