@@ -4,6 +4,7 @@ A genotype is made by `derivation`, passed on, and never edited. It is nested
 by intermediate node because a node may have any number of connections.
 """
 
+import collections
 import json
 from typing import NamedTuple
 
@@ -80,6 +81,55 @@ class Genotype(NamedTuple):
             kind: "normal" or "reduction".
         """
         return describe(getattr(self, kind), self.space.num_input_nodes)
+
+    def used_nodes(self, kind):
+        """Returns the set of the nodes whose values reach a cell's output.
+
+        A target network consists of these alone.
+
+        Args:
+            kind: "normal" or "reduction".
+
+        Raises:
+            ValueError: If nothing flows to the output.
+        """
+        cell, num_inputs = getattr(self, kind), self.space.num_input_nodes
+        live = live_nodes(cell, num_inputs)
+        used = set(self.outputs(kind))
+        if not used:
+            raise ValueError(
+                f"Nothing flows to the output of the {kind} cell "
+                f"({self.describe(kind)}); expected connections from an input "
+                "node to a node of the output, through others or not."
+            )
+        for node in reversed(range(num_inputs, num_inputs + len(cell))):
+            if node in used:
+                sources = {source for _, source in cell[node - num_inputs]}
+                used |= sources & live
+        return used
+
+    def named_connections(self, kind):
+        """Returns the connections of a cell as they are named in networks.
+
+        Args:
+            kind: "normal" or "reduction".
+
+        Returns:
+            A list of (name, node, `Connection`), by node and in DARTS's order.
+            A name is such as "node_4.sep_conv_3x3_from_1"; where a node has
+            that connection twice, the second is ".._from_1_2".
+        """
+        named, names = [], collections.Counter()
+        cell = getattr(self, kind)
+        for node, connections in enumerate(cell, self.space.num_input_nodes):
+            for connection in connections:
+                name = f"node_{node}.{connection.primitive}"
+                name += f"_from_{connection.source}"
+                names[name] += 1
+                if names[name] > 1:
+                    name += f"_{names[name]}"
+                named.append((name, node, connection))
+        return named
 
 
 def make_cell(nodes, space=search_space.STANDARD):

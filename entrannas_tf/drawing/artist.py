@@ -14,25 +14,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
+from entrannas_tf.architecture import operations
 from entrannas_tf.drawing import geometry
 
-# Okabe and Ito's colour-blind-safe hues, one a family, in two tones or more.
-COLORS = {
-    "max_pool_3x3": "#D55E00",
-    "avg_pool_3x3": "#F0A830",
-    "skip_connect": "#4D4D4D",
-    "sep_conv_3x3": "#0064A4",
-    "sep_conv_5x5": "#56B4E9",
-    "dil_conv_3x3": "#00795A",
-    "dil_conv_5x5": "#5CC9A7",
-    "conv_1x1": "#5B2A6E",
-    "conv_3x3": "#8C4A96",
-    "conv_1x3_3x1": "#B0568F",
-    "conv_1x5_5x1": "#CC79A7",
-    "conv_1x7_7x1": "#E3A9C8",
-    "sep_conv_7x7": "#00305C",
-    "conv_7x1_1x7": "#7D2248",
-}
 OTHER_COLOR = "#8C8C8C"
 LINE_COLOR = "#777777"
 RIBBON_WIDTH = 7.0  # Of all the strands of an edge together, in points.
@@ -61,7 +45,7 @@ def by_edge(cell, layout):
         cell: A `genotypes.Cell`.
         layout: Its `geometry.Layout`.
     """
-    order = {name: k for k, name in enumerate(COLORS)}
+    order = {name: k for k, name in enumerate(operations.OPERATIONS)}
     edges = {edge: [] for edge in layout.edges}
     for target, connections in enumerate(cell, layout.num_inputs):
         for primitive, source in connections:
@@ -75,7 +59,8 @@ def by_edge(cell, layout):
 
 def color_of(primitive):
     """Returns a primitive's colour; foreign primitives share one."""
-    return COLORS.get(primitive, OTHER_COLOR)
+    known = operations.OPERATIONS.get(primitive)
+    return known.color if known else OTHER_COLOR
 
 
 def tint(color, share):

@@ -126,7 +126,7 @@ class CellNode(keras.layers.Layer):
             self.squeeze = blocks.Conv1x1BN(self.channels, squeezed)
         self.groups = [
             {
-                n: operations.OPERATIONS[n](self.width, self.stride)
+                n: operations.Operation(n, self.width, self.stride)
                 for n in self.names
                 if (group, n) not in self.left_out
             }

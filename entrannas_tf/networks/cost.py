@@ -15,15 +15,15 @@ training runs it, no multiply-adds in the sums.
 import math
 from typing import NamedTuple
 
-from entrannas_tf.architecture import genotypes, search_space
+from entrannas_tf.architecture import operations, search_space
 
 
 class Layer(NamedTuple):
     """What a layer costs.
 
     Attributes:
-        name: Its path, such as "cell_0.node_2.sep_conv_3x3(1)", which is
-            applied to node 1. A node may have two of the same name.
+        name: As in the target network, such as
+            "cell_0.node_2.sep_conv_3x3_from_1".
         shape: Of the output, (H, W, C) or (C,).
         parameters: Number of learnt values.
         multiply_adds: Those of convolutions and dense layers.
@@ -81,14 +81,41 @@ class Maps(NamedTuple):
             multiply_adds=self.multiply_adds + weights * height * width,
         )
 
-    def relu_conv_norm(self, channels, stride=1):
-        """Is a factorized reduction at stride 2.
+    def run(self, steps, channels, stride):
+        """Does the steps of an operation.
 
-        The two 1x1 convolutions of that, each of half of the channels and half
-        of the pixels that are left, cost as much as one of stride 2.
+        Args:
+            steps: Of `operations`.
+            channels: C_out of the convolutions.
+            stride: 1 or 2.
         """
-        strides = (stride, stride)
-        return self.relu().convolution((1, 1), channels, strides).norm()
+        maps = self
+        for step in steps:
+            match step:
+                case operations.ReLU():
+                    maps = maps.relu()
+                case operations.BatchNorm():
+                    maps = maps.norm()
+                case operations.Convolution():
+                    strides = tuple(stride if s else 1 for s in step.strided)
+                    maps = maps.convolution(step.kernel, channels, strides)
+                case operations.Depthwise():
+                    # Dilation costs nothing.
+                    kernel = (step.size, step.size)
+                    width = maps.shape[-1]
+                    by = stride if step.strided else 1
+                    maps = maps.convolution(
+                        kernel, width, (by, by), groups=width
+                    )
+                case operations.MaxPool() | operations.AveragePool():
+                    maps = maps.pool((stride, stride))
+                case operations.FactorizedReduce():
+                    # Each half has half of the channels, on as many pixels:
+                    # together they cost as much as one convolution.
+                    maps = maps.convolution((1, 1), channels, (2, 2))
+                case _:
+                    raise TypeError(f"{step!r} is no step of `operations`.")
+        return maps
 
     def dense(self, units, bias=True):
         """Takes the maps for one vector."""
@@ -111,79 +138,18 @@ def operation(primitive, shape, stride):
     """Returns what a primitive of a target network costs.
 
     Args:
-        primitive: Its name, one of any search space but "none".
+        primitive: Its name, one of `operations.OPERATIONS`.
         shape: (H, W, C) of the input, and C of the output.
         stride: 1 or 2.
 
     Returns:
         A `Layer` of the primitive's name.
     """
-    return _OPERATIONS[primitive](Maps(shape), stride).layer(primitive)
+    steps = operations.find(primitive).at_stride(stride).steps
+    return Maps(shape).run(steps, shape[-1], stride).layer(primitive)
 
 
-def _pool(maps, stride):
-    """In target networks no batch norm follows."""
-    return maps.pool((stride, stride))
-
-
-def _skip(maps, stride):
-    return maps if stride == 1 else maps.relu_conv_norm(maps.shape[-1], stride)
-
-
-def _separable(size, rounds):
-    """Dilation, which goes with a single round, costs nothing."""
-
-    def cost(maps, stride):
-        channels = maps.shape[-1]
-        for strides in [(stride, stride), (1, 1)][:rounds]:
-            maps = maps.relu().convolution(
-                (size, size), channels, strides, groups=channels
-            )
-            maps = maps.convolution((1, 1), channels).norm()
-        return maps
-
-    return cost
-
-
-def _square(size):
-    def cost(maps, stride):
-        kernel, strides = (size, size), (stride, stride)
-        return maps.relu().convolution(kernel, maps.shape[-1], strides).norm()
-
-    return cost
-
-
-def _one_sided(size):
-    """Two convolutions, each with the stride along its kernel."""
-
-    def cost(maps, stride):
-        channels = maps.shape[-1]
-        maps = maps.relu().convolution((1, size), channels, (1, stride))
-        return maps.convolution((size, 1), channels, (stride, 1)).norm()
-
-    return cost
-
-
-# Of `Maps` and the stride; "none" is the lack of a connection.
-_OPERATIONS = {
-    "max_pool_3x3": _pool,
-    "avg_pool_3x3": _pool,
-    "skip_connect": _skip,
-    "sep_conv_3x3": _separable(3, rounds=2),
-    "sep_conv_5x5": _separable(5, rounds=2),
-    "sep_conv_7x7": _separable(7, rounds=2),
-    "dil_conv_3x3": _separable(3, rounds=1),
-    "dil_conv_5x5": _separable(5, rounds=1),
-    "conv_1x1": _square(1),
-    "conv_3x3": _square(3),
-    "conv_1x3_3x1": _one_sided(3),
-    "conv_1x5_5x1": _one_sided(5),
-    "conv_1x7_7x1": _one_sided(7),
-    "conv_7x1_1x7": _one_sided(7),  # DARTS names it so, and runs 1x7 first.
-}
-
-
-_AUXILIARY_CHANNELS = (128, 768)
+AUXILIARY_CHANNELS = (128, 768)
 _AUXILIARY_SIZE = 2  # Of the maps that the auxiliary head pools to.
 # By kind of network: the least that leaves the auxiliary head as much.
 _MIN_IMAGE_SIZES = {"cifar": 5, "imagenet": 33}
@@ -247,8 +213,8 @@ def count(genotype, network):
     """Counts a target network.
 
     Args:
-        genotype: A `genotypes.Genotype`. A node that leads to no output of its
-            cell counts as long as something flows into it: DARTS runs it.
+        genotype: A `genotypes.Genotype`. A node that does not lead to the
+            output of its cell is not built, and costs nothing.
         network: A `Network`, or the name of one of `NETWORKS`.
 
     Returns:
@@ -368,42 +334,33 @@ def _count_cell(genotype, shapes, channels, reduction, halve_first):
         A list of layers, and the shape of the cell's output.
     """
     kind = "reduction" if reduction else "normal"
-    cell = getattr(genotype, kind)
+    used = genotype.used_nodes(kind)
     num_inputs = genotype.space.num_input_nodes
-    strides = (2 if halve_first else 1, 1)[-num_inputs:]
-    shapes = shapes[-num_inputs:]
-    layers = []
-    for i, (shape, stride) in enumerate(zip(shapes, strides, strict=True)):
-        maps = Maps(shape).relu_conv_norm(channels, stride)
-        layers.append(maps.layer(f"preprocess_{i}"))
-    nodes = [layer.shape for layer in layers]  # Shapes; None if nothing flows.
-    live = genotypes.live_nodes(cell, num_inputs)
-    for connections in cell:
-        output = None
-        for primitive, source in connections:
-            if source not in live:
-                continue
-            is_input = source < num_inputs
-            stride = 2 if reduction and is_input else 1
-            layer = operation(primitive, nodes[source], stride)
-            name = f"node_{len(nodes)}.{primitive}({source})"
-            layers.append(layer._replace(name=name))
-            output = layer.shape
-        nodes.append(output)
-    outputs = [nodes[n] for n in genotype.outputs(kind)]
-    if not outputs:
-        raise ValueError(
-            f"Nothing flows to the output of the {kind} cell "
-            f"({genotype.describe(kind)}); expected connections from node 0 "
-            "or 1 to a node of the output, through others or not."
-        )
-    height, width, _ = outputs[0]
+    layers, nodes = [], {}  # Shape of each node.
+    for node, shape in enumerate(shapes[-num_inputs:]):
+        if node not in used:
+            continue
+        entry, stride = operations.RELU_CONV_BN, 1
+        if halve_first and node == num_inputs - 2:
+            entry, stride = operations.FACTORIZED_REDUCE, 2
+        maps = Maps(shape).run(entry.steps, channels, stride)
+        layers.append(maps.layer(f"preprocess_{node}"))
+        nodes[node] = maps.shape
+    for name, node, (primitive, source) in genotype.named_connections(kind):
+        if not {node, source} <= used:
+            continue
+        stride = 2 if reduction and source < num_inputs else 1
+        layer = operation(primitive, nodes[source], stride)
+        layers.append(layer._replace(name=name))
+        nodes[node] = layer.shape
+    outputs = genotype.outputs(kind)
+    height, width, _ = nodes[outputs[0]]
     return layers, (height, width, channels * len(outputs))
 
 
 def _count_auxiliary(network, shape):
     """Counts the head that training puts after the last reduction cell."""
-    narrow, wide = _AUXILIARY_CHANNELS
+    narrow, wide = AUXILIARY_CHANNELS
     pooled = (_AUXILIARY_SIZE, _AUXILIARY_SIZE, shape[-1])
     maps = Maps(shape).relu()._replace(shape=pooled)
     maps = maps.convolution((1, 1), narrow).norm().relu()

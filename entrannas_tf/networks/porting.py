@@ -1,4 +1,4 @@
-"""Weights of a DARTS network, as PyTorch saved them, for ours.
+"""Weights of a DARTS network, as PyTorch saved them, for a target network.
 
 DARTS names a weight by its place in an `nn.Sequential`: "op.1.weight" is that
 of the second module. Its convolutions are [out, in / groups, k_h, k_w].
@@ -9,70 +9,81 @@ from typing import NamedTuple
 
 import numpy as np
 
-from entrannas_tf.networks.layers import blocks, heads, operations
+from entrannas_tf.architecture import operations, search_space
+from entrannas_tf.networks import target
+from entrannas_tf.networks.layers import fast
 
 _LISTED = 5  # names that an error shows
 # Counters of PyTorch's batch norms, which take no part in any computation.
 _IGNORED = "num_batches_tracked"
 _PARALLEL = "module."  # what nn.DataParallel puts before every name
+_CONV_BN = (operations.Convolution((3, 3)), operations.BatchNorm())
 
 
 class Weight(NamedTuple):
-    """A variable of ours, and what DARTS has for it."""
+    """A variable, and what DARTS has for it.
+
+    Attributes:
+        variable: A `keras.Variable`.
+        name: DARTS's name.
+        convert: Callable that brings DARTS's array into the variable's shape.
+    """
 
     variable: object
     name: str
-    value: np.ndarray
+    convert: object
 
 
-def port_weights(network, state):
+def port_weights(network, genotype, state):
     """Copies the weights of a DARTS network.
 
     Args:
-        network: `target_network.TargetNetwork` of the same genotype, number of
-            cells, channels and classes, with an auxiliary head if the other
-            has one.
+        network: What `target_network.TargetNetwork` or `training_network`
+            returned, of the same number of cells, channels and classes. Only
+            the latter may have an auxiliary head.
+        genotype: The `genotypes.Genotype` of both.
         state: Mapping of the names of a state dict of quark0/darts's
             `NetworkCIFAR` or `NetworkImageNet` to arrays: with PyTorch,
-            `{k: v.numpy() for k, v in model.state_dict().items()}`.
+            `{k: v.numpy() for k, v in model.state_dict().items()}`. Weights of
+            an auxiliary head are left out where the network has none, and so
+            are those that do not act on the output.
 
     Raises:
         ValueError: If a weight is missing, is left over, or has another
-            shape; nothing is copied then.
+            shape, or DARTS does not have an operation; nothing is copied then.
 
     Example:
 
     >>> import entrannas_tf
-    >>> network = entrannas_tf.TargetNetwork(
-    ...     entrannas_tf.load_genotype("DARTS_V2"), num_classes=10
-    ... )
-    >>> entrannas_tf.port_weights(network, {})  # Of `model.state_dict()`.
+    >>> genotype = entrannas_tf.load_genotype("DARTS_V2")
+    >>> network = entrannas_tf.TargetNetwork(genotype, num_classes=10)
+    >>> entrannas_tf.port_weights(network, genotype, {})
     Traceback (most recent call last):
     ...
     ValueError: The state dict lacks ...
     """
+    layers = {layer.name: layer for layer in network.layers}
+    found, unused = _network_weights(layers, genotype)
     state = {
         name.removeprefix(_PARALLEL): np.asarray(value)
         for name, value in state.items()
         if not name.endswith(_IGNORED)
     }
-    found = _network_weights(network)
-    names = {name for _, name, _ in found}
+    state = {k: v for k, v in state.items() if not k.startswith(unused)}
+    names = {weight.name for weight in found}
     _check_names("lacks", names - state.keys())
     _check_names("has, and this network does not,", state.keys() - names)
-    weights = [
-        Weight(variable, name, convert(state[name]))
-        for variable, name, convert in found
-    ]
-    for weight in weights:
-        if weight.value.shape != tuple(weight.variable.shape):
+    values = [weight.convert(state[weight.name]) for weight in found]
+    for weight, value in zip(found, values, strict=True):
+        if value.shape != tuple(weight.variable.shape):
             raise ValueError(
                 f"{weight.name} has the shape {state[weight.name].shape}, "
-                f"which would be {weight.value.shape} here; expected "
+                f"which would be {value.shape} here; expected "
                 f"{tuple(weight.variable.shape)}. Are genotype, channels and "
                 "number of cells the same?"
             )
-    copy_weights(weights)
+    for weight, value in zip(found, values, strict=True):
+        weight.variable.assign(value)
 
 
 def _check_names(what, names):
@@ -85,155 +96,146 @@ def _check_names(what, names):
         )
 
 
-def layer_weights(state, prefix, layer):
-    """Finds the weights of one operation or block.
+def _network_weights(layers, genotype):
+    """Finds the weights of a network.
 
     Args:
-        state: Mapping of names to arrays. Where the running statistics of a
-            batch norm were not saved, the layer keeps its own.
-        prefix: What stands before the layer's own names, with its last
-            separator: "cells.0._ops.4.".
-        layer: A layer of `operations`, `blocks` or `heads`.
+        layers: Dict of the network's layers by name.
+        genotype: A `genotypes.Genotype`.
 
     Returns:
-        A list of `Weight`, in no particular order.
+        A list of `Weight`, and a tuple of the prefixes of DARTS's names that
+        the network does not have, because they do not act on its output.
     """
-    return [
-        Weight(variable, prefix + name, convert(state[prefix + name]))
-        for variable, name, convert in _layer_weights(layer)
-        if prefix + name in state or not name.split(".")[-1].startswith("run")
-    ]
+    found, unused = _stem_weights(layers), []
+    num_cells = target.num_cells(layers)
+    for index in range(num_cells):
+        cell, place = f"cell_{index}", f"cells.{index}."
+        reduction = index in search_space.reduction_indices(num_cells)
+        kind = "reduction" if reduction else "normal"
+        used = genotype.used_nodes(kind)
+        for node in range(genotype.space.num_input_nodes):
+            name, prefix = f"{cell}.preprocess_{node}", f"preprocess{node}."
+            if node not in used:
+                unused.append(place + prefix)
+                continue
+            entry = operations.RELU_CONV_BN
+            if f"{name}.factorized_reduce_1" in layers:
+                entry = operations.FACTORIZED_REDUCE
+            found += _operation_weights(layers, name, entry, place + prefix)
+        for number, (name, node, (primitive, source)) in enumerate(
+            genotype.named_connections(kind)
+        ):
+            prefix = f"{place}_ops.{number}."
+            if not {node, source} <= used:
+                unused.append(prefix)
+                continue
+            is_input = source < genotype.space.num_input_nodes
+            stride = 2 if reduction and is_input else 1
+            operation = operations.find(primitive).at_stride(stride)
+            if operation.steps and not operation.modules:
+                raise ValueError(
+                    f"DARTS has no operation {primitive!r}; its weights cannot "
+                    "be ported."
+                )
+            name = f"{cell}.{name}"
+            found += _operation_weights(layers, name, operation, prefix)
+    found += _dense_weights(layers["head"], "classifier")
+    if target.AUXILIARY_HEAD in layers:
+        found += _auxiliary_weights(layers)
+    else:
+        unused.append("auxiliary_head.")
+    return found, tuple(unused)
 
 
-def copy_weights(weights):
-    """Assigns each weight's value to its variable."""
-    for weight in weights:
-        weight.variable.assign(weight.value)
-
-
-def _network_weights(network):
-    """Returns (variable, DARTS's name, conversion) of a network's weights."""
-    found = _stem_weights(network.stem)
-    for number, cell in enumerate(network.cells):
-        prefix = f"cells.{number}."
-        for node, entry in enumerate(cell.entries):
-            found += _under(f"{prefix}preprocess{node}.", entry)
-        for index, operation in enumerate(cell.operations):
-            if operation is not None:
-                found += _under(f"{prefix}_ops.{index}.", operation)
-    found += _under("classifier.", network.head)
-    if network.auxiliary_head is not None:
-        found += _under("auxiliary_head.", network.auxiliary_head)
-    return found
-
-
-def _stem_weights(stem):
-    if isinstance(stem, blocks.CifarStem):
-        return _under("stem.", stem)
+def _stem_weights(layers):
+    if "stem" in layers:
+        return _steps_weights(layers, "stem", _CONV_BN, ("stem.0", "stem.1"))
     # Two nn.Sequential: conv, norm, ReLU, conv, norm; and ReLU, conv, norm.
-    names = [("stem0.0", "stem0.1"), ("stem0.3", "stem0.4")]
-    names += [("stem1.1", "stem1.2")]
+    relu = operations.ReLU()
+    half = ("stem0.0", "stem0.1", "stem0.2")
+    return [
+        *_steps_weights(layers, "stem_0.half", (*_CONV_BN, relu), half),
+        *_steps_weights(layers, "stem_0", _CONV_BN, ("stem0.3", "stem0.4")),
+        *_steps_weights(
+            layers, "stem_1", (relu, *_CONV_BN), ("", "stem1.1", "stem1.2")
+        ),
+    ]
+
+
+def _auxiliary_weights(layers):
+    ours, theirs = target.AUXILIARY_HEAD, "auxiliary_head"
+    steps = (operations.Convolution((1, 1)), operations.BatchNorm())
+    modules = (f"{theirs}.features.2", f"{theirs}.features.3")
+    found = _steps_weights(layers, f"{ours}.narrow", steps, modules)
+    kernel = layers[f"{ours}.wide"].kernel
+    found.append(Weight(kernel, f"{theirs}.features.5.weight", _convolution))
+    if f"{ours}.norm" in layers:
+        norm = layers[f"{ours}.norm"]
+        found += _norm_weights(norm, f"{theirs}.features.6")
+    return found + _dense_weights(layers[ours], f"{theirs}.classifier")
+
+
+def _operation_weights(layers, name, operation, prefix):
+    modules = [prefix + module for module in operation.modules]
+    return _steps_weights(layers, name, operation.steps, modules)
+
+
+def _steps_weights(layers, name, steps, modules):
+    """Returns the list of `Weight` of the layers of some steps.
+
+    Args:
+        layers: Dict of the network's layers by name.
+        name: As for `target.run_steps`.
+        steps: Likewise.
+        modules: DARTS's names of the modules, one a step.
+    """
     found = []
-    for kernel, norm, (convolution, normalization) in zip(
-        stem.kernels, stem.norms, names, strict=True
-    ):
-        found.append((kernel, f"{convolution}.weight", _convolution))
-        found += _norm(norm, normalization)
+    for index, (step, module) in enumerate(zip(steps, modules, strict=False)):
+        own = target.layer_name(name, steps, index)
+        match step:
+            case operations.Convolution():
+                kernel = _keras(layers[own]).kernel
+                found.append(Weight(kernel, f"{module}.weight", _convolution))
+            case operations.Depthwise():
+                kernel = layers[own].kernel
+                found.append(Weight(kernel, f"{module}.weight", _depthwise))
+            case operations.BatchNorm():
+                found += _norm_weights(layers[own], module)
+            case operations.FactorizedReduce():
+                for part, theirs in (("even", "conv_1"), ("odd", "conv_2")):
+                    kernel = _keras(layers[f"{own}.{part}"]).kernel
+                    theirs = f"{module}{theirs}.weight"
+                    found.append(Weight(kernel, theirs, _convolution))
     return found
 
 
-def _under(prefix, layer):
-    """Returns `_layer_weights` with a prefix before DARTS's names."""
+def _keras(layer):
+    """Returns the layer of Keras that a layer stands in for, or itself."""
+    if isinstance(layer, (fast.FusedBatchNorm, fast.PointwiseConvolution)):
+        return layer.layer
+    return layer
+
+
+def _norm_weights(layer, module):
+    norm = _keras(layer)
+    variables = {
+        "weight": norm.gamma,
+        "bias": norm.beta,
+        "running_mean": norm.moving_mean,
+        "running_var": norm.moving_variance,
+    }
     return [
-        (v, prefix + name, convert)
-        for v, name, convert in _layer_weights(layer)
+        Weight(variable, f"{module}.{name}", np.asarray)
+        for name, variable in variables.items()
     ]
 
 
-def _layer_weights(layer):
-    """Returns (variable, DARTS's name, conversion) of a layer's weights."""
-    match layer:
-        case operations.SepConv():
-            return [
-                *_separable(layer, 0, "op.1", "op.2", "op.3"),
-                *_separable(layer, 1, "op.5", "op.6", "op.7"),
-            ]
-        case operations.DilConv():
-            return [
-                (layer.depthwise, "op.1.weight", _depthwise),
-                (layer.pointwise.kernel, "op.2.weight", _pointwise),
-                *_norm(layer.norm, "op.3"),
-            ]
-        case operations.SkipConnect(stride=1):
-            return []
-        case operations.SkipConnect():
-            return _layer_weights(layer.reduce)
-        case operations.Pool():
-            # Its batch norm follows it in an nn.Sequential of two.
-            return [] if layer.affine else _norm(layer.norm, "1")
-        case operations.Convolution():
-            number = len(layer.kernels)
-            return [
-                (kernel, f"{i}.weight", _convolution)
-                for i, kernel in enumerate(layer.kernels, start=1)
-            ] + _norm(layer.norm, f"{number + 1}")
-        case blocks.FactorizedReduce():
-            return [
-                (layer.even.kernel, "conv_1.weight", _pointwise),
-                (layer.odd.kernel, "conv_2.weight", _pointwise),
-                *_norm(layer.norm, "bn"),
-            ]
-        case blocks.CifarStem():
-            return [
-                (layer.kernel, "0.weight", _convolution),
-                *_norm(layer.norm, "1"),
-            ]
-        case heads.AuxiliaryHead():
-            norm = layer.norm
-            return [
-                (
-                    layer.squeeze.convolution.kernel,
-                    "features.2.weight",
-                    _pointwise,
-                ),
-                *_norm(layer.squeeze.norm, "features.3"),
-                (layer.kernel, "features.5.weight", _convolution),
-                *([] if norm is None else _norm(norm, "features.6")),
-                *_under("classifier.", layer.head),
-            ]
-        case heads.Head():
-            return [
-                (layer.kernel, "weight", np.transpose),
-                (layer.bias, "bias", np.asarray),
-            ]
-        case blocks.ReLUConvBN():
-            return [
-                (layer.convolution.kernel, "op.1.weight", _pointwise),
-                *_norm(layer.norm, "op.2"),
-            ]
-    raise TypeError(f"DARTS has no counterpart of {type(layer).__name__}.")
-
-
-def _separable(layer, number, depthwise, pointwise, norm):
-    """One round of a separable convolution."""
+def _dense_weights(layer, module):
     return [
-        (layer.depthwise[number], f"{depthwise}.weight", _depthwise),
-        (layer.pointwise[number].kernel, f"{pointwise}.weight", _pointwise),
-        *_norm((layer.inner_norm, layer.norm)[number], norm),
+        Weight(layer.kernel, f"{module}.weight", np.transpose),
+        Weight(layer.bias, f"{module}.bias", np.asarray),
     ]
-
-
-def _norm(norm, name):
-    found = [
-        (norm.moving_mean, f"{name}.running_mean", np.asarray),
-        (norm.moving_variance, f"{name}.running_var", np.asarray),
-    ]
-    if norm.affine:
-        found += [
-            (norm.scale, f"{name}.weight", np.asarray),
-            (norm.offset, f"{name}.bias", np.asarray),
-        ]
-    return found
 
 
 def _convolution(kernel):
@@ -244,8 +246,3 @@ def _convolution(kernel):
 def _depthwise(kernel):
     """[C, 1, k, k] -> [k, k, C, 1]."""
     return kernel.transpose(2, 3, 0, 1)
-
-
-def _pointwise(kernel):
-    """[out, in, 1, 1] -> [in, out]."""
-    return kernel[:, :, 0, 0].T

@@ -1,139 +1,65 @@
-"""The target network: stem, a genotype's cells, heads."""
+"""The target network: a functional model of Keras's own layers.
+
+`TargetNetwork` builds what a user takes home: it trains, saves, loads and
+quantizes as any Keras model, without this package. `training_network` makes of
+it what a retraining runs: the same weights, a faster batch norm, drop path and
+the auxiliary head.
+
+Layers are named after the paper: `cell_3` is the output of a cell,
+`cell_3.node_4` that of a node, `cell_3.node_4.sep_conv_3x3_from_1` that of an
+operation on node 1, and `cell_3.node_4.sep_conv_3x3_from_1.depthwise_1` that of
+its second step. Keras allows no slash in the name of a layer.
+"""
+
+import collections
+import re
 
 import keras
-import tensorflow as tf
 
-from entrannas_tf.architecture import genotypes, search_space
-from entrannas_tf.networks.layers import (
-    blocks,
-    dropout,
-    folding,
-    heads,
-    operations,
-)
+from entrannas_tf.architecture import operations, search_space
+from entrannas_tf.networks import cost
+from entrannas_tf.networks.layers import batch_norm, dropout, fast
 
+AUXILIARY_HEAD = "auxiliary_head"
+DROP_PATH = "drop_path"
 
-class TargetCell(keras.layers.Layer):
-    """Runs what was found: no coefficients, no bottleneck (Eq. 3).
-
-    Args:
-        channels_in: Channels of the outputs of cells k-2 and k-1.
-        channels: C, of each node.
-        reduction: Whether edges that leave an input node have stride 2.
-        halve_first: Whether the output of cell k-2 is twice as large as that
-            of cell k-1.
-        cell: `genotypes.Cell`, or nested lists of (primitive, source).
-        outputs: Numbers of the nodes that form the output, in order, of those
-            that anything arrives at: see `genotypes.Genotype.outputs`.
-
-    Attributes:
-        operations: For each connection of the cell in order its operation;
-            None for one that comes from a node without any input, which is 0.
-
-    Call:
-        inputs: pair of float [B / F, H, W, F * C_in].
-        drop_path: what the output of an operation passes through; None for
-            nothing. An identity is never dropped.
-        Returns float [B / F, H', W', F * C * number of outputs].
-    """
-
-    def __init__(
-        self,
-        channels_in,
-        channels,
-        reduction,
-        halve_first,
-        cell,
-        outputs,
-        **kwargs,
-    ):
-        super().__init__(**kwargs)
-        self.channels_in = tuple(channels_in)
-        self.channels = channels
-        self.reduction = reduction
-        self.halve_first = halve_first
-        self.cell = tuple(tuple(map(tuple, node)) for node in cell)
-        live = genotypes.live_nodes(self.cell, len(self.channels_in))
-        self.outputs = tuple(outputs)
-        first = blocks.FactorizedReduce if halve_first else blocks.ReLUConvBN
-        self.entries = [
-            block(width, channels, affine=True)
-            for block, width in zip(
-                (first, blocks.ReLUConvBN), self.channels_in, strict=False
-            )
-        ]
-        self.operations = [
-            self._make_operation(primitive, source) if source in live else None
-            for node in self.cell
-            for primitive, source in node
-        ]
-        self.built = True
-
-    def _make_operation(self, primitive, source):
-        is_input = source < len(self.channels_in)
-        stride = 2 if self.reduction and is_input else 1
-        make = operations.OPERATIONS[primitive]
-        return make(self.channels, stride, affine=True)
-
-    def call(self, inputs, drop_path=None, training=False):
-        values = {
-            node: entry(x, training=training)
-            for node, (entry, x) in enumerate(
-                zip(self.entries, inputs, strict=True)
-            )
-        }
-        waiting = iter(self.operations)
-        for node, pairs in enumerate(self.cell, len(self.channels_in)):
-            arriving = []
-            for _, source in pairs:
-                operation = next(waiting)
-                if operation is None:
-                    continue
-                y = operation(values[source], training=training)
-                if drop_path is not None and not operation.is_identity:
-                    y = drop_path(y, training=training)
-                arriving.append(y)
-            if arriving:
-                values[node] = tf.add_n(arriving)
-        return folding.concat([values[n] for n in self.outputs], self.channels)
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "channels_in": self.channels_in,
-            "channels": self.channels,
-            "reduction": self.reduction,
-            "halve_first": self.halve_first,
-            "cell": self.cell,
-            "outputs": self.outputs,
-        }
+_IMAGE_SIZES = {"cifar": 32, "imagenet": 224}  # Of each stem, by default.
+_OPERATION_NAME = re.compile(r"cell_\d+\.node_\d+\.[^.]+")
 
 
-class TargetNetwork(keras.Model):
-    """The network that a genotype stands for, as DARTS builds it.
+def TargetNetwork(
+    genotype,
+    num_classes,
+    image_shape=None,
+    num_cells=20,
+    init_channels=36,
+    stem="cifar",
+    name="target_network",
+):
+    """Builds the network that a genotype stands for, as DARTS builds it.
+
+    It consists of Keras's own layers alone. It is trained well by
+    `training_network`, and well enough by `fit`.
 
     Args:
-        genotype: `genotypes.Genotype`, or the text of `genotypes.to_json`.
+        genotype: `genotypes.Genotype`.
         num_classes: Number of logits.
-        image_channels: Channels of the images.
+        image_shape: (H, W, C) of the images. H and W may be None, for images
+            of any size. The default is (32, 32, 3), and (224, 224, 3) with
+            stem="imagenet".
         num_cells: Number of cells, 3 or more; those at 1/3 and 2/3 of the
             depth are reduction cells.
         init_channels: C of the first cells; doubled by each reduction.
         stem: "cifar" keeps the images' size, "imagenet" divides it by 8.
-        auxiliary: Whether there is an auxiliary head, after the second
-            reduction cell. Only training uses it.
-        drop_path: Whether paths may be dropped, at the rate of the variable
-            `drop_path.rate`. Only training does.
-        seed: Of the dropped paths.
+        name: Name of the model.
 
-    Call:
-        images: float [B, H, W, image_channels].
-        auxiliary: whether to return the auxiliary head's logits too.
-        Returns float32 [B, num_classes], logits; a pair of them with
-        `auxiliary=True`.
+    Returns:
+        A functional `keras.Model` that maps float32 [B, H, W, C], normalized
+        images, to float32 [B, num_classes], logits.
 
     Raises:
-        ValueError: If an argument is not as it should be.
+        ValueError: If an argument is out of its range, or nothing flows to
+            the output of a cell of the genotype.
 
     Example:
 
@@ -145,118 +71,372 @@ class TargetNetwork(keras.Model):
     ...     num_cells=3,
     ...     init_channels=4,
     ... )
-    >>> model(np.zeros((2, 32, 32, 3), "float32")).shape
-    TensorShape([2, 10])
+    >>> model.predict(np.zeros((2, 32, 32, 3), "float32"), verbose=0).shape
+    (2, 10)
     """
+    search_space.check_stem(stem)
+    if num_cells < search_space.MIN_CELLS:
+        raise ValueError(
+            f"A target network of {num_cells} cells came; expected "
+            f"{search_space.MIN_CELLS} or more, two of which are reduction "
+            "cells."
+        )
+    if stem == "imagenet" and init_channels % 2:
+        raise ValueError(
+            f"init_channels is {init_channels}; expected an even number, as "
+            "the stem for ImageNet begins with half of them."
+        )
+    if image_shape is None:
+        image_shape = (_IMAGE_SIZES[stem], _IMAGE_SIZES[stem], 3)
+    images = keras.Input(image_shape, name="images")
+    before, x = _stem(images, init_channels, stem)
+    reductions = search_space.reduction_indices(num_cells)
+    channels = init_channels
+    halve = stem == "imagenet"  # Whether `before` is twice as large as x.
+    for index in range(num_cells):
+        reduction = index in reductions
+        channels = channels * 2 if reduction else channels
+        y = _cell(
+            genotype, (before, x), channels, reduction, halve, f"cell_{index}"
+        )
+        before, x, halve = x, y, reduction
+    logits = _classify(x, num_classes, "head")
+    return keras.Model(images, logits, name=name)
 
-    def __init__(
-        self,
-        genotype,
+
+def training_network(network, auxiliary=False, drop_path=False, seed=0):
+    """Returns a model that trains the weights of a target network.
+
+    It runs the layers of `network` itself, so that all it learns is there. Its
+    batch norms take TensorFlow's fused kernel, and their moving variances are
+    the unbiased ones, as PyTorch's are.
+
+    Args:
+        network: What `TargetNetwork` returned, or such a model reloaded.
+        auxiliary: Whether there is an auxiliary head, after the second
+            reduction cell.
+        drop_path: Whether paths are dropped in training, at the rate of
+            `get_layer("drop_path").rate`, a variable. Identities never are.
+        seed: Of the dropped paths.
+
+    Returns:
+        A functional `keras.Model` that maps the images to a dict of "logits"
+        and, with `auxiliary=True`, "auxiliary_logits".
+
+    Raises:
+        ValueError: If the images are of no fixed size, or too small, and an
+            auxiliary head is asked for.
+    """
+    drop = dropout.DropPath(seed, name=DROP_PATH) if drop_path else None
+    outputs = {"logits": network.output}
+    if auxiliary:
+        names = {layer.name for layer in network.layers}
+        _, place = search_space.reduction_indices(num_cells(names))
+        outputs["auxiliary_logits"] = _auxiliary(
+            network.get_layer(f"cell_{place}").output,
+            num_classes=network.output_shape[-1],
+            last_norm="stem" in names,  # That of CIFAR.
+        )
+
+    def call(layer, *args, **_):  # Masks, of which there are none.
+        y = layer(*args)
+        is_identity = isinstance(layer, keras.layers.Identity)
+        if drop and not is_identity and _OPERATION_NAME.fullmatch(layer.name):
+            y = drop(y)
+        return y
+
+    return keras.models.clone_model(
+        keras.Model(network.input, outputs, name=f"training_{network.name}"),
+        clone_function=fast.replace,
+        call_function=call,
+    )
+
+
+def layer_name(name, steps, index):
+    """Returns the name of the layer that does a step.
+
+    Args:
+        name: Of the layers together, such as that of an operation.
+        steps: Of `operations`.
+        index: Of the step. The last layer has the name itself.
+    """
+    if index == len(steps) - 1:
+        return name
+    label = re.sub(
+        r"(?<=[a-z])(?=[A-Z][a-z])", "_", type(steps[index]).__name__
+    )
+    return f"{name}.{label.lower()}_{index}"
+
+
+def run_steps(steps, x, channels, stride, name):
+    """Returns the result of the steps of an operation, as Keras's layers.
+
+    Args:
+        steps: Of `operations`.
+        x: Symbolic float [B, H, W, C_in].
+        channels: C_out of the convolutions.
+        stride: 1 or 2.
+        name: Of the last layer; those before are named after it.
+
+    Returns:
+        Symbolic float [B, ceil(H / stride), ceil(W / stride), C_out].
+    """
+    if not steps:
+        return keras.layers.Identity(name=name)(x)
+    for index, step in enumerate(steps):
+        own = layer_name(name, steps, index)
+        match step:
+            case operations.ReLU():
+                x = keras.layers.ReLU(name=own)(x)
+            case operations.BatchNorm():
+                x = _norm(own)(x)
+            case operations.Convolution():
+                strides = tuple(stride if s else 1 for s in step.strided)
+                x = _convolution(x, channels, step.kernel, strides, own)
+            case operations.Depthwise():
+                by = stride if step.strided else 1
+                x = _depthwise(x, step.size, by, step.dilation, own)
+            case operations.MaxPool():
+                x = _max_pool(x, stride, own)
+            case operations.AveragePool():
+                x = _average_pool(x, stride, own)
+            case operations.FactorizedReduce():
+                x = _factorized_reduce(x, channels, own)
+            case _:
+                raise TypeError(f"{step!r} is no step of `operations`.")
+    return x
+
+
+def _cell(genotype, inputs, channels, reduction, halve, name):
+    """Returns the output of a cell (Eq. 3): no coefficients, no bottleneck.
+
+    Args:
+        genotype: A `genotypes.Genotype`.
+        inputs: Pair of the outputs of cells k-2 and k-1.
+        channels: C, of each node.
+        reduction: Whether it is a reduction cell.
+        halve: Whether the output of cell k-2 is twice as large as the other.
+        name: Name of the cell.
+    """
+    kind = "reduction" if reduction else "normal"
+    used = genotype.used_nodes(kind)
+    num_inputs = genotype.space.num_input_nodes
+    values, arriving = {}, collections.defaultdict(list)  # By node.
+    for node, x in enumerate(inputs[-num_inputs:]):
+        if node in used:
+            entry, stride = operations.RELU_CONV_BN, 1
+            if halve and node == num_inputs - 2:
+                entry, stride = operations.FACTORIZED_REDUCE, 2
+            own = f"{name}.preprocess_{node}"
+            values[node] = run_steps(entry.steps, x, channels, stride, own)
+
+    def value(node):
+        if node not in values:
+            add = keras.layers.Add(name=f"{name}.node_{node}")
+            values[node] = add(arriving[node])
+        return values[node]
+
+    for own, node, (primitive, source) in genotype.named_connections(kind):
+        if {node, source} <= used:
+            stride = 2 if reduction and source < num_inputs else 1
+            steps = operations.find(primitive).at_stride(stride).steps
+            own = f"{name}.{own}"
+            y = run_steps(steps, value(source), channels, stride, own)
+            arriving[node].append(y)
+    outputs = [value(node) for node in genotype.outputs(kind)]
+    return keras.layers.Concatenate(name=name)(outputs)
+
+
+def _stem(images, channels, kind):
+    """Returns the two features that the first cell reads."""
+    if kind == "cifar":
+        width = search_space.STEM_MULTIPLIER * channels
+        x = run_steps(_CONV_BN, images, width, 1, "stem")
+        return x, x
+    steps = (*_CONV_BN, operations.ReLU())
+    x = run_steps(steps, images, channels // 2, 2, "stem_0.half")
+    first = run_steps(_CONV_BN, x, channels, 2, "stem_0")
+    steps = (operations.ReLU(), *_CONV_BN)
+    return first, run_steps(steps, first, channels, 2, "stem_1")
+
+
+_CONV_BN = (operations.Convolution((3, 3)), operations.BatchNorm())
+
+
+def _classify(x, num_classes, name):
+    """Returns logits: global average pooling and a dense layer, in float32."""
+    pool = keras.layers.GlobalAveragePooling2D(
+        dtype="float32", name=f"{name}.pool"
+    )
+    x = pool(x)
+    initializer = _uniform(x.shape[-1])
+    dense = keras.layers.Dense(
         num_classes,
-        image_channels=3,
-        num_cells=20,
-        init_channels=36,
-        stem="cifar",
-        auxiliary=False,
-        drop_path=False,
-        seed=0,
-        **kwargs,
-    ):
-        super().__init__(**kwargs)
-        if isinstance(genotype, str):
-            genotype = genotypes.from_json(genotype)
-        if num_cells < search_space.MIN_CELLS:
-            raise ValueError(
-                f"A target network of {num_cells} cells came; expected "
-                f"{search_space.MIN_CELLS} or more, two of which are reduction "
-                "cells."
-            )
-        search_space.check_stem(stem)
-        self.genotype = genotype
-        self.num_classes = num_classes
-        self.image_channels = image_channels
-        self.num_cells = num_cells
-        self.init_channels = init_channels
-        self.stem_kind = stem
-        self.seed = seed
-        self.drop_path = dropout.DropPath(seed) if drop_path else None
-        self._add_stem()
-        self._add_cells()
-        self.head = heads.Head(self._widths[-1], num_classes)
-        self.auxiliary_head = None
-        if auxiliary:
-            self.auxiliary_head = heads.AuxiliaryHead(
-                self._widths[self.auxiliary_place],
-                num_classes,
-                last_norm=stem == "cifar",
-            )
-        self.built = True
+        kernel_initializer=initializer,
+        bias_initializer=_uniform(x.shape[-1]),
+        dtype="float32",
+        name=name,
+    )
+    return dense(x)
 
-    @property
-    def auxiliary_place(self):
-        """The number of the cell whose output the auxiliary head reads."""
-        return search_space.reduction_indices(self.num_cells)[1]
 
-    def _add_stem(self):
-        if self.stem_kind == "imagenet":
-            width = self.init_channels
-            self.stem = blocks.ImageNetStem(self.image_channels, width)
-        else:
-            width = search_space.STEM_MULTIPLIER * self.init_channels
-            self.stem = blocks.CifarStem(self.image_channels, width, max_fold=1)
-        self._stem_width = width
+def _norm(name):
+    return keras.layers.BatchNormalization(
+        momentum=batch_norm.BATCH_NORM_MOMENTUM,
+        epsilon=batch_norm.BATCH_NORM_EPSILON,
+        name=name,
+    )
 
-    def _add_cells(self):
-        self.cells, self._widths = [], []
-        reductions = search_space.reduction_indices(self.num_cells)
-        channels = self.init_channels
-        before = last = self._stem_width
-        num_inputs = self.genotype.space.num_input_nodes
-        for place in range(self.num_cells):
-            kind = "reduction" if place in reductions else "normal"
-            channels = channels * 2 if place in reductions else channels
-            after_imagenet_stem = place == 0 and self.stem_kind == "imagenet"
-            cell = TargetCell(
-                (before, last)[-num_inputs:],
-                channels,
-                reduction=place in reductions,
-                halve_first=num_inputs > 1
-                and (place - 1 in reductions or after_imagenet_stem),
-                cell=getattr(self.genotype, kind),
-                outputs=self.genotype.outputs(kind),
-                name=f"cell_{place}",
-            )
-            self.cells.append(cell)
-            before, last = last, len(cell.outputs) * channels
-            self._widths.append(last)
 
-    def call(self, images, training=False, auxiliary=False):
-        if auxiliary and self.auxiliary_head is None:
-            raise ValueError(
-                "The auxiliary logits of a network without auxiliary head were "
-                "asked for; make it with auxiliary=True."
-            )
-        x = self.stem(images, training=training)
-        before, x = x if self.stem_kind == "imagenet" else (x, x)
-        for place, cell in enumerate(self.cells):
-            inputs = (before, x)[-len(cell.channels_in) :]
-            y = cell(inputs, drop_path=self.drop_path, training=training)
-            before, x = x, y
-            if auxiliary and place == self.auxiliary_place:
-                auxiliary_logits = self.auxiliary_head(x, training=training)
-        logits = self.head(x)
-        return (logits, auxiliary_logits) if auxiliary else logits
+def _uniform(fan_in):
+    """Returns the initializer of PyTorch's layers."""
+    bound = fan_in**-0.5
+    return keras.initializers.RandomUniform(-bound, bound)
 
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "genotype": genotypes.to_json(self.genotype),
-            "num_classes": self.num_classes,
-            "image_channels": self.image_channels,
-            "num_cells": self.num_cells,
-            "init_channels": self.init_channels,
-            "stem": self.stem_kind,
-            "auxiliary": self.auxiliary_head is not None,
-            "drop_path": self.drop_path is not None,
-            "seed": self.seed,
-        }
+
+def _convolution(x, channels, kernel, strides, name):
+    padding = "same"  # Asymmetric where a stride is 2; DARTS's is symmetric.
+    if strides != (1, 1) and kernel != (1, 1):
+        height, width = kernel
+        pad = keras.layers.ZeroPadding2D(
+            (height // 2, width // 2), name=f"{name}.pad"
+        )
+        x, padding = pad(x), "valid"
+    convolution = keras.layers.Conv2D(
+        channels,
+        kernel,
+        strides,
+        padding,
+        use_bias=False,
+        kernel_initializer=_uniform(kernel[0] * kernel[1] * x.shape[-1]),
+        name=name,
+    )
+    return convolution(x)
+
+
+def _depthwise(x, size, stride, dilation, name):
+    if stride == 2 and dilation == 2:
+        # The kernel reads even pixels only.
+        x, stride, dilation = _subsample(x, f"{name}.subsample"), 1, 1
+    padding = "same"
+    if stride == 2:
+        pad = keras.layers.ZeroPadding2D(size // 2, name=f"{name}.pad")
+        x, padding = pad(x), "valid"
+    depthwise = keras.layers.DepthwiseConv2D(
+        size,
+        stride,
+        padding,
+        dilation_rate=dilation,
+        use_bias=False,
+        depthwise_initializer=_uniform(size * size),
+        name=name,
+    )
+    return depthwise(x)
+
+
+def _max_pool(x, stride, name):
+    """Returns 3x3 max pooling, padded symmetrically: padding never wins."""
+    pool = keras.layers.MaxPooling2D
+    if stride == 1:
+        return pool(3, 1, "same", name=name)(x)
+    if None in x.shape[1:3]:
+        x = pool(3, 1, "same", name=f"{name}.pool")(x)
+        return _subsample(x, name)
+    # The same in half of the time: the rows and columns that are put around
+    # are copies of those at the border, which change no maximum.
+    x = _repeat_border(x, 1, f"{name}.rows")
+    x = _repeat_border(x, 2, f"{name}.columns")
+    return pool(3, 2, "valid", name=name)(x)
+
+
+def _repeat_border(x, axis, name):
+    """Returns x with its first row or column, and an odd one's last, twice."""
+    size = x.shape[axis]
+    parts = [x]
+    for side, cut in (("first", (0, size - 1)), ("last", (size - 1, 0))):
+        if side == "first" or size % 2:
+            cuts = (cut, (0, 0)) if axis == 1 else ((0, 0), cut)
+            crop = keras.layers.Cropping2D(cuts, name=f"{name}.{side}")
+            parts.insert(0 if side == "first" else len(parts), crop(x))
+    return keras.layers.Concatenate(axis, name=name)(parts)
+
+
+def _average_pool(x, stride, name):
+    """Returns 3x3 average pooling, padded symmetrically and not counted."""
+    pool = keras.layers.AveragePooling2D
+    if stride == 1:
+        return pool(3, 1, "same", name=name)(x)
+    return _subsample(pool(3, 1, "same", name=f"{name}.pool")(x), name)
+
+
+def _subsample(x, name):
+    """Returns the even rows and columns."""
+    return keras.layers.AveragePooling2D(1, 2, name=name)(x)
+
+
+def _factorized_reduce(x, channels, name):
+    if channels % 2:
+        raise ValueError(
+            f"A factorized reduction got {channels} channels; expected an even "
+            "number, as each half comes from other pixels."
+        )
+    half = channels // 2
+    even = _convolution(x, half, (1, 1), (2, 2), f"{name}.even")
+    # Padded by one, the odd pixels are the even ones but the first. Cropping
+    # the result is faster than cropping x.
+    odd = keras.layers.ZeroPadding2D(1, name=f"{name}.pad")(x)
+    odd = _convolution(odd, half, (1, 1), (2, 2), f"{name}.odd")
+    odd = keras.layers.Cropping2D(((1, 0), (1, 0)), name=f"{name}.crop")(odd)
+    return keras.layers.Concatenate(name=name)([even, odd])
+
+
+def _auxiliary(x, num_classes, last_norm):
+    """Returns the logits of DARTS's auxiliary head, for features half-way up.
+
+    Args:
+        x: Symbolic float [B, H, W, C].
+        num_classes: Number of logits.
+        last_norm: Whether a batch norm follows the 2x2 convolution; networks
+            for ImageNet have none, by an omission of the original.
+    """
+    name = AUXILIARY_HEAD
+    sizes = x.shape[1:3]
+    if None in sizes or min(sizes) < 2:
+        raise ValueError(
+            "The auxiliary head reads features of the shape "
+            f"{list(x.shape[1:])}; expected at least 2x2. Build the network "
+            "with a larger image_shape, or train it without auxiliary head."
+        )
+    narrow, wide = cost.AUXILIARY_CHANNELS
+    # To 2x2; of a side of 8 or 7 the two windows are DARTS's, 5 wide.
+    strides = [max(1, (side - 2) // 2) for side in sizes]
+    windows = [side - by for side, by in zip(sizes, strides, strict=True)]
+    x = keras.layers.ReLU(name=f"{name}.relu_0")(x)
+    pool = keras.layers.AveragePooling2D(
+        windows, strides, name=f"{name}.to_2x2"
+    )
+    x = pool(x)
+    steps = (operations.Convolution((1, 1)), operations.BatchNorm())
+    x = run_steps(steps, x, narrow, 1, f"{name}.narrow")
+    x = keras.layers.ReLU(name=f"{name}.relu_1")(x)
+    convolution = keras.layers.Conv2D(
+        wide,
+        2,
+        use_bias=False,
+        kernel_initializer=_uniform(4 * narrow),
+        name=f"{name}.wide",
+    )
+    x = convolution(x)  # [B, 1, 1, wide]
+    if last_norm:
+        x = _norm(f"{name}.norm")(x)
+    x = keras.layers.ReLU(name=f"{name}.relu_2")(x)
+    return _classify(x, num_classes, name)
+
+
+def num_cells(layers):
+    """Returns the number of cells of a network.
+
+    Args:
+        layers: The names of its layers.
+    """
+    return sum(re.fullmatch(r"cell_\d+", name) is not None for name in layers)

@@ -108,9 +108,8 @@ class RetrainingRun(training_run.Run):
         return Progress() if saved is None else Progress.from_dict(saved)
 
     def prepare_epoch(self, epoch):
-        if self.trainer.network.drop_path is not None:
-            rate = self._drop_path_rate(epoch)
-            self.trainer.network.drop_path.rate.assign(rate)
+        if self.trainer.drop_path_rate is not None:
+            self.trainer.drop_path_rate.assign(self._drop_path_rate(epoch))
 
     def prepare_step(self, num_steps):
         self.trainer.sgd.learning_rate = self._learning_rate(num_steps)

@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from entrannas_tf.networks import target as target_network
 from entrannas_tf.networks.execution import profiling
 from entrannas_tf.networks.layers import batch_norm
 from entrannas_tf.training import distribution, loss_scaling
@@ -15,17 +16,22 @@ class RetrainTrainer(keras.Model):
     It is made, and steps are taken, in the scope of a `tf.distribute.Strategy`.
 
     Args:
-        network: `target_network.TargetNetwork`; its auxiliary head, if it has
-            one, is trained along.
+        network: What `target_network.TargetNetwork` returned.
         sgd: `optimizers.CoupledSGD`.
         label_smoothing: Of the losses, from 0 to below 1.
-        auxiliary_weight: Weight of the auxiliary head's loss.
+        auxiliary_weight: Weight of the auxiliary head's loss; 0 for no
+            auxiliary head.
+        drop_path: Whether paths may be dropped.
+        seed: Of the dropped paths.
         scale_losses: Whether to scale the losses, which a network in float16
             needs. A step whose gradients are not finite is then skipped.
         jit_compile: Whether XLA compiles the network's run, there and back;
             what replicas do together, it cannot. It pays on GPUs alone.
 
     Attributes:
+        network: The network given; it has the weights that are trained.
+        training_network: What runs in a step, see
+            `target_network.training_network`.
         loss_scales: Dict of the `loss_scaling.LossScale`, "weights"; empty
             unless `scale_losses`.
     """
@@ -36,12 +42,17 @@ class RetrainTrainer(keras.Model):
         sgd,
         label_smoothing=0.0,
         auxiliary_weight=0.4,
+        drop_path=False,
+        seed=0,
         scale_losses=False,
         jit_compile=False,
         **kwargs,
     ):
         super().__init__(**kwargs)
         self.network = network
+        self.training_network = target_network.training_network(
+            network, auxiliary_weight > 0, drop_path, seed
+        )
         self.sgd = sgd
         self.label_smoothing = label_smoothing
         self.auxiliary_weight = auxiliary_weight
@@ -53,13 +64,21 @@ class RetrainTrainer(keras.Model):
             self._run = tf.function(
                 self._differentiate, autograph=False, jit_compile=True
             )
-        sgd.build(network.trainable_variables)
+        sgd.build(self.training_network.trainable_variables)
         self.epoch_metrics = {
             name: keras.metrics.Mean(name=name) for name in ("loss", "accuracy")
         }
         self._step_graph = distribution.graph(self._step)
         self.test_step = distribution.graph(self.test_step)
         self.built = True
+
+    @property
+    def drop_path_rate(self):
+        """The variable of `dropout.DropPath`, or None without drop path."""
+        names = {layer.name for layer in self.training_network.layers}
+        if target_network.DROP_PATH not in names:
+            return None
+        return self.training_network.get_layer(target_network.DROP_PATH).rate
 
     @property
     def metrics(self):
@@ -85,7 +104,7 @@ class RetrainTrainer(keras.Model):
 
     def _step(self, images, labels):
         logits, loss, gradients = self._run(images, labels)
-        variables = self.network.trainable_variables
+        variables = self.training_network.trainable_variables
         gradients = distribution.mean(gradients)
         if self.loss_scales:
             self.loss_scales["weights"].step(
@@ -105,7 +124,7 @@ class RetrainTrainer(keras.Model):
         if self.distribute_strategy.num_replicas_in_sync > 1:
             moved = [
                 variable
-                for variable in self.network.non_trainable_variables
+                for variable in self.training_network.non_trainable_variables
                 if variable.name in batch_norm.STATISTICS
             ]
             values = [tf.convert_to_tensor(variable) for variable in moved]
@@ -135,26 +154,19 @@ class RetrainTrainer(keras.Model):
 
     def _differentiate(self, images, labels):
         """Returns the logits, the loss, and the weights' scaled gradients."""
-        variables = self.network.trainable_variables
+        variables = self.training_network.trainable_variables
         with tf.GradientTape() as tape:
-            logits, loss, auxiliary_loss = self._run_heads(images, labels)
-            total = loss + self.auxiliary_weight * auxiliary_loss
+            outputs = self.training_network(images, training=True)
+            losses = {
+                head: losses_lib.cross_entropy(
+                    labels, logits, self.label_smoothing
+                )
+                for head, logits in outputs.items()
+            }
+            total = losses["logits"]
+            if "auxiliary_logits" in losses:
+                total += self.auxiliary_weight * losses["auxiliary_logits"]
             if self.loss_scales:
                 total = self.loss_scales["weights"].scaled(total)
-        return logits, loss, tape.gradient(total, [v.value for v in variables])
-
-    def _run_heads(self, images, labels):
-        """Returns the logits, and the losses of both heads."""
-        smoothing = self.label_smoothing
-        if self.network.auxiliary_head is None:
-            logits = self.network(images, training=True)
-            auxiliary_loss = 0.0
-        else:
-            logits, auxiliary_logits = self.network(
-                images, training=True, auxiliary=True
-            )
-            auxiliary_loss = losses_lib.cross_entropy(
-                labels, auxiliary_logits, smoothing
-            )
-        loss = losses_lib.cross_entropy(labels, logits, smoothing)
-        return logits, loss, auxiliary_loss
+        gradients = tape.gradient(total, [v.value for v in variables])
+        return outputs["logits"], losses["logits"], gradients

@@ -141,27 +141,26 @@ def make_trainer(config, cells, source):
         target = target_network.TargetNetwork(
             cells,
             source.num_classes,
-            image_channels=source.image_shape[-1],
+            source.image_shape,
             num_cells=network.num_cells,
             init_channels=network.init_channels,
             stem=network.stem,
-            auxiliary=training.auxiliary_weight > 0,
+        )
+        return retraining_step.RetrainTrainer(
+            target,
+            optimizers.CoupledSGD(
+                training.learning_rate,
+                training.momentum,
+                training.weight_decay,
+                training.gradient_clip_norm,
+            ),
+            training.label_smoothing,
+            training.auxiliary_weight,
             drop_path=training.drop_path_rate > 0,
             seed=config.seed,
+            scale_losses=training.precision == "float16",
+            jit_compile=runtime.use_xla(training.xla),
         )
-    return retraining_step.RetrainTrainer(
-        target,
-        optimizers.CoupledSGD(
-            training.learning_rate,
-            training.momentum,
-            training.weight_decay,
-            training.gradient_clip_norm,
-        ),
-        training.label_smoothing,
-        training.auxiliary_weight,
-        scale_losses=training.precision == "float16",
-        jit_compile=runtime.use_xla(training.xla),
-    )
 
 
 def count(config, cells, source):

@@ -158,14 +158,14 @@ def measure_retraining(genotype, network, batch_size, num_steps, start_time):
     target = target_network.TargetNetwork(
         genotype,
         network.num_classes,
-        network.image_channels,
+        (network.image_size, network.image_size, network.image_channels),
         network.num_cells,
         network.init_channels,
         network.kind,
-        auxiliary=True,
-        drop_path=True,
     )
-    trainer = retraining_step.RetrainTrainer(target, optimizers.CoupledSGD())
+    trainer = retraining_step.RetrainTrainer(
+        target, optimizers.CoupledSGD(), drop_path=True
+    )
     data = _batch(batch_size, 0, network.image_size, network.image_channels)
     _seconds(trainer, data)
     first_step_seconds = time.time() - start_time

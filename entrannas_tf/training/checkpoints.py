@@ -53,7 +53,7 @@ def retrain_variables(trainer):
         trainer: A `retraining_step.RetrainTrainer`.
     """
     return _named(
-        network=trainer.network.variables,
+        network=trainer.training_network.variables,
         optimizer=trainer.sgd.variables,
         **_scale_variables(trainer),
         **_metric_variables(trainer),
@@ -62,7 +62,7 @@ def retrain_variables(trainer):
 
 def network_variables(trainer):
     """Returns those of `retrain_variables` that are the network's."""
-    return _named(network=trainer.network.variables)
+    return _named(network=trainer.training_network.variables)
 
 
 def _scale_variables(trainer):

@@ -7,6 +7,8 @@ floor((H + 2 * padding - dilation * (size - 1) - 1) / stride) + 1 rows.
 
 import numpy as np
 
+from entrannas_tf.architecture import operations
+
 
 def convolution(x, kernel, strides=(1, 1)):
     """Ordinary convolution; kernel is [k_h, k_w, C_in, C_out]."""
@@ -57,6 +59,49 @@ def average_pool(x, stride):
 def batch_norm(x, mean, variance, scale=1.0, offset=0.0):
     """Batch normalisation with given statistics, [C] each."""
     return (x - mean) / np.sqrt(variance + 1e-5) * scale + offset
+
+
+def run_step(step, x, stride, layers, name):
+    """Does a step of an operation with the weights of a model's layers.
+
+    Args:
+        step: Of `operations`.
+        x: float [B, H, W, C].
+        stride: The operation's.
+        layers: Dict of the model's layers by name.
+        name: Name of the step's layer.
+    """
+    match step:
+        case operations.ReLU():
+            return np.maximum(x, 0)
+        case operations.BatchNorm():
+            norm = layers[name]
+            return batch_norm(
+                x,
+                *map(np.asarray, (norm.moving_mean, norm.moving_variance)),
+                *map(np.asarray, (norm.gamma, norm.beta)),
+            )
+        case operations.Convolution():
+            strides = tuple(stride if s else 1 for s in step.strided)
+            return convolution(x, np.asarray(layers[name].kernel), strides)
+        case operations.Depthwise():
+            kernel = np.asarray(layers[name].kernel)
+            by = stride if step.strided else 1
+            return depthwise(x, kernel, by, step.dilation)
+        case operations.MaxPool():
+            return max_pool(x, stride)
+        case operations.AveragePool():
+            return average_pool(x, stride)
+        case operations.FactorizedReduce():
+            even, odd = (
+                np.asarray(layers[f"{name}.{part}"].kernel)[0, 0]
+                for part in ("even", "odd")
+            )
+            height, width = x.shape[1:3]
+            x = np.pad(x, [(0, 0), (0, height % 2), (0, width % 2), (0, 0)])
+            halves = x[:, ::2, ::2] @ even, x[:, 1::2, 1::2] @ odd
+            return np.concatenate(halves, axis=-1)
+    raise TypeError(step)
 
 
 def _slide(x, size, strides, dilation, function, outside=0.0):

@@ -1,7 +1,9 @@
-"""Layers that the networks share: 1x1 blocks, stems.
+"""Layers of the super-net around the operations: 1x1 blocks, stems.
 
-All but the stems' input lie in the folded layout of `folding`:
-[B / F, H, W, F * C], with F = 1 the ordinary [B, H, W, C].
+They exist for the search alone; a target network consists of Keras's own
+layers, see `networks.target`. All tensors but the stems' input lie in the
+folded layout of `folding`: [B / F, H, W, F * C], with F = 1 the ordinary
+[B, H, W, C].
 """
 
 import itertools
@@ -72,17 +74,15 @@ class Conv1x1BN(keras.layers.Layer):
     Args:
         channels_in: C_in.
         channels: C_out.
-        affine: As in `batch_norm.BatchNorm`.
 
     Call:
         x: float [B / F, H, W, F * C_in] -> [B / F, H, W, F * C_out].
     """
 
-    def __init__(self, channels_in, channels, affine=False, **kwargs):
+    def __init__(self, channels_in, channels, **kwargs):
         super().__init__(**kwargs)
-        self.affine = affine
         self.convolution = Conv1x1(channels_in, channels)
-        self.norm = batch_norm.BatchNorm(channels, affine)
+        self.norm = batch_norm.BatchNorm(channels)
         self.built = True
 
     def call(self, x, training=False):
@@ -93,7 +93,6 @@ class Conv1x1BN(keras.layers.Layer):
             **super().get_config(),
             "channels_in": self.convolution.channels_in,
             "channels": self.convolution.channels,
-            "affine": self.affine,
         }
 
 
@@ -108,39 +107,65 @@ class ReLUConvBN(Conv1x1BN):
         return super().call(tf.nn.relu(x), training=training)
 
 
-class FactorizedReduce(keras.layers.Layer):
+class EvenAndOdd(keras.layers.Layer):
     """Halves the resolution without losing pixels.
 
-    ReLU, then half of the channels from a 1x1 convolution of the even pixels
-    and half from one of the odd pixels, then batch normalisation.
+    Half of the channels come from a 1x1 convolution of the even pixels and half
+    from one of the odd pixels.
 
     Args:
         channels_in: C_in.
         channels: C_out, even.
-        affine: As in `batch_norm.BatchNorm`.
 
     Call:
         x: float [B / F, H, W, F * C_in] -> [B / F, H / 2, W / 2, F * C_out].
     """
 
-    def __init__(self, channels_in, channels, affine=False, **kwargs):
+    def __init__(self, channels_in, channels, **kwargs):
         super().__init__(**kwargs)
         if channels % 2:
             raise ValueError(
-                f"FactorizedReduce got channels={channels}; expected an even "
-                "number, as each half comes from other pixels."
+                f"A factorized reduction got {channels} channels; expected an "
+                "even number, as each half comes from other pixels."
             )
-        self.affine = affine
         self.even = Conv1x1(channels_in, channels // 2)
         self.odd = Conv1x1(channels_in, channels // 2)
-        self.norm = batch_norm.BatchNorm(channels, affine)
+        self.built = True
+
+    def call(self, x, training=False):
+        del training  # The same either way.
+        even = self.even(folding.subsample(x))
+        odd = self.odd(folding.subsample_shifted(x))
+        return folding.concat([even, odd], self.even.channels)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "channels_in": self.even.channels_in,
+            "channels": 2 * self.even.channels,
+        }
+
+
+class FactorizedReduce(keras.layers.Layer):
+    """ReLU, `EvenAndOdd`, batch normalisation.
+
+    Args:
+        channels_in: C_in.
+        channels: C_out, even.
+
+    Call:
+        x: float [B / F, H, W, F * C_in] -> [B / F, H / 2, W / 2, F * C_out].
+    """
+
+    def __init__(self, channels_in, channels, **kwargs):
+        super().__init__(**kwargs)
+        self.reduce = EvenAndOdd(channels_in, channels)
+        self.norm = batch_norm.BatchNorm(channels)
         self.built = True
 
     def features(self, rectified):
         """Returns what comes before the batch norm, of relu(x)."""
-        even = self.even(folding.subsample(rectified))
-        odd = self.odd(folding.subsample_shifted(rectified))
-        return folding.concat([even, odd], self.even.channels)
+        return self.reduce(rectified)
 
     def call(self, x, training=False):
         return self.norm(self.features(tf.nn.relu(x)), training=training)
@@ -148,9 +173,8 @@ class FactorizedReduce(keras.layers.Layer):
     def get_config(self):
         return {
             **super().get_config(),
-            "channels_in": self.even.channels_in,
-            "channels": 2 * self.even.channels,
-            "affine": self.affine,
+            "channels_in": self.reduce.even.channels_in,
+            "channels": 2 * self.reduce.even.channels,
         }
 
 

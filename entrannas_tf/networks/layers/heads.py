@@ -1,9 +1,9 @@
-"""Heads: layers that turn a network's features into logits."""
+"""The head of the super-net: it turns features into logits."""
 
 import keras
 import tensorflow as tf
 
-from entrannas_tf.networks.layers import batch_norm, blocks, pooling, precision
+from entrannas_tf.networks.layers import blocks, precision
 
 
 class Head(keras.layers.Layer):
@@ -44,58 +44,4 @@ class Head(keras.layers.Layer):
             **super().get_config(),
             "channels": self.channels,
             "num_classes": self.num_classes,
-        }
-
-
-class AuxiliaryHead(keras.layers.Layer):
-    """DARTS's auxiliary classifier, for features half-way up a network.
-
-    ReLU, average pooling to 2x2, 1x1 convolution, batch norm, ReLU, 2x2
-    convolution, batch norm, ReLU, dense layer. The pooling's windows are
-    DARTS's for features of 8x8 and 7x7, and alike for other sizes.
-
-    Args:
-        channels: C of the input.
-        num_classes: Number of logits.
-        last_norm: Whether a batch norm follows the 2x2 convolution; the
-            networks for ImageNet have none, by an omission of the original.
-
-    Call:
-        x: float [B, H, W, C], H and W at least 2 -> float32
-        [B, num_classes], logits.
-    """
-
-    _WIDTHS = (128, 768)
-
-    def __init__(self, channels, num_classes, last_norm=True, **kwargs):
-        super().__init__(**kwargs)
-        self.channels = channels
-        self.num_classes = num_classes
-        self.last_norm = last_norm
-        narrow, wide = self._WIDTHS
-        self.squeeze = blocks.Conv1x1BN(channels, narrow, affine=True)
-        self.kernel = blocks.add_uniform_weight(
-            self, "kernel", (2, 2, narrow, wide), 4 * narrow
-        )
-        self.norm = None
-        if last_norm:
-            self.norm = batch_norm.BatchNorm(wide, affine=True)
-        self.head = Head(wide, num_classes)
-        self.built = True
-
-    def call(self, x, training=False):
-        x = pooling.pool_to_two(tf.nn.relu(x))  # [B, 2, 2, C]
-        x = tf.nn.relu(self.squeeze(x, training=training))
-        kernel = tf.convert_to_tensor(self.kernel)
-        x = tf.nn.conv2d(x, kernel, 1, "VALID")  # [B, 1, 1, 768]
-        if self.norm is not None:
-            x = self.norm(x, training=training)
-        return self.head(tf.nn.relu(x))
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "channels": self.channels,
-            "num_classes": self.num_classes,
-            "last_norm": self.last_norm,
         }

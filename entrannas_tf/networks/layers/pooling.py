@@ -37,19 +37,6 @@ def max_pool_2x2(x):
     return tf.nn.max_pool2d(x, 2, 2, "SAME")
 
 
-def pool_to_two(x):
-    """Average pooling to 2x2: [B, H, W, C] -> [B, 2, 2, C], H, W >= 2.
-
-    The two windows of a side of 8 or 7 are DARTS's, 5 wide; padding is none.
-    """
-    strides = [max(1, (side - 2) // 2) for side in x.shape[1:3]]
-    sizes = [
-        side - stride
-        for side, stride in zip(x.shape[1:3], strides, strict=True)
-    ]
-    return tf.nn.avg_pool2d(x, sizes, strides, "VALID")
-
-
 def _max_of_three(x, axis):
     """Maximum of each pixel and its two neighbours along an axis."""
     size = x.shape[axis]
