@@ -1,4 +1,4 @@
-"""A trained network as a SavedModel or LiteRT file, with its model card."""
+"""A trained network as SavedModel, Keras or LiteRT file, with a model card."""
 
 import dataclasses
 import os
@@ -12,7 +12,6 @@ from absl import logging
 
 from entrannas_tf.architecture import genotypes, published
 from entrannas_tf.config import retrain as retrain_config
-from entrannas_tf.data import augment
 from entrannas_tf.retraining import model_card
 from entrannas_tf.retraining import results as retraining_results
 from entrannas_tf.retraining import run as retraining_run
@@ -23,6 +22,7 @@ FORMATS = ("savedmodel", "litert")
 WEIGHTS = ("last", "best")
 CARD_FILE = "README.md"
 LABELS_FILE = "labels.txt"
+KERAS_FILE = "model.keras"
 LITERT_FILE = "model.tflite"
 
 _NUM_COMPARED = 64
@@ -30,29 +30,27 @@ _NUM_COMPARED = 64
 _TOLERANCE = 1e-4
 
 
-class Classifier(keras.Model):
-    """A network with its preprocessing: images in, probabilities out.
+def make_classifier(network, mean, std):
+    """Returns a network with its preprocessing: images in, probabilities out.
 
     Args:
-        network: `target_network.TargetNetwork`.
+        network: What `target_network.TargetNetwork` returned.
         mean: float [C], of images scaled to [0, 1].
-        std: float [C], likewise.
+        std: float [C], the standard deviation of these.
 
-    Call:
-        images: uint8 or float32 [B, H, W, C], from 0 to 255. Returns float32
-        [B, num_classes], the probabilities of the classes.
+    Returns:
+        A functional `keras.Model` of Keras's own layers that maps images,
+        float32 [B, H, W, C] from 0 to 255, to float32 [B, num_classes], the
+        probabilities of the classes. The network is one of its layers.
     """
-
-    def __init__(self, network, mean, std, **kwargs):
-        super().__init__(**kwargs)
-        self.network = network
-        self.mean, self.std = np.asarray(mean), np.asarray(std)
-        self.built = True
-
-    def call(self, images, training=False):
-        del training  # Always evaluation.
-        x = augment.normalise(images, self.mean, self.std)
-        return tf.nn.softmax(self.network(x, training=False))
+    mean, std = np.asarray(mean, np.float64), np.asarray(std, np.float64)
+    images = keras.Input(network.input_shape[1:], name="images")
+    normalize = keras.layers.Rescaling(
+        (1 / (255 * std)).tolist(), (-mean / std).tolist(), name="normalize"
+    )
+    logits = network(normalize(images))
+    probabilities = keras.layers.Softmax(name="probabilities")(logits)
+    return keras.Model(images, probabilities, name="classifier")
 
 
 def export(workdir, output, export_format="savedmodel", weights="last"):
@@ -62,7 +60,8 @@ def export(workdir, output, export_format="savedmodel", weights="last"):
         workdir: Directory of the retraining. Of several runs the first is
             taken: a choice by test accuracy would flatter.
         output: Directory to write; it must not be there, or be empty.
-        export_format: "savedmodel" or "litert".
+        export_format: "savedmodel", a SavedModel and a Keras file,
+            `model.keras`; or "litert".
         weights: "last", those after the last epoch, or "best", those that did
             best on the test images.
 
@@ -81,7 +80,7 @@ def export(workdir, output, export_format="savedmodel", weights="last"):
 
     >>> import entrannas_tf
     >>> difference = entrannas_tf.export("runs/digits_net", "model")
-    model: README.md, ...saved_model.pb...
+    model: README.md, ...model.keras...saved_model.pb...
     >>> difference < 1e-4
     True
     """
@@ -94,7 +93,8 @@ def export(workdir, output, export_format="savedmodel", weights="last"):
         )
     workdir, config, results = _read_run(workdir)
     data = retraining_workflow.load_data(config)
-    classifier = _load_classifier(workdir, config, data, weights)
+    genotype = published.read(os.path.join(workdir, published.GENOTYPE_FILE))
+    classifier = _load_classifier(workdir, config, genotype, data, weights)
     height, width, channels = data.test_source.image_shape
     signature = tf.TensorSpec([None, height, width, channels], name="images")
     names = data.source.label_names
@@ -121,7 +121,7 @@ def export(workdir, output, export_format="savedmodel", weights="last"):
             held_out=config.data.validation_fraction > 0,
             **_scores(results, config, weights),
             totals=results["network"],
-            genotype=classifier.network.genotype,
+            genotype=genotype,
             provenance=results["provenance"],
             largest_difference=difference,
             num_compared=num_compared,
@@ -131,7 +131,7 @@ def export(workdir, output, export_format="savedmodel", weights="last"):
         files.write_text(os.path.join(temporary, LABELS_FILE), text)
         files.write_text(
             os.path.join(temporary, published.GENOTYPE_FILE),
-            genotypes.to_json(classifier.network.genotype),
+            genotypes.to_json(genotype),
         )
         os.replace(temporary, output)
     finally:
@@ -147,7 +147,7 @@ def export(workdir, output, export_format="savedmodel", weights="last"):
 
 
 def load(workdir, weights="last"):
-    """Returns the `Classifier` of a finished retraining.
+    """Returns what `make_classifier` makes of a finished retraining.
 
     Args:
         workdir: Directory of the retraining; of several runs the first.
@@ -159,7 +159,8 @@ def load(workdir, weights="last"):
     """
     workdir, config, _ = _read_run(os.fspath(workdir))
     data = retraining_workflow.load_data(config)
-    return _load_classifier(workdir, config, data, weights)
+    genotype = published.read(os.path.join(workdir, published.GENOTYPE_FILE))
+    return _load_classifier(workdir, config, genotype, data, weights)
 
 
 def _read_run(workdir):
@@ -179,14 +180,13 @@ def _read_run(workdir):
     return workdir, config, retraining_results.read(workdir)
 
 
-def _load_classifier(workdir, config, data, weights):
-    """Returns the `Classifier` with the weights of a run, in float32."""
+def _load_classifier(workdir, config, genotype, data, weights):
+    """Returns the classifier with the weights of a run, in float32."""
     training = dataclasses.replace(
         config.training, precision="float32", xla=False
     )
     config = dataclasses.replace(config, training=training)
-    cells = published.read(os.path.join(workdir, published.GENOTYPE_FILE))
-    trainer = retraining_workflow.make_trainer(config, cells, data.source)
+    trainer = retraining_workflow.make_trainer(config, genotype, data.source)
     directory = os.path.join(workdir, session.CHECKPOINTS)
     path = os.path.join(directory, retraining_run.BEST_FILE)
     if weights == "last":
@@ -194,7 +194,7 @@ def _load_classifier(workdir, config, data, weights):
     if path is None or not os.path.exists(path):
         raise ValueError(f"{directory} holds no checkpoint of the network.")
     checkpoints.read(path, checkpoints.network_variables(trainer))
-    return Classifier(trainer.network, data.source.mean, data.source.std)
+    return make_classifier(trainer.network, data.source.mean, data.source.std)
 
 
 def _scores(results, config, weights):
@@ -216,11 +216,11 @@ def _scores(results, config, weights):
 
 
 def _write_savedmodel(classifier, signature, names, directory):
-    """Writes a SavedModel; returns what runs it, reloaded."""
+    """Writes a SavedModel and a Keras file; returns a call of both."""
 
     def serve(images):
         return {
-            "probabilities": classifier(images),
+            "probabilities": classifier(tf.cast(images, tf.float32)),
             "label_names": tf.constant(names),
         }
 
@@ -231,17 +231,20 @@ def _write_savedmodel(classifier, signature, names, directory):
     archive.add_endpoint("serve_uint8", serve, [in_bytes])
     archive.write_out(directory, verbose=False)
     model = tf.saved_model.load(directory)
+    path = os.path.join(directory, KERAS_FILE)
+    classifier.save(path)
+    reloaded = keras.models.load_model(path)
 
     def run(images):
-        whole, same = (
-            endpoint(tf.constant(images))["probabilities"].numpy()
-            for endpoint, images in (
-                (model.serve, images.astype(np.float32)),
-                (model.serve_uint8, images),
-            )
+        floats = images.astype(np.float32)
+        served = model.serve(tf.constant(floats))["probabilities"].numpy()
+        others = (
+            model.serve_uint8(tf.constant(images))["probabilities"].numpy(),
+            reloaded(floats).numpy(),
         )
-        # Where the two signatures differ, either is wrong.
-        return np.where(np.abs(whole - same) < _TOLERANCE, whole, np.nan)
+        # Where they differ, one of them is wrong.
+        agree = [np.abs(served - same) < _TOLERANCE for same in others]
+        return np.where(np.logical_and(*agree), served, np.nan)
 
     return run
 
@@ -276,7 +279,7 @@ def _compare(classifier, run, data):
     """
     chosen = data.test_indices[:_NUM_COMPARED]
     images, _ = data.test_source.fetch(tf.constant(chosen, tf.int64))
-    expected = classifier(images).numpy()
+    expected = classifier(tf.cast(images, tf.float32)).numpy()
     difference = float(np.abs(run(images.numpy()) - expected).max())
     if not difference < _TOLERANCE:
         raise RuntimeError(

@@ -11,6 +11,14 @@ _USE = {
     result = model.serve_uint8(images)  # uint8
     result["probabilities"]  # float32 [B, {num_classes}]
     result["label_names"]    # string [{num_classes}]
+
+The same as a model of Keras's own layers, to train on, quantize or take apart:
+
+    import keras
+
+    model = keras.models.load_model("{output}/model.keras")
+    model.predict(images)    # float32 [B, {num_classes}], of 0 to 255
+    network = model.get_layer("target_network")  # of normalized images
 """,
     "litert": """\
     import tensorflow as tf

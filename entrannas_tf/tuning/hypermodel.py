@@ -24,7 +24,8 @@ class TargetNetworkHyperModel(keras_tuner.HyperModel):
 
     Args:
         num_classes: Number of logits.
-        image_channels: Channels of the images.
+        image_shape: (H, W, C) of the images; None for the default of
+            `target_network.TargetNetwork`.
         num_cells: Number of cells, 3 or more.
         init_channels: Channels of the first cells, doubled by each reduction.
         stem: "cifar" or "imagenet", see `target_network.TargetNetwork`.
@@ -50,7 +51,7 @@ class TargetNetworkHyperModel(keras_tuner.HyperModel):
     def __init__(
         self,
         num_classes,
-        image_channels=3,
+        image_shape=None,
         num_cells=8,
         init_channels=16,
         stem="cifar",
@@ -61,7 +62,7 @@ class TargetNetworkHyperModel(keras_tuner.HyperModel):
         super().__init__(**kwargs)
         self.space = search_space.get(space)
         self.num_classes = num_classes
-        self.image_channels = image_channels
+        self.image_shape = image_shape
         self.num_cells = num_cells
         self.init_channels = init_channels
         self.stem = stem
@@ -75,7 +76,7 @@ class TargetNetworkHyperModel(keras_tuner.HyperModel):
         model = target_network.TargetNetwork(
             self.genotype(hp),
             self.num_classes,
-            image_channels=self.image_channels,
+            self.image_shape,
             num_cells=self.num_cells,
             init_channels=self.init_channels,
             stem=self.stem,

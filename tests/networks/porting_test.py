@@ -1,10 +1,11 @@
 """A target network with DARTS's weights is DARTS's network."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from entrannas_tf.architecture import published
+from entrannas_tf.architecture import genotypes, published, search_space
 from entrannas_tf.networks import porting
 from entrannas_tf.networks import target as target_network
 from tests.support import programs
@@ -20,72 +21,122 @@ STATE = {
     if name.startswith("weights/")
 }
 IMAGES = tf.constant(REFERENCE["input"])
+SPACE = search_space.EXTENDED
 
 
-def make(**options):
+GENOTYPE = published.load_genotype("DARTS_V2")
+
+
+def make(auxiliary=True, **options):
+    """Returns a network, and what trains it."""
     options = {"num_cells": 5, "init_channels": 4, **options}
-    return target_network.TargetNetwork(
-        published.load_genotype("DARTS_V2"),
-        10,
-        **{"auxiliary": True, **options},
-    )
+    network = target_network.TargetNetwork(GENOTYPE, 10, **options)
+    return network, target_network.training_network(network, auxiliary)
+
+
+def port(trained, state=STATE):
+    porting.port_weights(trained, GENOTYPE, state)
 
 
 @pytest.fixture(scope="module")
-def network():
-    network = make()
-    porting.port_weights(network, STATE)
-    return network
+def ported():
+    network, trained = make()
+    port(trained)
+    return network, trained
 
 
-def rewind_statistics(network):
+def rewind_statistics(trained):
     """Takes the running statistics one training step back.
 
     The reference holds them as they were after `train_logits` was computed,
     although `logits` had been computed with those before.
     """
-    saved = {v.path: v.numpy() for v in network.non_trainable_variables}
-    network(IMAGES, training=True, auxiliary=True)
-    for variable in network.non_trainable_variables:
+    saved = {v.path: v.numpy() for v in trained.non_trainable_variables}
+    trained(IMAGES, training=True)
+    for variable in trained.non_trainable_variables:
         after = saved[variable.path]
         batch = (variable.numpy() - 0.9 * after) / 0.1
         variable.assign((after - 0.1 * batch) / 0.9)
 
 
 def test_training_is_that_of_darts():
-    network = make()
-    porting.port_weights(network, STATE)
-    logits, auxiliary = network(IMAGES, training=True, auxiliary=True)
-    np.testing.assert_allclose(logits, REFERENCE["train_logits"], atol=1e-4)
+    network, trained = make()
+    port(trained)
+    found = trained(IMAGES, training=True)
     np.testing.assert_allclose(
-        auxiliary, REFERENCE["train_auxiliary_logits"], atol=1e-4
+        found["logits"], REFERENCE["train_logits"], atol=1e-4
+    )
+    np.testing.assert_allclose(
+        found["auxiliary_logits"],
+        REFERENCE["train_auxiliary_logits"],
+        atol=1e-4,
+    )
+    # And that of the network by Keras's own layers.
+    np.testing.assert_allclose(
+        network(IMAGES, training=True), REFERENCE["train_logits"], atol=1e-4
     )
 
 
 def test_evaluation_is_that_of_darts():
-    network = make()
-    porting.port_weights(network, STATE)
-    rewind_statistics(network)
+    network, trained = make()
+    port(trained)
+    rewind_statistics(trained)
     np.testing.assert_allclose(network(IMAGES), REFERENCE["logits"], atol=1e-4)
 
 
-def test_every_variable_gets_a_value(network):
-    fresh = make()
-    for variable in fresh.variables:
+def test_every_variable_gets_a_value(ported):
+    _, trained = make()
+    for variable in trained.variables:
         variable.assign(tf.fill(variable.shape, np.nan))
-    porting.port_weights(fresh, STATE)
-    for variable, ported in zip(
-        fresh.variables, network.variables, strict=True
+    port(trained)
+    for variable, same in zip(
+        trained.variables, ported[1].variables, strict=True
     ):
-        np.testing.assert_array_equal(variable, ported)
+        np.testing.assert_array_equal(variable, same)
 
 
-def test_counters_and_the_prefix_of_parallel_training_do_not_matter(network):
+def test_a_network_without_auxiliary_head_leaves_its_weights_out(ported):
+    network, _ = make(auxiliary=False)
+    port(network)
+    np.testing.assert_allclose(network(IMAGES), ported[0](IMAGES), atol=1e-5)
+
+
+def test_a_reloaded_network(ported, tmp_path):
+    make(auxiliary=False)[0].save(tmp_path / "network.keras")
+    again = keras.models.load_model(tmp_path / "network.keras")
+    port(again)
+    np.testing.assert_allclose(again(IMAGES), ported[0](IMAGES), atol=1e-5)
+
+
+def test_counters_and_the_prefix_of_parallel_training_do_not_matter(ported):
     state = {f"module.{name}": value for name, value in STATE.items()}
     state["module.stem.1.num_batches_tracked"] = np.int64(3)
-    again = make()
-    porting.port_weights(again, state)
-    np.testing.assert_allclose(again(IMAGES), network(IMAGES), atol=1e-5)
+    again, trained = make()
+    port(trained, state)
+    np.testing.assert_allclose(again(IMAGES), ported[0](IMAGES), atol=1e-5)
+
+
+def test_weights_that_do_not_act_are_left_out():
+    """DARTS has them: input 0 leads nowhere, nor does node 3."""
+    cell = genotypes.make_cell(
+        [[("skip_connect", 1)], [("conv_1x1", 0)]], SPACE
+    )
+    genotype = genotypes.Genotype(cell, cell, SPACE, (2,), (2,))
+    network = target_network.TargetNetwork(
+        genotype, 10, num_cells=3, init_channels=4
+    )
+    layers = {layer.name: layer for layer in network.layers}
+    found, unused = porting._network_weights(layers, genotype)
+    assert len(found) == len(network.variables)
+    assert unused == (
+        "cells.0.preprocess0.",
+        "cells.0._ops.1.",
+        "cells.1.preprocess0.",
+        "cells.1._ops.1.",
+        "cells.2.preprocess0.",
+        "cells.2._ops.1.",
+        "auxiliary_head.",
+    )
 
 
 def reshaped(name, shape):
@@ -118,25 +169,22 @@ def reshaped(name, shape):
     ],
 )
 def test_what_does_not_fit_is_named_and_nothing_copied(options, state, message):
-    network = make(**options)
-    before = network.get_weights()
+    _, trained = make(**options)
+    before = trained.get_weights()
     with pytest.raises(ValueError) as caught:
-        porting.port_weights(network, state)
+        port(trained, state)
     assert str(caught.value) == message
-    for value, same in zip(before, network.get_weights(), strict=True):
+    for value, same in zip(before, trained.get_weights(), strict=True):
         np.testing.assert_array_equal(value, same)
-
-
-def test_a_network_without_auxiliary_head_says_so():
-    with pytest.raises(ValueError, match=r"does not, 12 weight\(s\): auxil"):
-        porting.port_weights(make(auxiliary=False), STATE)
 
 
 def test_imagenet_names():
     """DARTS's ImageNet network has these names; its values are made up."""
-    network = make(stem="imagenet")
-    found = porting._network_weights(network)
-    names = {name for _, name, _ in found}
+    _, trained = make(stem="imagenet")
+    layers = {layer.name: layer for layer in trained.layers}
+    found, unused = porting._network_weights(layers, GENOTYPE)
+    assert not unused
+    names = {weight.name for weight in found}
     assert {
         "stem0.0.weight",
         "stem0.1.running_mean",
@@ -149,4 +197,4 @@ def test_imagenet_names():
         "auxiliary_head.features.5.weight",
     } <= names
     assert not any(n.startswith("auxiliary_head.features.6") for n in names)
-    assert len(names) == len(network.variables)
+    assert len(names) == len(trained.variables)

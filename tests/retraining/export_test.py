@@ -15,7 +15,7 @@ from entrannas_tf.retraining import classify, export
 from entrannas_tf.retraining import workflow as retraining_workflow
 from tests.support import programs, toy_genotype, toy_retrain_config
 
-# Loads the export with TensorFlow alone: the package cannot be imported.
+# Loads both exports where the package cannot be imported, each as its users do.
 ELSEWHERE = """
 import sys
 sys.modules["entrannas_tf"] = None
@@ -31,6 +31,16 @@ signature = model.signatures["serving_default"]
 whole = signature(images=tf.constant(images, tf.float32))["probabilities"]
 np.testing.assert_allclose(served["probabilities"], whole, atol=1e-5)
 np.save(sys.argv[3], served["probabilities"])
+
+import keras
+
+model = keras.models.load_model(sys.argv[4])
+np.testing.assert_allclose(
+    model.predict(images, verbose=0), served["probabilities"], atol=1e-6
+)
+network = model.get_layer("target_network")
+cell = keras.Model(network.input, network.get_layer("cell_2").output)
+assert cell(np.zeros([1, *network.input_shape[1:]])).shape[0] == 1
 print(*(name.decode() for name in served["label_names"].numpy()))
 """
 
@@ -61,6 +71,7 @@ def test_files(exported):
         "README.md",
         "genotype.json",
         "labels.txt",
+        "model.keras",
         "saved_model.pb",
         "variables",
     }
@@ -80,6 +91,7 @@ def test_it_runs_without_the_package(exported, trained, tmp_path):
         exported,
         tmp_path / "images.npy",
         tmp_path / "probabilities.npy",
+        exported / "model.keras",
         timeout=300,
     )
     assert done.returncode == 0, done.stderr
@@ -92,9 +104,9 @@ def test_it_runs_without_the_package(exported, trained, tmp_path):
         retraining_workflow.retrain_config.RetrainConfig,
     )
     data = retraining_workflow.load_data(config)
-    classifier = export._load_classifier(str(trained), config, data, "last")
+    network = export.load(trained).get_layer("target_network")
     x = (images / 255.0 - data.source.mean) / data.source.std
-    logits = classifier.network(x.astype(np.float32)).numpy()
+    logits = network(x.astype(np.float32)).numpy()
     e = np.exp(logits - logits.max(axis=1, keepdims=True))
     np.testing.assert_allclose(
         probabilities, e / e.sum(axis=1, keepdims=True), atol=1e-5

@@ -11,16 +11,14 @@ from entrannas_tf.training import checkpoints
 
 def make_trainer():
     """Returns what a run needs of a `retraining_step.RetrainTrainer`."""
-    drop_path = types.SimpleNamespace(rate=keras.Variable(0.0))
-    network = types.SimpleNamespace(
-        drop_path=drop_path, variables=[drop_path.rate]
-    )
+    rate = keras.Variable(0.0)
     metrics = [keras.metrics.Mean(name=n) for n in ("loss", "accuracy")]
     for metric in metrics:
         metric.update_state(0.5)
     sgd = keras.optimizers.SGD()
     return types.SimpleNamespace(
-        network=network,
+        training_network=types.SimpleNamespace(variables=[rate]),
+        drop_path_rate=rate,
         sgd=sgd,
         loss_scales={},
         metrics=metrics,
@@ -51,8 +49,7 @@ def test_rates(tmp_path):
     run = make_run(tmp_path)
     run.prepare_epoch(3)
     run.prepare_step(4)
-    rate = run.trainer.network.drop_path.rate
-    assert float(rate) == pytest.approx(0.3)
+    assert float(run.trainer.drop_path_rate) == pytest.approx(0.3)
     assert float(run.trainer.sgd.learning_rate) == pytest.approx(0.2)
 
 

@@ -10,7 +10,7 @@ from entrannas_tf.training import optimizers
 
 CELL = genotypes.make_cell([[("skip_connect", 0), ("max_pool_3x3", 1)]])
 BATCH = (
-    tf.random.stateless_normal([4, 8, 8, 3], [0, 0]),
+    tf.random.stateless_normal([4, 16, 16, 3], [0, 0]),
     tf.constant([0, 1, 2, 1]),
 )
 
@@ -19,12 +19,14 @@ def make_trainer(auxiliary=True, smoothing=0.1):
     network = target_network.TargetNetwork(
         genotypes.Genotype(CELL, CELL),
         3,
+        (16, 16, 3),
         num_cells=3,
         init_channels=4,
-        auxiliary=auxiliary,
     )
     sgd = optimizers.CoupledSGD(0.1, 0.9, 0.01, clip_norm=0.5)
-    return retraining_step.RetrainTrainer(network, sgd, smoothing, 0.4)
+    return retraining_step.RetrainTrainer(
+        network, sgd, smoothing, 0.4 if auxiliary else 0.0
+    )
 
 
 def train(trainer):
@@ -37,13 +39,16 @@ def train(trainer):
 def test_a_step_is_pytorchs(auxiliary):
     """The gradient by itself, then clipping, L2 and SGD in NumPy."""
     trainer = make_trainer(auxiliary)
-    variables = trainer.network.trainable_variables
+    network = trainer.training_network
+    variables = network.trainable_variables
     before = [v.numpy() for v in variables]
-    statistics = [v.numpy() for v in trainer.network.non_trainable_variables]
+    statistics = [v.numpy() for v in network.non_trainable_variables]
     images, labels = BATCH
     with tf.GradientTape() as tape:
-        run = trainer.network(images, training=True, auxiliary=auxiliary)
-        heads = run if auxiliary else (run,)
+        run = network(images, training=True)
+        heads = [run["logits"]]
+        if auxiliary:
+            heads.append(run["auxiliary_logits"])
         losses = [losses_lib.cross_entropy(labels, h, 0.1) for h in heads]
         total = losses[0] + (0.4 * losses[1] if auxiliary else 0.0)
     gradients = tape.gradient(total, [v.value for v in variables])
@@ -51,7 +56,7 @@ def test_a_step_is_pytorchs(auxiliary):
     norm = np.sqrt(sum((g**2).sum() for g in gradients))
     assert norm > 0.5  # Or nothing would be clipped.
     for variable, value in zip(
-        trainer.network.non_trainable_variables, statistics, strict=True
+        network.non_trainable_variables, statistics, strict=True
     ):
         variable.assign(value)
     logs = train(trainer)

@@ -69,7 +69,7 @@ def test_imagenets_network_and_augmentation(tmp_path):
         made, toy_genotype.GENOTYPE, data.source
     )
     assert {v.dtype for v in trainer.network.trainable_variables} == {"float32"}
-    assert trainer.network.cells[0].compute_dtype == "bfloat16"
+    assert trainer.network.get_layer("cell_0").compute_dtype == "bfloat16"
     # What is made afterwards is in float32 again.
     assert search_config.from_config_dict(
         make_config(), retrain_config.RetrainConfig
@@ -138,7 +138,7 @@ def test_a_retraining_has_no_other_variables():
     trainer = retraining_workflow.make_trainer(
         made, toy_genotype.GENOTYPE, data.source
     )
-    assert trainer.network.cells[0].compute_dtype == "float16"
+    assert trainer.network.get_layer("cell_0").compute_dtype == "float16"
     saved = checkpoints.retrain_variables(trainer).values()
     missing = {v.path for v in trainer.variables} - {v.path for v in saved}
     assert not missing

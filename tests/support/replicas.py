@@ -17,7 +17,7 @@ from entrannas_tf.architecture import search_space
 from entrannas_tf.networks import supernet
 from entrannas_tf.networks import target as target_network
 from entrannas_tf.networks.execution import graphs
-from entrannas_tf.networks.layers import batch_norm
+from entrannas_tf.networks.layers import batch_norm, fast
 from entrannas_tf.retraining import step as retraining_step
 from entrannas_tf.search import second_order
 from entrannas_tf.search import step as search_step
@@ -50,8 +50,12 @@ def freeze_batch_norms():
     def call(norm, x, training=False):
         return x * norm.scale + norm.offset
 
+    def call_of_target(norm, x, training=False):
+        return x * norm.layer.gamma + norm.layer.beta
+
     batch_norm._standardise = standardise
     batch_norm.BatchNorm._fused = call
+    fast.FusedBatchNorm.call = call_of_target
 
 
 def batch(seed):
@@ -98,11 +102,12 @@ def make_training(strategy, make_optimizer):
             10,
             num_cells=3,
             init_channels=4,
-            auxiliary=True,
-            drop_path=True,
         )
-        network.drop_path.rate.assign(0.3)
-        return retraining_step.RetrainTrainer(network, make_optimizer())
+        trainer = retraining_step.RetrainTrainer(
+            network, make_optimizer(), drop_path=True
+        )
+        trainer.drop_path_rate.assign(0.3)
+        return trainer
 
 
 def flat(variables):
@@ -126,7 +131,7 @@ def gradients(strategy, cache):
     found.append(flat(trainer.vectors))
     trainer = make_training(strategy, KeepGradients)
     trainer.train_step(distribution.deal_batch(strategy, batch(2)))
-    found.append(flat(trainer.network.trainable_variables))
+    found.append(flat(trainer.training_network.trainable_variables))
     trainer = make_search(strategy, **options, order=2)
     parts = [distribution.deal_batch(strategy, batch(seed)) for seed in (0, 1)]
     trainer.update_architecture_ahead(*parts[0], *parts[1])
