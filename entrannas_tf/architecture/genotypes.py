@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from entrannas_tf.architecture import search_space
+from entrannas_tf.architecture import operations, search_space
 
 FORMAT = "entrannas-genotype"
 VERSION = 1
@@ -296,6 +296,7 @@ def to_json(genotype, **extra):
         **extra: Further top-level members, such as `provenance`.
     """
     concats = {f: getattr(genotype, f) for f in _CONCATS}
+    own = operations.own(genotype.space.operations)
     content = {
         "format": FORMAT,
         "version": VERSION,
@@ -303,6 +304,7 @@ def to_json(genotype, **extra):
         "normal": genotype.normal,
         "reduction": genotype.reduction,
         **{f: list(nodes) for f, nodes in concats.items() if nodes},
+        **({"operations": own} if own else {}),
         **extra,
     }
     members = (f"  {json.dumps(k)}: {_dumps(v)}" for k, v in content.items())
@@ -312,9 +314,12 @@ def to_json(genotype, **extra):
 def from_json(text):
     """Returns the `Genotype` that a JSON text describes.
 
+    Operations that the text defines are added to `operations`.
+
     Raises:
         ValueError: If the text is not JSON, is of another format or version,
-            or names unknown primitives or nodes.
+            or names unknown primitives or nodes, or defines an operation
+            otherwise than it is known.
     """
     try:
         content = json.loads(text)
@@ -333,6 +338,7 @@ def from_json(text):
     missing = [k for k in ("space", *kinds) if k not in content]
     if missing:
         raise ValueError(f"The genotype lacks {', '.join(missing)}.")
+    _add_operations(content.get("operations", {}))
     space = search_space.get(content["space"])
     cells = [
         make_cell(_check_nesting(content[kind], kind), space) for kind in kinds
@@ -352,6 +358,17 @@ def from_json(text):
             f"the same, as its space has the kinds {space.kinds!r}."
         )
     return Genotype(*cells, space, *concats)
+
+
+def _add_operations(definitions):
+    """Adds the operations that a genotype file defines."""
+    if not isinstance(definitions, dict):
+        raise ValueError(
+            f"The genotype's operations are {definitions!r}; expected an "
+            "object of definitions by name."
+        )
+    for name, values in definitions.items():
+        operations.add(name, operations.from_dict(values))
 
 
 def _check_nesting(nodes, kind):

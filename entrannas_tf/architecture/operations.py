@@ -6,22 +6,28 @@ the target network (`networks.target`), parameters and multiply-adds
 (`networks.cost`) and the weights that DARTS has for it (`networks.porting`) all
 follow from the steps. The definitions are DARTS's.
 
-To add an operation, add an entry:
+To add an operation for everyone, add an entry to the table. To add one of your
+own, call `add` in the configuration file of the search:
 
-    operations.OPERATIONS["conv_5x5"] = operations.Operation(
-        steps=(
-            operations.ReLU(),
-            operations.Convolution((5, 5)),
-            operations.BatchNorm(),
+    operations.add(
+        "conv_5x5",
+        operations.Operation(
+            steps=(
+                operations.ReLU(),
+                operations.Convolution((5, 5)),
+                operations.BatchNorm(),
+            ),
+            color="#8CD17D",
         ),
-        color="#4e79a7",
     )
 
-in the configuration file that searches or retrains with it, or here for
-everyone. "none" has no entry: it is the lack of a connection.
+The genotype file that the search writes holds the definition, so that whatever
+reads the file knows the operation. "none" has no entry: it is the lack of a
+connection.
 """
 
 import dataclasses
+import re
 
 
 @dataclasses.dataclass(frozen=True)
@@ -176,6 +182,21 @@ OPERATIONS = {
 }
 
 
+_BUILT_IN = frozenset(OPERATIONS)
+_STEPS = {
+    step.__name__: step
+    for step in (
+        ReLU,
+        Convolution,
+        Depthwise,
+        BatchNorm,
+        MaxPool,
+        AveragePool,
+        FactorizedReduce,
+    )
+}
+
+
 def find(primitive):
     """Returns the `Operation` of a name.
 
@@ -185,7 +206,147 @@ def find(primitive):
     if primitive not in OPERATIONS:
         raise ValueError(
             f"Unknown operation {primitive!r}; expected one of "
-            f"{', '.join(OPERATIONS)}. One of your own must be added to "
-            "entrannas_tf.architecture.operations.OPERATIONS first."
+            f"{', '.join(OPERATIONS)}. Add one of your own by "
+            "entrannas_tf.architecture.operations.add."
         )
     return OPERATIONS[primitive]
+
+
+def add(name, operation):
+    """Adds an operation of one's own. To add it again changes nothing.
+
+    Args:
+        name: Name of the primitive: letters, digits and underscores.
+        operation: An `Operation`.
+
+    Raises:
+        ValueError: If the name or a field of the operation is not as it should
+            be, or another operation has the name.
+    """
+    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z]\w*", name):
+        raise ValueError(
+            f"An operation is called {name!r}; expected letters, digits and "
+            "underscores."
+        )
+    if name == "none":
+        raise ValueError(
+            'An operation is called "none"; expected another name: "none" is '
+            "the lack of a connection."
+        )
+    if OPERATIONS.get(name, operation) != operation:
+        raise ValueError(
+            f"There is another operation {name!r}, {OPERATIONS[name]}; "
+            f"expected a new name for {operation}."
+        )
+    _check(name, operation)
+    OPERATIONS[name] = operation
+
+
+def own(names):
+    """Returns the definitions of those operations that were added.
+
+    Args:
+        names: Names of primitives.
+
+    Returns:
+        Dict by name of what `from_dict` takes, of values that JSON has.
+    """
+    return {
+        name: to_dict(OPERATIONS[name])
+        for name in names
+        if name in OPERATIONS and name not in _BUILT_IN
+    }
+
+
+def to_dict(operation):
+    """Returns an `Operation` as a dict of values that JSON has."""
+    reduction = operation.reduction
+    return {
+        "steps": [
+            {"step": type(step).__name__, **dataclasses.asdict(step)}
+            for step in operation.steps
+        ],
+        "color": operation.color,
+        "modules": list(operation.modules),
+        "reduction": to_dict(reduction) if reduction else None,
+    }
+
+
+def from_dict(values):
+    """Returns the `Operation` of a dict such as `to_dict` returns.
+
+    Raises:
+        ValueError: If it is none.
+    """
+    try:
+        steps = [dict(step) for step in values["steps"]]
+        return Operation(
+            tuple(_STEPS[s.pop("step")](**_to_tuples(s)) for s in steps),
+            values["color"],
+            tuple(values["modules"]),
+            from_dict(values["reduction"]) if values["reduction"] else None,
+        )
+    except (KeyError, TypeError, ValueError):
+        raise ValueError(
+            f"The definition of an operation is {values!r}; expected its "
+            f"steps, of {', '.join(_STEPS)}, color, modules and reduction."
+        ) from None
+
+
+def _to_tuples(values):
+    return {k: tuple(v) if type(v) is list else v for k, v in values.items()}
+
+
+def _check(name, operation):
+    """Raises ValueError if an operation cannot be built or drawn."""
+    if not isinstance(operation, Operation):
+        raise ValueError(
+            f"The operation {name!r} is {operation!r}; expected an `Operation`."
+        )
+    if not re.fullmatch(r"#[0-9A-Fa-f]{6}", str(operation.color)):
+        raise ValueError(
+            f"The operation {name!r} has the color {operation.color!r}; "
+            'expected one such as "#0064A4".'
+        )
+    for step in operation.steps:
+        if type(step) not in _STEPS.values():
+            raise ValueError(
+                f"The operation {name!r} has the step {step!r}; expected one "
+                f"of {', '.join(_STEPS)}."
+            )
+        kernel = {
+            Convolution: lambda step: step.kernel,
+            Depthwise: lambda step: (step.size,),
+        }.get(type(step), lambda step: ())(step)
+        if any(type(n) is not int or n < 1 or n % 2 == 0 for n in kernel):
+            raise ValueError(
+                f"The operation {name!r} has the step {step!r}; expected odd "
+                "sizes, so that padding is symmetric."
+            )
+    _check_strides(name, operation)
+    if len(operation.modules) not in (0, len(operation.steps)):
+        raise ValueError(
+            f"The operation {name!r} has {len(operation.modules)} modules; "
+            f"expected one for each of its {len(operation.steps)} steps, or "
+            "none."
+        )
+
+
+def _check_strides(name, operation):
+    """Raises ValueError if the stride does not act exactly once."""
+    for axis in range(2):
+        count = 0
+        for step in operation.at_stride(2).steps:
+            match step:
+                case Convolution():
+                    count += step.strided[axis]
+                case Depthwise():
+                    count += step.strided
+                case MaxPool() | AveragePool() | FactorizedReduce():
+                    count += 1
+        if count != 1:
+            raise ValueError(
+                f"The operation {name!r} applies the stride {count} times "
+                f"along the {('height', 'width')[axis]}; expected once. Set "
+                "`strided` of its steps, or give a `reduction`."
+            )

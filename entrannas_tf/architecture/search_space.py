@@ -10,6 +10,8 @@ nodes, so a cell of the paper, with two and four of them, has E = 14.
 import functools
 from typing import NamedTuple
 
+from entrannas_tf.architecture import operations as definitions
+
 NONE = "none"
 SKIP_CONNECT = "skip_connect"
 
@@ -142,8 +144,7 @@ SPACES = {space.name: space for space in (STANDARD, EXTENDED, NASNET, TINY)}
 
 def known_primitives():
     """Returns the names of the primitives that a space can have, a tuple."""
-    names = (name for space in SPACES.values() for name in space.primitives)
-    return tuple(dict.fromkeys(names))
+    return (NONE, *definitions.OPERATIONS)
 
 
 def get(identifier):
@@ -307,7 +308,8 @@ def _check_primitives(names, field):
     if unknown:
         raise ValueError(
             f"{field} has {unknown[0]!r}, which is not known; expected "
-            f"{listed}."
+            f"{listed}. Add an operation of your own by "
+            "entrannas_tf.architecture.operations.add."
         )
     twice = [name for name in names if names.count(name) > 1]
     if twice:

@@ -173,6 +173,8 @@ def _film_frames(workdir):
             f"search, with {os.path.join(GENOTYPES, 'epoch_001.json')} and "
             "those that follow."
         )
+    # Operations of the user's own are defined there, not in the configuration.
+    published.read(epoch_file(workdir, done[-1]))
     total = workdirs.read_config(workdir).search.epochs
     count = min(len(done), _MAX_FRAMES)
     for index in np.linspace(len(done), 1, count).round().astype(int)[::-1]:
