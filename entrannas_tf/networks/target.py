@@ -138,8 +138,8 @@ def training_network(network, auxiliary=False, drop_path=False, seed=0):
             last_norm="stem" in names,  # That of CIFAR.
         )
 
-    def call(layer, *args, **_):  # Masks, of which there are none.
-        y = layer(*args)
+    def call(layer, *args, **kwargs):
+        y = layer(*args, **kwargs)
         is_identity = isinstance(layer, keras.layers.Identity)
         if drop and not is_identity and _OPERATION_NAME.fullmatch(layer.name):
             y = drop(y)

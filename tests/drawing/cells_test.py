@@ -149,14 +149,6 @@ def test_graph_of_five_nodes_can_be_read_back():
     )
 
 
-def test_every_primitive_has_a_colour_of_its_own():
-    known = set(search_space.known_primitives())
-    assert set(artist.COLORS) == known - {search_space.NONE}
-    assert len(set(artist.COLORS.values())) == len(artist.COLORS)
-    extended = search_space.EXTENDED.operations
-    assert tuple(artist.COLORS)[: len(extended)] == extended
-
-
 @pytest.mark.parametrize("cell", CELLS, ids=genotypes.num_connections)
 def test_texts_do_not_overlap_and_are_not_cut_off(cell):
     figure = cell_drawing.make_figure(cell, "a normal cell")

@@ -19,7 +19,11 @@ def genotype_of(normal, reduction=([("max_pool_3x3", 0)],), **fields):
     return genotypes.Genotype(*cells, **fields)
 
 
-SKIP = genotype_of([[("skip_connect", 1)]])
+# Its operations cost nothing.
+SKIP = genotype_of(
+    [[("skip_connect", 0), ("skip_connect", 1)]],
+    [[("max_pool_3x3", 0), ("max_pool_3x3", 1)]],
+)
 
 
 def totals(name, network):
@@ -115,7 +119,8 @@ def test_a_network_by_hand():
             )
             for i in range(2)
         ),
-        ("cell_0.node_2.skip_connect(1)", (8, 8, 2), 0, 0, 0),
+        ("cell_0.node_2.skip_connect_from_0", (8, 8, 2), 0, 0, 0),
+        ("cell_0.node_2.skip_connect_from_1", (8, 8, 2), 0, 0, 0),
         (
             "cell_1.preprocess_0",
             (8, 8, 4),
@@ -130,7 +135,8 @@ def test_a_network_by_hand():
             8 * 64,
             8 * 64 + 128 + 2 * 256,
         ),
-        ("cell_1.node_2.max_pool_3x3(0)", (4, 4, 4), 0, 0, 0),
+        ("cell_1.node_2.max_pool_3x3_from_0", (4, 4, 4), 0, 0, 0),
+        ("cell_1.node_2.max_pool_3x3_from_1", (4, 4, 4), 0, 0, 0),
         # Cell 0, before the reduction, is halved: a factorized reduction.
         (
             "cell_2.preprocess_0",
@@ -146,7 +152,8 @@ def test_a_network_by_hand():
             32 * 16,
             32 * 16 + 64 + 2 * 128,
         ),
-        ("cell_2.node_2.max_pool_3x3(0)", (2, 2, 8), 0, 0, 0),
+        ("cell_2.node_2.max_pool_3x3_from_0", (2, 2, 8), 0, 0, 0),
+        ("cell_2.node_2.max_pool_3x3_from_1", (2, 2, 8), 0, 0, 0),
         ("head", (2,), 16 + 2, 16, 16),
     )
     auxiliary = 8 * 128 + 256 + 4 * 128 * 768 + 1536 + 768 * 2 + 2
@@ -200,11 +207,11 @@ def test_only_input_nodes_are_halved_in_a_reduction_cell():
         [[("conv_3x3", 1)]], reduction, space=search_space.EXTENDED
     )
     layers = {c.name: c for c in cost.count(genotype, TINY).layers}
-    normal = layers["cell_0.node_2.conv_3x3(1)"]
+    normal = layers["cell_0.node_2.conv_3x3_from_1"]
     assert (normal.shape, normal.multiply_adds) == ((8, 8, 2), 64 * 36)
-    outer = layers["cell_1.node_3.conv_3x3(1)"]
+    outer = layers["cell_1.node_3.conv_3x3_from_1"]
     assert (outer.shape, outer.multiply_adds) == ((4, 4, 4), 16 * 144)
-    inner = layers["cell_1.node_3.conv_1x1(2)"]
+    inner = layers["cell_1.node_3.conv_1x1_from_2"]
     assert (inner.shape, inner.multiply_adds) == ((4, 4, 4), 16 * 16)
 
 
@@ -344,7 +351,7 @@ def test_a_cell_whose_output_nothing_reaches(normal, concats):
     assert str(caught.value) == (
         "Nothing flows to the output of the normal cell "
         f"({genotypes.describe(genotype.normal)}); expected connections from "
-        "node 0 or 1 to a node of the output, through others or not."
+        "an input node to a node of the output, through others or not."
     )
 
 
@@ -505,3 +512,14 @@ def test_a_dense_layer_takes_the_maps_for_one_vector():
     assert layer == ("dense", (5,), 12 * 5 + 5, 12 * 5, 12 * 5)
     layer = cost.Maps((2, 2, 3)).dense(5, bias=False).layer("dense")
     assert layer.parameters == 12 * 5
+
+
+def test_what_does_not_reach_the_output_is_not_counted():
+    """Input 0 and node 3 lead nowhere: they are not built."""
+    normal = [[("skip_connect", 1)], [("sep_conv_3x3", 0)]]
+    genotype = genotype_of(normal, SKIP.reduction, normal_concat=(2,))
+    names = [layer.name for layer in cost.count(genotype, TINY).layers]
+    assert [n for n in names if n.startswith("cell_0")] == [
+        "cell_0.preprocess_1",
+        "cell_0.node_2.skip_connect_from_1",
+    ]

@@ -10,7 +10,7 @@ from entrannas_tf.architecture import parameters as parameters_lib
 from entrannas_tf.networks import cells
 from entrannas_tf.networks import target as target_network
 from entrannas_tf.networks.execution import graphs, packed_layer
-from entrannas_tf.networks.layers import batch_norm, blocks, heads
+from entrannas_tf.networks.layers import batch_norm, blocks
 from entrannas_tf.networks.layers import precision as precision_lib
 from entrannas_tf.retraining import step as retraining_step
 from entrannas_tf.search import step as search_step
@@ -49,18 +49,17 @@ def make_search(precision, **options):
 def make_tiny(**options):
     """Returns a trainer of a network that XLA compiles fast."""
     keras.utils.set_random_seed(0)
-    network = keras.Sequential(
-        [
-            keras.Input((8, 8, 1)),
-            keras.layers.Conv2D(4, 3, use_bias=False),
-            keras.layers.BatchNormalization(),
-            keras.layers.ReLU(),
-            keras.layers.GlobalAveragePooling2D(),
-            keras.layers.Dense(10),
-        ]
-    )
+    x = images = keras.Input((8, 8, 1))
+    for layer in (
+        keras.layers.Conv2D(4, 3, use_bias=False),
+        keras.layers.BatchNormalization(),
+        keras.layers.ReLU(),
+        keras.layers.GlobalAveragePooling2D(),
+        keras.layers.Dense(10),
+    ):
+        x = layer(x)
     return retraining_step.RetrainTrainer(
-        keras.Model(network.input, network.output),
+        keras.Model(images, x),
         optimizers.CoupledSGD(0.1),
         auxiliary_weight=0.0,
         **options,

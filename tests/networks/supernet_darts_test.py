@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from entrannas_tf.architecture import search_space
-from entrannas_tf.networks import porting, supernet
+from entrannas_tf.networks import supernet
 from entrannas_tf.training import losses
 from tests.support import darts_weights
 
@@ -45,7 +45,7 @@ def make_darts(reference, precision):
         precision=precision,
     )
     weights = darts_weights.supernet_weights(reference, net)
-    porting.copy_weights(weights)
+    darts_weights.copy_weights(weights)
     for unit in net.units:
         unit.pack()
     return net, weights

@@ -313,6 +313,62 @@ def test_a_training_network_trains_as_the_network():
             np.testing.assert_allclose(theirs, ours, atol=1e-4)
 
 
+@pytest.mark.parametrize("stem", search_space.STEM_REDUCTIONS)
+def test_auxiliary_head_against_numpy(stem):
+    """Of features of 8x8 DARTS's windows are 5x5, 3 apart."""
+    side = {"cifar": 32, "imagenet": 256}[stem]
+    network = make(side=side, stem=stem)
+    trained = target_network.training_network(network, auxiliary=True)
+    x = images(2, side)
+    cell = keras.Model(network.input, network.get_layer("cell_2").output)
+    rectified = np.maximum(cell(x), 0)
+    assert rectified.shape[1:3] == (8, 8)
+    windows = [
+        [rectified[:, i : i + 5, j : j + 5] for j in (0, 3)] for i in (0, 3)
+    ]
+    pooled = np.stack(
+        [np.stack([w.mean((1, 2)) for w in row], 1) for row in windows], 1
+    )  # [B, 2, 2, C]
+    layers = {layer.name: layer for layer in trained.layers}
+    narrow = layers["auxiliary_head.narrow.convolution_0"].layer.kernel[0, 0]
+    y = np.maximum(slow_layers.batch_norm(pooled @ narrow, 0.0, 1.0), 0)
+    y = np.einsum("bijc,ijcd->bd", y, layers["auxiliary_head.wide"].kernel)
+    assert ("auxiliary_head.norm" in layers) == (stem == "cifar")
+    if stem == "cifar":
+        y = slow_layers.batch_norm(y, 0.0, 1.0)
+    dense = layers["auxiliary_head"]
+    expected = np.maximum(y, 0) @ dense.kernel + dense.bias
+    np.testing.assert_allclose(
+        trained(x)["auxiliary_logits"], expected, atol=1e-4
+    )
+
+
+@pytest.mark.parametrize("side", range(2, 16))
+def test_auxiliary_head_reads_features_of_any_size(side):
+    """Both windows of a side see as much, and the four see all corners."""
+    features = keras.Input((side, side + 1, 1))
+    logits = target_network._auxiliary(features, 10, last_norm=True)
+    head = keras.Model(features, logits)
+    pool = keras.Model(features, head.get_layer("auxiliary_head.to_2x2").output)
+    corners = np.zeros((1, side, side + 1, 1), "float32")
+    corners[:, [0, 0, -1, -1], [0, -1, 0, -1]] = 1
+    pooled = pool(corners).numpy()
+    assert pooled.shape == (1, 2, 2, 1)
+    assert (pooled > 0).all()
+
+
+def test_auxiliary_head_pools_7x7_as_darts():
+    features = keras.Input((7, 7, 3))
+    head = keras.Model(
+        features, target_network._auxiliary(features, 10, last_norm=True)
+    )
+    pool = keras.Model(features, head.get_layer("auxiliary_head.to_2x2").output)
+    x = np.abs(images(2, 7))
+    np.testing.assert_allclose(
+        pool(x)[:, 1, 0], x[:, 2:7, 0:5].mean((1, 2)), atol=1e-6
+    )
+
+
 def test_training_moves_every_weight():
     trained = target_network.training_network(make(), auxiliary=True)
     with tf.GradientTape() as tape:

@@ -1,7 +1,19 @@
-"""Copies weights that PyTorch's DARTS saved into our super-net."""
+"""Copies weights that PyTorch's DARTS saved into layers of our super-net."""
 
-from entrannas_tf.architecture import search_space
-from entrannas_tf.networks import porting
+from typing import NamedTuple
+
+import numpy as np
+
+from entrannas_tf.architecture import operations as definitions
+from entrannas_tf.networks.layers import blocks, heads, operations
+
+
+class Weight(NamedTuple):
+    """A variable, and the value that DARTS has for it."""
+
+    variable: object
+    name: str
+    value: np.ndarray
 
 
 def supernet_weights(arrays, supernet):
@@ -13,23 +25,130 @@ def supernet_weights(arrays, supernet):
             sharing and bottleneck.
 
     Returns:
-        A list of `porting.Weight`; `PackedLayer.pack` takes them over.
+        A list of `Weight`; `PackedLayer.pack` takes them over.
     """
-    found = porting.layer_weights(arrays, "weights/stem.", supernet.stem.layer)
+    found = layer_weights(arrays, "weights/stem.", supernet.stem.layer)
+    space = supernet.space
     for number, cell in enumerate(supernet.cells):
         prefix = f"weights/cells.{number}."
         nodes = [unit.layer for unit in cell.nodes]
-        for node in range(search_space.STANDARD.num_input_nodes):
+        for node in range(space.num_input_nodes):
             block = f"{prefix}preprocess{node}."
-            found += porting.layer_weights(arrays, block, nodes[node].form)
-        for edge, (source, target) in enumerate(search_space.STANDARD.edges):
-            first = max(source + 1, search_space.STANDARD.num_input_nodes)
+            found += layer_weights(arrays, block, nodes[node].form)
+        for edge, (source, target) in enumerate(space.edges):
+            first = max(source + 1, space.num_input_nodes)
             group = nodes[source].groups[target - first]
             for name, operation in group.items():
-                column = search_space.STANDARD.primitives.index(name)
+                column = space.primitives.index(name)
                 place = f"{prefix}_ops.{edge}._ops.{column}."
-                found += porting.layer_weights(arrays, place, operation)
-    head = porting.layer_weights(
-        arrays, "weights/classifier.", supernet.head.layer
-    )
+                found += layer_weights(arrays, place, operation)
+    head = layer_weights(arrays, "weights/classifier.", supernet.head.layer)
     return found + head
+
+
+def layer_weights(arrays, prefix, layer):
+    """Finds the weights of a layer of the super-net.
+
+    Args:
+        arrays: Mapping of names to arrays. Where the running statistics of a
+            batch norm were not saved, the layer keeps its own.
+        prefix: The part before the layer's own names, with its last separator.
+        layer: A layer of `operations`, `blocks` or `heads`.
+
+    Returns:
+        A list of `Weight`.
+    """
+    return [
+        Weight(variable, prefix + name, convert(arrays[prefix + name]))
+        for variable, name, convert in _named_weights(layer)
+        if prefix + name in arrays or not name.split(".")[-1].startswith("run")
+    ]
+
+
+def copy_weights(weights):
+    """Assigns each variable its value."""
+    for weight in weights:
+        weight.variable.assign(weight.value)
+
+
+def _named_weights(layer):
+    """Returns (variable, DARTS's name, conversion) of a layer's weights."""
+    match layer:
+        case operations.Operation():
+            return _operation(layer)
+        case blocks.FactorizedReduce():
+            return _halves(layer.reduce) + _norm(layer.norm, "bn")
+        case blocks.ReLUConvBN():
+            kernel = layer.convolution.kernel
+            norm = _norm(layer.norm, "op.2")
+            return [(kernel, "op.1.weight", _pointwise), *norm]
+        case blocks.CifarStem():
+            norm = _norm(layer.norm, "1")
+            return [(layer.kernel, "0.weight", _convolution), *norm]
+        case heads.Head():
+            return [
+                (layer.kernel, "weight", np.transpose),
+                (layer.bias, "bias", np.asarray),
+            ]
+    raise TypeError(layer)
+
+
+def _operation(layer):
+    definition = definitions.find(layer.primitive).at_stride(layer.stride)
+    # The batch norm at the end; a pool and its own are an nn.Sequential.
+    modules = (*definition.modules, "1")
+    found = []
+    for step, weights, module in zip(
+        layer.steps, layer.step_weights, modules, strict=False
+    ):
+        match step:
+            case definitions.BatchNorm():
+                found += _norm(weights, module)
+            case definitions.Depthwise():
+                found.append((weights, f"{module}.weight", _depthwise))
+            case definitions.Convolution():
+                if isinstance(weights, blocks.Conv1x1):
+                    kernel, convert = weights.kernel, _pointwise
+                else:
+                    kernel, convert = weights, _convolution
+                found.append((kernel, f"{module}.weight", convert))
+            case definitions.FactorizedReduce():
+                found += _halves(weights)
+    if layer.norm is None:
+        return found
+    return found + _norm(layer.norm, modules[len(layer.steps)])
+
+
+def _halves(layer):
+    return [
+        (layer.even.kernel, "conv_1.weight", _pointwise),
+        (layer.odd.kernel, "conv_2.weight", _pointwise),
+    ]
+
+
+def _norm(norm, name):
+    found = [
+        (norm.moving_mean, f"{name}.running_mean", np.asarray),
+        (norm.moving_variance, f"{name}.running_var", np.asarray),
+    ]
+    if norm.affine:
+        found += [
+            (norm.scale, f"{name}.weight", np.asarray),
+            (norm.offset, f"{name}.bias", np.asarray),
+        ]
+    return found
+
+
+def _convolution(kernel):
+    """[out, in, k_h, k_w] -> [k_h, k_w, in, out]."""
+    return kernel.transpose(2, 3, 1, 0)
+
+
+def _depthwise(kernel):
+    """[C, 1, k, k] -> [k, k, C, 1]."""
+    return kernel.transpose(2, 3, 0, 1)
+
+
+def _pointwise(kernel):
+    """[out, in, 1, 1] -> [in, out]."""
+    return kernel[:, :, 0, 0].T

@@ -31,7 +31,8 @@ class FusedBatchNorm(keras.layers.Layer):
         self.layer = layer
         self.built = True
 
-    def call(self, x, training=False):
+    def call(self, x, training=False, mask=None):
+        del mask  # Keras's layer takes one; images have none.
         if not training:
             return self.layer(x, training=False)
         y, mean, variance = tf.compat.v1.nn.fused_batch_norm(
@@ -88,6 +89,8 @@ def replace(layer):
     is_pointwise = (
         isinstance(layer, keras.layers.Conv2D)
         and layer.kernel_size == layer.strides == (1, 1)
+        and layer.groups == 1
+        and layer.activation is keras.activations.linear
         and not layer.use_bias
     )
     return PointwiseConvolution(layer) if is_pointwise else layer

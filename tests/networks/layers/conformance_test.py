@@ -10,12 +10,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from entrannas_tf.architecture import genotypes, search_space
-from entrannas_tf.networks import target as target_network
+from entrannas_tf.architecture import operations as definitions
 from entrannas_tf.networks.layers import (
     batch_norm,
     blocks,
-    dropout,
     folding,
     heads,
     operations,
@@ -39,55 +37,31 @@ class Row(NamedTuple):
     folds: bool = True
 
 
-CELL = genotypes.make_cell(
-    [
-        [("sep_conv_3x3", 0), ("skip_connect", 1)],
-        [("max_pool_3x3", 1)],
-        [("dil_conv_3x3", 2), ("conv_1x1", 3)],
-    ],
-    search_space.EXTENDED,
-)
-
-
 def _make_rows():
     images = (4, 6, 7, 6)
     larger = (4, 12, 11, 6)  # At stride 2 still as large as a 7x7 kernel.
     rows = [
         Row(
-            f"{name}-stride{stride}-{'affine' if affine else 'plain'}",
-            functools.partial(layer, 6, stride, affine),
+            f"{name}-stride{stride}",
+            functools.partial(operations.Operation, name, 6, stride),
             larger if name == "sep_conv_7x7" else images,
         )
-        for name, layer in operations.OPERATIONS.items()
+        for name in definitions.OPERATIONS
         for stride in (1, 2)
-        for affine in (False, True)
     ]
+    for layer in (
+        blocks.Conv1x1,
+        blocks.Conv1x1BN,
+        blocks.EvenAndOdd,
+        blocks.FactorizedReduce,
+        blocks.ReLUConvBN,
+    ):
+        create = functools.partial(layer, 6, 4)
+        rows.append(Row(layer.__name__, create, images))
     for affine in (False, True):
-        suffix = "affine" if affine else "plain"
-        for layer, *arguments in (
-            (batch_norm.BatchNorm, 6),
-            (blocks.Conv1x1BN, 6, 4),
-            (blocks.ReLUConvBN, 6, 4),
-            (blocks.FactorizedReduce, 6, 4),
-        ):
-            create = functools.partial(layer, *arguments, affine)
-            rows.append(Row(f"{layer.__name__}-{suffix}", create, images))
-    for last_norm in (False, True):
-        create = functools.partial(heads.AuxiliaryHead, 6, 10, last_norm)
-        name = f"AuxiliaryHead-{'norm' if last_norm else 'plain'}"
-        # Enough images that no unit is dead after a ReLU on all of them.
-        rows.append(Row(name, create, (32, 8, 7, 6), folds=False))
-    for reduction in (False, True):
-        rows.append(
-            Row(
-                f"TargetCell-{'reduction' if reduction else 'normal'}",
-                functools.partial(
-                    target_network.TargetCell,
-                    *((6, 6), 4, reduction, False, CELL, (2, 4)),
-                ),
-                (4, 6, 8, 6),
-            )
-        )
+        create = functools.partial(batch_norm.BatchNorm, 6, affine)
+        name = f"BatchNorm-{'affine' if affine else 'plain'}"
+        rows.append(Row(name, create, images))
     return [
         *rows,
         Row(
@@ -96,7 +70,6 @@ def _make_rows():
             (4, 24, 32, 3),
             folds=False,
         ),
-        Row("Conv1x1", lambda: blocks.Conv1x1(6, 4), images),
         Row("Head", lambda: heads.Head(6, 10), images),
         Row(
             "CifarStem",
@@ -128,8 +101,6 @@ def make_layer(row):
 
 def run(layer, x, training=False):
     """Calls a layer, whatever it takes and returns: one tensor each."""
-    if isinstance(layer, target_network.TargetCell):
-        x = (x, 2 * x)
     y = layer(x, training=training)
     if not isinstance(y, tuple):
         return y
@@ -333,16 +304,7 @@ def test_two_replicas_are_two_devices(strategy):
 
 
 def test_every_layer_has_a_row():
-    bases = {
-        operations.Operation,
-        operations.SepConv,
-        operations.DilConv,
-        operations.Pool,
-        operations.Convolution,
-    }
-    # It draws random numbers: see blocks_test. A model: see target_test.
-    bases |= {dropout.DropPath, target_network.TargetNetwork}
-    tested = blocks, heads, batch_norm, operations, target_network
+    tested = blocks, heads, batch_norm, operations
     layers = {
         value
         for module in tested
@@ -351,4 +313,4 @@ def test_every_layer_has_a_row():
         and issubclass(value, keras.layers.Layer)
         and value.__module__ == module.__name__
     }
-    assert {type(row.create()) for row in ROWS} == layers - bases
+    assert {type(row.create()) for row in ROWS} == layers
