@@ -108,7 +108,7 @@ def _network_weights(layers, genotype):
         the network does not have, because they do not act on its output.
     """
     found, unused = _stem_weights(layers), []
-    num_cells = target.num_cells(layers)
+    num_cells = target.count_cells(layers)
     for index in range(num_cells):
         cell, place = f"cell_{index}", f"cells.{index}."
         reduction = index in search_space.reduction_indices(num_cells)

@@ -38,8 +38,8 @@ def TargetNetwork(
 ):
     """Builds the network that a genotype stands for, as DARTS builds it.
 
-    It consists of Keras's own layers alone. It is trained well by
-    `training_network`, and well enough by `fit`.
+    It consists of Keras's own layers alone. `fit` trains it; so does
+    `training_network`, faster and as DARTS does.
 
     Args:
         genotype: `genotypes.Genotype`.
@@ -126,12 +126,29 @@ def training_network(network, auxiliary=False, drop_path=False, seed=0):
     Raises:
         ValueError: If the images are of no fixed size, or too small, and an
             auxiliary head is asked for.
+
+    Example:
+
+    >>> import keras
+    >>> import entrannas_tf
+    >>> from entrannas_tf.networks import target
+    >>> network = entrannas_tf.TargetNetwork(
+    ...     entrannas_tf.load_genotype("DARTS_V2"),
+    ...     num_classes=10,
+    ...     num_cells=3,
+    ...     init_channels=4,
+    ... )
+    >>> trained = target.training_network(network, drop_path=True)
+    >>> rate = trained.get_layer("drop_path").rate
+    >>> raise_rate = keras.callbacks.LambdaCallback(
+    ...     on_epoch_begin=lambda epoch, logs: rate.assign(0.2 * epoch / 600)
+    ... )  # For `trained.fit`; then save `network`.
     """
     drop = dropout.DropPath(seed, name=DROP_PATH) if drop_path else None
     outputs = {"logits": network.output}
     if auxiliary:
         names = {layer.name for layer in network.layers}
-        _, place = search_space.reduction_indices(num_cells(names))
+        _, place = search_space.reduction_indices(count_cells(names))
         outputs["auxiliary_logits"] = _auxiliary(
             network.get_layer(f"cell_{place}").output,
             num_classes=network.output_shape[-1],
@@ -433,7 +450,7 @@ def _auxiliary(x, num_classes, last_norm):
     return _classify(x, num_classes, name)
 
 
-def num_cells(layers):
+def count_cells(layers):
     """Returns the number of cells of a network.
 
     Args:

@@ -412,6 +412,41 @@ def test_compile_fit_evaluate_predict():
     assert after != before
 
 
+def test_fit_of_a_training_network():
+    """By Keras alone: both heads, and a rate that a callback raises."""
+    network = make(side=32)
+    trained = target_network.training_network(
+        network, auxiliary=True, drop_path=True
+    )
+    rate = trained.get_layer("drop_path").rate
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    trained.compile(
+        keras.optimizers.SGD(0.05),
+        loss={"logits": loss, "auxiliary_logits": loss},
+        loss_weights={"logits": 1.0, "auxiliary_logits": 0.4},
+        jit_compile=False,
+    )
+    x, labels = images(16, 32), np.arange(16) % 10
+    before = network.get_weights()
+    seen = []
+    callback = keras.callbacks.LambdaCallback(
+        on_epoch_begin=lambda epoch, _: rate.assign(0.1 * epoch),
+        on_epoch_end=lambda *_: seen.append(float(rate)),
+    )
+    history = trained.fit(
+        x,
+        {"logits": labels, "auxiliary_logits": labels},
+        batch_size=8,
+        epochs=2,
+        verbose=0,
+        callbacks=[callback],
+    )
+    assert seen == pytest.approx([0, 0.1])
+    assert np.isfinite(history.history["auxiliary_logits_loss"]).all()
+    for value, now in zip(before, network.get_weights(), strict=True):
+        assert np.any(value != now)
+
+
 def test_quantize():
     """Keras quantizes dense layers; of the others it says that it does not."""
     network = make()
