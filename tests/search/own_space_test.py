@@ -57,7 +57,7 @@ def test_a_search_of_ones_own_space(space, tmp_path):
     assert found == genotype
     account = cost.count(found, cost.NETWORKS["cifar10"])
     network = target_network.TargetNetwork(
-        found, 10, 1, num_cells=3, init_channels=4
+        found, 10, (16, 16, 1), num_cells=3, init_channels=4
     )
     logits = network(np.zeros([2, 16, 16, 1], np.float32))
     assert logits.shape == (2, 10)
