@@ -50,7 +50,7 @@ def freeze_batch_norms():
     def call(norm, x, training=False):
         return x * norm.scale + norm.offset
 
-    def call_of_target(norm, x, training=False):
+    def call_of_target(norm, x, training=False, mask=None):
         return x * norm.layer.gamma + norm.layer.beta
 
     batch_norm._standardise = standardise
