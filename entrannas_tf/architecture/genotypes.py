@@ -29,6 +29,25 @@ _CONCATS = tuple(f"{kind}_concat" for kind in search_space.KINDS)
 Cell = tuple[tuple[Connection, ...], ...]
 
 
+class NamedConnection(NamedTuple):
+    """A connection as networks have it.
+
+    Attributes:
+        name: Such as "node_4.sep_conv_3x3_from_1"; where a node has that
+            connection twice, the second ends with "_2".
+        node: Number of the node that it ends in.
+        primitive: Its primitive.
+        source: Number of the node that it reads.
+        stride: 2 from an input node of a reduction cell, else 1.
+    """
+
+    name: str
+    node: int
+    primitive: str
+    source: int
+    stride: int
+
+
 class Genotype(NamedTuple):
     """A normal and a reduction cell.
 
@@ -109,26 +128,27 @@ class Genotype(NamedTuple):
         return used
 
     def named_connections(self, kind):
-        """Returns the connections of a cell as they are named in networks.
+        """Returns the connections of a cell as networks have them.
 
         Args:
             kind: "normal" or "reduction".
 
         Returns:
-            A list of (name, node, `Connection`), by node and in DARTS's order.
-            A name is such as "node_4.sep_conv_3x3_from_1"; where a node has
-            that connection twice, the second is ".._from_1_2".
+            A list of `NamedConnection`, by node and in DARTS's order.
         """
         named, names = [], collections.Counter()
-        cell = getattr(self, kind)
-        for node, connections in enumerate(cell, self.space.num_input_nodes):
-            for connection in connections:
-                name = f"node_{node}.{connection.primitive}"
-                name += f"_from_{connection.source}"
+        num_inputs = self.space.num_input_nodes
+        for node, connections in enumerate(getattr(self, kind), num_inputs):
+            for primitive, source in connections:
+                name = f"node_{node}.{primitive}_from_{source}"
                 names[name] += 1
                 if names[name] > 1:
                     name += f"_{names[name]}"
-                named.append((name, node, connection))
+                halves = kind == "reduction" and source < num_inputs
+                stride = 2 if halves else 1
+                named.append(
+                    NamedConnection(name, node, primitive, source, stride)
+                )
         return named
 
 

@@ -30,13 +30,33 @@ import dataclasses
 import re
 
 
+class Step:
+    """A step of an operation: a class below."""
+
+    def strides(self, stride):
+        """Returns the vertical and the horizontal stride of the step.
+
+        Args:
+            stride: The operation's, 1 or 2.
+        """
+        del stride
+        return (1, 1)
+
+
+class _Strided(Step):
+    """A step at which the operation's stride acts both ways."""
+
+    def strides(self, stride):
+        return (stride, stride)
+
+
 @dataclasses.dataclass(frozen=True)
-class ReLU:
+class ReLU(Step):
     """Sets negative values to 0."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Convolution:
+class Convolution(Step):
     """Convolution of all channels, without bias.
 
     Attributes:
@@ -49,9 +69,12 @@ class Convolution:
     kernel: tuple[int, int]
     strided: tuple[bool, bool] = (True, True)
 
+    def strides(self, stride):
+        return tuple(stride if strided else 1 for strided in self.strided)
+
 
 @dataclasses.dataclass(frozen=True)
-class Depthwise:
+class Depthwise(Step):
     """Convolution of each channel by itself, without bias.
 
     Attributes:
@@ -64,19 +87,27 @@ class Depthwise:
     dilation: int = 1
     strided: bool = True
 
+    @property
+    def kernel(self):
+        """Height and width."""
+        return (self.size, self.size)
+
+    def strides(self, stride):
+        return (stride, stride) if self.strided else (1, 1)
+
 
 @dataclasses.dataclass(frozen=True)
-class BatchNorm:
+class BatchNorm(Step):
     """Batch normalization; with scale and offset in target networks only."""
 
 
 @dataclasses.dataclass(frozen=True)
-class MaxPool:
+class MaxPool(_Strided):
     """3x3 max pooling, in the super-net followed by a batch norm."""
 
 
 @dataclasses.dataclass(frozen=True)
-class AveragePool:
+class AveragePool(_Strided):
     """3x3 average pooling that does not count the padding.
 
     A batch norm follows it in the super-net.
@@ -84,12 +115,26 @@ class AveragePool:
 
 
 @dataclasses.dataclass(frozen=True)
-class FactorizedReduce:
+class FactorizedReduce(_Strided):
     """Halves the resolution without losing pixels.
 
     Half of the channels come from a 1x1 convolution of the even pixels, the
     others from one of the odd pixels.
     """
+
+    @staticmethod
+    def half(channels):
+        """Returns half of the channels.
+
+        Raises:
+            ValueError: If their number is odd.
+        """
+        if channels % 2:
+            raise ValueError(
+                f"A factorized reduction got {channels} channels; expected an "
+                "even number, as each half comes from other pixels."
+            )
+        return channels // 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -308,42 +353,34 @@ def _check(name, operation):
             f"The operation {name!r} has the color {operation.color!r}; "
             'expected one such as "#0064A4".'
         )
+    _check_steps(name, operation)
+
+
+def _check_steps(name, operation):
+    """Checks the steps of an operation, and of what it is at stride 2."""
     for step in operation.steps:
         if type(step) not in _STEPS.values():
             raise ValueError(
                 f"The operation {name!r} has the step {step!r}; expected one "
                 f"of {', '.join(_STEPS)}."
             )
-        kernel = {
-            Convolution: lambda step: step.kernel,
-            Depthwise: lambda step: (step.size,),
-        }.get(type(step), lambda step: ())(step)
+        kernel = getattr(step, "kernel", ())
         if any(type(n) is not int or n < 1 or n % 2 == 0 for n in kernel):
             raise ValueError(
                 f"The operation {name!r} has the step {step!r}; expected odd "
                 "sizes, so that padding is symmetric."
             )
-    _check_strides(name, operation)
     if len(operation.modules) not in (0, len(operation.steps)):
         raise ValueError(
             f"The operation {name!r} has {len(operation.modules)} modules; "
             f"expected one for each of its {len(operation.steps)} steps, or "
             "none."
         )
-
-
-def _check_strides(name, operation):
-    """Raises ValueError if the stride does not act exactly once."""
+    if operation.reduction:
+        _check_steps(name, operation.reduction)
+        return
     for axis in range(2):
-        count = 0
-        for step in operation.at_stride(2).steps:
-            match step:
-                case Convolution():
-                    count += step.strided[axis]
-                case Depthwise():
-                    count += step.strided
-                case MaxPool() | AveragePool() | FactorizedReduce():
-                    count += 1
+        count = sum(step.strides(2)[axis] > 1 for step in operation.steps)
         if count != 1:
             raise ValueError(
                 f"The operation {name!r} applies the stride {count} times "

@@ -297,6 +297,15 @@ def check_stem(stem):
         )
 
 
+def check_init_channels(init_channels, stem):
+    """Raises ValueError if a network with a stem cannot begin with so many."""
+    if stem == "imagenet" and init_channels % 2:
+        raise ValueError(
+            f"init_channels is {init_channels}; expected an even number, as "
+            "the network for ImageNet begins with half of them."
+        )
+
+
 def _check_primitives(names, field):
     """Raises ValueError if `SearchSpace.primitives` is not as it should be."""
     known = known_primitives()

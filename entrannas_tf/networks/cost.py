@@ -97,18 +97,17 @@ class Maps(NamedTuple):
                 case operations.BatchNorm():
                     maps = maps.norm()
                 case operations.Convolution():
-                    strides = tuple(stride if s else 1 for s in step.strided)
-                    maps = maps.convolution(step.kernel, channels, strides)
+                    maps = maps.convolution(
+                        step.kernel, channels, step.strides(stride)
+                    )
                 case operations.Depthwise():
                     # Dilation costs nothing.
-                    kernel = (step.size, step.size)
                     width = maps.shape[-1]
-                    by = stride if step.strided else 1
                     maps = maps.convolution(
-                        kernel, width, (by, by), groups=width
+                        step.kernel, width, step.strides(stride), groups=width
                     )
                 case operations.MaxPool() | operations.AveragePool():
-                    maps = maps.pool((stride, stride))
+                    maps = maps.pool(step.strides(stride))
                 case operations.FactorizedReduce():
                     # Each half has half of the channels, on as many pixels:
                     # together they cost as much as one convolution.
@@ -346,13 +345,11 @@ def _count_cell(genotype, shapes, channels, reduction, halve_first):
         maps = Maps(shape).run(entry.steps, channels, stride)
         layers.append(maps.layer(f"preprocess_{node}"))
         nodes[node] = maps.shape
-    for name, node, (primitive, source) in genotype.named_connections(kind):
-        if not {node, source} <= used:
-            continue
-        stride = 2 if reduction and source < num_inputs else 1
-        layer = operation(primitive, nodes[source], stride)
-        layers.append(layer._replace(name=name))
-        nodes[node] = layer.shape
+    for c in genotype.named_connections(kind):
+        if {c.node, c.source} <= used:
+            layer = operation(c.primitive, nodes[c.source], c.stride)
+            layers.append(layer._replace(name=c.name))
+            nodes[c.node] = layer.shape
     outputs = genotype.outputs(kind)
     height, width, _ = nodes[outputs[0]]
     return layers, (height, width, channels * len(outputs))
@@ -392,8 +389,4 @@ def _check(network):
                 f"{name} is {value}; expected {minimum} or more in a network "
                 f"of kind {network.kind!r}."
             )
-    if network.kind == "imagenet" and network.init_channels % 2:
-        raise ValueError(
-            f"init_channels is {network.init_channels}; expected an even "
-            "number, as the network for ImageNet begins with half of them."
-        )
+    search_space.check_init_channels(network.init_channels, network.kind)

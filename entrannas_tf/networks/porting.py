@@ -17,7 +17,6 @@ _LISTED = 5  # names that an error shows
 # Counters of PyTorch's batch norms, which take no part in any computation.
 _IGNORED = "num_batches_tracked"
 _PARALLEL = "module."  # what nn.DataParallel puts before every name
-_CONV_BN = (operations.Convolution((3, 3)), operations.BatchNorm())
 
 
 class Weight(NamedTuple):
@@ -123,22 +122,18 @@ def _network_weights(layers, genotype):
             if f"{name}.factorized_reduce_1" in layers:
                 entry = operations.FACTORIZED_REDUCE
             found += _operation_weights(layers, name, entry, place + prefix)
-        for number, (name, node, (primitive, source)) in enumerate(
-            genotype.named_connections(kind)
-        ):
+        for number, c in enumerate(genotype.named_connections(kind)):
             prefix = f"{place}_ops.{number}."
-            if not {node, source} <= used:
+            if not {c.node, c.source} <= used:
                 unused.append(prefix)
                 continue
-            is_input = source < genotype.space.num_input_nodes
-            stride = 2 if reduction and is_input else 1
-            operation = operations.find(primitive).at_stride(stride)
+            operation = operations.find(c.primitive).at_stride(c.stride)
             if operation.steps and not operation.modules:
                 raise ValueError(
-                    f"DARTS has no operation {primitive!r}; its weights cannot "
-                    "be ported."
+                    f"DARTS has no operation {c.primitive!r}; its weights "
+                    "cannot be ported."
                 )
-            name = f"{cell}.{name}"
+            name = f"{cell}.{c.name}"
             found += _operation_weights(layers, name, operation, prefix)
     found += _dense_weights(layers["head"], "classifier")
     if target.AUXILIARY_HEAD in layers:
@@ -150,24 +145,30 @@ def _network_weights(layers, genotype):
 
 def _stem_weights(layers):
     if "stem" in layers:
-        return _steps_weights(layers, "stem", _CONV_BN, ("stem.0", "stem.1"))
+        return _steps_weights(
+            layers, "stem", target.CONV_BN, ("stem.0", "stem.1")
+        )
     # Two nn.Sequential: conv, norm, ReLU, conv, norm; and ReLU, conv, norm.
     relu = operations.ReLU()
     half = ("stem0.0", "stem0.1", "stem0.2")
     return [
-        *_steps_weights(layers, "stem_0.half", (*_CONV_BN, relu), half),
-        *_steps_weights(layers, "stem_0", _CONV_BN, ("stem0.3", "stem0.4")),
+        *_steps_weights(layers, "stem_0.half", (*target.CONV_BN, relu), half),
         *_steps_weights(
-            layers, "stem_1", (relu, *_CONV_BN), ("", "stem1.1", "stem1.2")
+            layers, "stem_0", target.CONV_BN, ("stem0.3", "stem0.4")
+        ),
+        *_steps_weights(
+            layers,
+            "stem_1",
+            (relu, *target.CONV_BN),
+            ("", "stem1.1", "stem1.2"),
         ),
     ]
 
 
 def _auxiliary_weights(layers):
     ours, theirs = target.AUXILIARY_HEAD, "auxiliary_head"
-    steps = (operations.Convolution((1, 1)), operations.BatchNorm())
     modules = (f"{theirs}.features.2", f"{theirs}.features.3")
-    found = _steps_weights(layers, f"{ours}.narrow", steps, modules)
+    found = _steps_weights(layers, f"{ours}.narrow", target.NARROW, modules)
     kernel = layers[f"{ours}.wide"].kernel
     found.append(Weight(kernel, f"{theirs}.features.5.weight", _convolution))
     if f"{ours}.norm" in layers:

@@ -23,7 +23,12 @@ from entrannas_tf.networks.layers import batch_norm, dropout, fast
 AUXILIARY_HEAD = "auxiliary_head"
 DROP_PATH = "drop_path"
 
-_IMAGE_SIZES = {"cifar": 32, "imagenet": 224}  # Of each stem, by default.
+# The steps of the stems, and those before the auxiliary head's last.
+CONV_BN = (operations.Convolution((3, 3)), operations.BatchNorm())
+NARROW = (operations.Convolution((1, 1)), operations.BatchNorm())
+
+# Of each stem, by default.
+_IMAGE_SIZES = {n.kind: n.image_size for n in cost.NETWORKS.values()}
 _OPERATION_NAME = re.compile(r"cell_\d+\.node_\d+\.[^.]+")
 
 
@@ -81,11 +86,7 @@ def TargetNetwork(
             f"{search_space.MIN_CELLS} or more, two of which are reduction "
             "cells."
         )
-    if stem == "imagenet" and init_channels % 2:
-        raise ValueError(
-            f"init_channels is {init_channels}; expected an even number, as "
-            "the stem for ImageNet begins with half of them."
-        )
+    search_space.check_init_channels(init_channels, stem)
     if image_shape is None:
         image_shape = (_IMAGE_SIZES[stem], _IMAGE_SIZES[stem], 3)
     images = keras.Input(image_shape, name="images")
@@ -208,10 +209,10 @@ def run_steps(steps, x, channels, stride, name):
             case operations.BatchNorm():
                 x = _norm(own)(x)
             case operations.Convolution():
-                strides = tuple(stride if s else 1 for s in step.strided)
+                strides = step.strides(stride)
                 x = _convolution(x, channels, step.kernel, strides, own)
             case operations.Depthwise():
-                by = stride if step.strided else 1
+                by, _ = step.strides(stride)
                 x = _depthwise(x, step.size, by, step.dilation, own)
             case operations.MaxPool():
                 x = _max_pool(x, stride, own)
@@ -253,13 +254,12 @@ def _cell(genotype, inputs, channels, reduction, halve, name):
             values[node] = add(arriving[node])
         return values[node]
 
-    for own, node, (primitive, source) in genotype.named_connections(kind):
-        if {node, source} <= used:
-            stride = 2 if reduction and source < num_inputs else 1
-            steps = operations.find(primitive).at_stride(stride).steps
-            own = f"{name}.{own}"
-            y = run_steps(steps, value(source), channels, stride, own)
-            arriving[node].append(y)
+    for c in genotype.named_connections(kind):
+        if {c.node, c.source} <= used:
+            steps = operations.find(c.primitive).at_stride(c.stride).steps
+            own = f"{name}.{c.name}"
+            y = run_steps(steps, value(c.source), channels, c.stride, own)
+            arriving[c.node].append(y)
     outputs = [value(node) for node in genotype.outputs(kind)]
     return keras.layers.Concatenate(name=name)(outputs)
 
@@ -268,16 +268,13 @@ def _stem(images, channels, kind):
     """Returns the two features that the first cell reads."""
     if kind == "cifar":
         width = search_space.STEM_MULTIPLIER * channels
-        x = run_steps(_CONV_BN, images, width, 1, "stem")
+        x = run_steps(CONV_BN, images, width, 1, "stem")
         return x, x
-    steps = (*_CONV_BN, operations.ReLU())
+    steps = (*CONV_BN, operations.ReLU())
     x = run_steps(steps, images, channels // 2, 2, "stem_0.half")
-    first = run_steps(_CONV_BN, x, channels, 2, "stem_0")
-    steps = (operations.ReLU(), *_CONV_BN)
+    first = run_steps(CONV_BN, x, channels, 2, "stem_0")
+    steps = (operations.ReLU(), *CONV_BN)
     return first, run_steps(steps, first, channels, 2, "stem_1")
-
-
-_CONV_BN = (operations.Convolution((3, 3)), operations.BatchNorm())
 
 
 def _classify(x, num_classes, name):
@@ -286,10 +283,9 @@ def _classify(x, num_classes, name):
         dtype="float32", name=f"{name}.pool"
     )
     x = pool(x)
-    initializer = _uniform(x.shape[-1])
     dense = keras.layers.Dense(
         num_classes,
-        kernel_initializer=initializer,
+        kernel_initializer=_uniform(x.shape[-1]),
         bias_initializer=_uniform(x.shape[-1]),
         dtype="float32",
         name=name,
@@ -392,12 +388,7 @@ def _subsample(x, name):
 
 
 def _factorized_reduce(x, channels, name):
-    if channels % 2:
-        raise ValueError(
-            f"A factorized reduction got {channels} channels; expected an even "
-            "number, as each half comes from other pixels."
-        )
-    half = channels // 2
+    half = operations.FactorizedReduce.half(channels)
     even = _convolution(x, half, (1, 1), (2, 2), f"{name}.even")
     # Padded by one, the odd pixels are the even ones but the first. Cropping
     # the result is faster than cropping x.
@@ -433,8 +424,7 @@ def _auxiliary(x, num_classes, last_norm):
         windows, strides, name=f"{name}.to_2x2"
     )
     x = pool(x)
-    steps = (operations.Convolution((1, 1)), operations.BatchNorm())
-    x = run_steps(steps, x, narrow, 1, f"{name}.narrow")
+    x = run_steps(NARROW, x, narrow, 1, f"{name}.narrow")
     x = keras.layers.ReLU(name=f"{name}.relu_1")(x)
     convolution = keras.layers.Conv2D(
         wide,

@@ -93,7 +93,7 @@ def export(workdir, output, export_format="savedmodel", weights="last"):
         )
     workdir, config, results = _read_run(workdir)
     data = retraining_workflow.load_data(config)
-    genotype = published.read(os.path.join(workdir, published.GENOTYPE_FILE))
+    genotype = published.load_genotype(workdir)
     classifier = _load_classifier(workdir, config, genotype, data, weights)
     height, width, channels = data.test_source.image_shape
     signature = tf.TensorSpec([None, height, width, channels], name="images")
@@ -159,7 +159,7 @@ def load(workdir, weights="last"):
     """
     workdir, config, _ = _read_run(os.fspath(workdir))
     data = retraining_workflow.load_data(config)
-    genotype = published.read(os.path.join(workdir, published.GENOTYPE_FILE))
+    genotype = published.load_genotype(workdir)
     return _load_classifier(workdir, config, genotype, data, weights)
 
 

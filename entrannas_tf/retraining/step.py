@@ -50,6 +50,7 @@ class RetrainTrainer(keras.Model):
     ):
         super().__init__(**kwargs)
         self.network = network
+        self._drops_paths = drop_path
         self.training_network = target_network.training_network(
             network, auxiliary_weight > 0, drop_path, seed
         )
@@ -75,8 +76,7 @@ class RetrainTrainer(keras.Model):
     @property
     def drop_path_rate(self):
         """The variable of `dropout.DropPath`, or None without drop path."""
-        names = {layer.name for layer in self.training_network.layers}
-        if target_network.DROP_PATH not in names:
+        if not self._drops_paths:
             return None
         return self.training_network.get_layer(target_network.DROP_PATH).rate
 

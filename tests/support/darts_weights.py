@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from entrannas_tf.architecture import operations as definitions
+from entrannas_tf.networks import porting
 from entrannas_tf.networks.layers import blocks, heads, operations
 
 
@@ -77,14 +78,14 @@ def _named_weights(layer):
         case operations.Operation():
             return _operation(layer)
         case blocks.FactorizedReduce():
-            return _halves(layer.reduce) + _norm(layer.norm, "bn")
+            return _halves(layer.convolution) + _norm(layer.norm, "bn")
         case blocks.ReLUConvBN():
             kernel = layer.convolution.kernel
             norm = _norm(layer.norm, "op.2")
             return [(kernel, "op.1.weight", _pointwise), *norm]
         case blocks.CifarStem():
             norm = _norm(layer.norm, "1")
-            return [(layer.kernel, "0.weight", _convolution), *norm]
+            return [(layer.kernel, "0.weight", porting._convolution), *norm]
         case heads.Head():
             return [
                 (layer.kernel, "weight", np.transpose),
@@ -105,12 +106,12 @@ def _operation(layer):
             case definitions.BatchNorm():
                 found += _norm(weights, module)
             case definitions.Depthwise():
-                found.append((weights, f"{module}.weight", _depthwise))
+                found.append((weights, f"{module}.weight", porting._depthwise))
             case definitions.Convolution():
                 if isinstance(weights, blocks.Conv1x1):
                     kernel, convert = weights.kernel, _pointwise
                 else:
-                    kernel, convert = weights, _convolution
+                    kernel, convert = weights, porting._convolution
                 found.append((kernel, f"{module}.weight", convert))
             case definitions.FactorizedReduce():
                 found += _halves(weights)
@@ -137,16 +138,6 @@ def _norm(norm, name):
             (norm.offset, f"{name}.bias", np.asarray),
         ]
     return found
-
-
-def _convolution(kernel):
-    """[out, in, k_h, k_w] -> [k_h, k_w, in, out]."""
-    return kernel.transpose(2, 3, 1, 0)
-
-
-def _depthwise(kernel):
-    """[C, 1, k, k] -> [k, k, C, 1]."""
-    return kernel.transpose(2, 3, 0, 1)
 
 
 def _pointwise(kernel):

@@ -92,8 +92,8 @@ def test_build():
     hp = drawn(model, 0)
     network = model.build(hp)
     names = {layer.name for layer in network.layers}
-    for name, _, _ in model.genotype(hp).named_connections("normal"):
-        assert f"cell_0.{name}" in names
+    for connection in model.genotype(hp).named_connections("normal"):
+        assert f"cell_0.{connection.name}" in names
     assert network(np.zeros([2, 16, 16, 1], np.float32)).shape == (2, 10)
     assert network.jit_compile is False
 

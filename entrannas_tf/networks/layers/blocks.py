@@ -11,6 +11,7 @@ import itertools
 import keras
 import tensorflow as tf
 
+from entrannas_tf.architecture import operations as definitions
 from entrannas_tf.networks.layers import batch_norm, folding
 
 
@@ -68,6 +69,43 @@ class Conv1x1(keras.layers.Layer):
         }
 
 
+class EvenAndOdd(keras.layers.Layer):
+    """Halves the resolution without losing pixels.
+
+    Half of the channels come from a 1x1 convolution of the even pixels and half
+    from one of the odd pixels.
+
+    Args:
+        channels_in: C_in.
+        channels: C_out, even.
+
+    Call:
+        x: float [B / F, H, W, F * C_in] -> [B / F, H / 2, W / 2, F * C_out].
+    """
+
+    def __init__(self, channels_in, channels, **kwargs):
+        super().__init__(**kwargs)
+        half = definitions.FactorizedReduce.half(channels)
+        self.channels_in = channels_in
+        self.channels = channels
+        self.even = Conv1x1(channels_in, half)
+        self.odd = Conv1x1(channels_in, half)
+        self.built = True
+
+    def call(self, x, training=False):
+        del training  # The same either way.
+        even = self.even(folding.subsample(x))
+        odd = self.odd(folding.subsample_shifted(x))
+        return folding.concat([even, odd], self.even.channels)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "channels_in": self.channels_in,
+            "channels": self.channels,
+        }
+
+
 class Conv1x1BN(keras.layers.Layer):
     """1x1 convolution, batch normalisation.
 
@@ -79,9 +117,11 @@ class Conv1x1BN(keras.layers.Layer):
         x: float [B / F, H, W, F * C_in] -> [B / F, H, W, F * C_out].
     """
 
+    _make_convolution = Conv1x1
+
     def __init__(self, channels_in, channels, **kwargs):
         super().__init__(**kwargs)
-        self.convolution = Conv1x1(channels_in, channels)
+        self.convolution = self._make_convolution(channels_in, channels)
         self.norm = batch_norm.BatchNorm(channels)
         self.built = True
 
@@ -107,11 +147,8 @@ class ReLUConvBN(Conv1x1BN):
         return super().call(tf.nn.relu(x), training=training)
 
 
-class EvenAndOdd(keras.layers.Layer):
-    """Halves the resolution without losing pixels.
-
-    Half of the channels come from a 1x1 convolution of the even pixels and half
-    from one of the odd pixels.
+class FactorizedReduce(ReLUConvBN):
+    """ReLU, `EvenAndOdd`, batch normalisation: it halves the resolution.
 
     Args:
         channels_in: C_in.
@@ -121,61 +158,7 @@ class EvenAndOdd(keras.layers.Layer):
         x: float [B / F, H, W, F * C_in] -> [B / F, H / 2, W / 2, F * C_out].
     """
 
-    def __init__(self, channels_in, channels, **kwargs):
-        super().__init__(**kwargs)
-        if channels % 2:
-            raise ValueError(
-                f"A factorized reduction got {channels} channels; expected an "
-                "even number, as each half comes from other pixels."
-            )
-        self.even = Conv1x1(channels_in, channels // 2)
-        self.odd = Conv1x1(channels_in, channels // 2)
-        self.built = True
-
-    def call(self, x, training=False):
-        del training  # The same either way.
-        even = self.even(folding.subsample(x))
-        odd = self.odd(folding.subsample_shifted(x))
-        return folding.concat([even, odd], self.even.channels)
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "channels_in": self.even.channels_in,
-            "channels": 2 * self.even.channels,
-        }
-
-
-class FactorizedReduce(keras.layers.Layer):
-    """ReLU, `EvenAndOdd`, batch normalisation.
-
-    Args:
-        channels_in: C_in.
-        channels: C_out, even.
-
-    Call:
-        x: float [B / F, H, W, F * C_in] -> [B / F, H / 2, W / 2, F * C_out].
-    """
-
-    def __init__(self, channels_in, channels, **kwargs):
-        super().__init__(**kwargs)
-        self.reduce = EvenAndOdd(channels_in, channels)
-        self.norm = batch_norm.BatchNorm(channels)
-        self.built = True
-
-    def features(self, rectified):
-        """Returns what comes before the batch norm, of relu(x)."""
-        return self.reduce(rectified)
-
-    def call(self, x, training=False):
-        return self.norm(self.features(tf.nn.relu(x)), training=training)
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "channels_in": self.reduce.even.channels_in,
-            "channels": 2 * self.reduce.even.channels,
-        }
+    _make_convolution = EvenAndOdd
 
 
 class CifarStem(keras.layers.Layer):

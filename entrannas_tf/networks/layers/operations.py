@@ -72,7 +72,7 @@ class Operation(keras.layers.Layer):
                 case definitions.Convolution():
                     x = self._convolve(step, weights, x)
                 case definitions.Depthwise():
-                    stride = self.stride if step.strided else 1
+                    stride, _ = step.strides(self.stride)
                     kernel = tf.convert_to_tensor(weights)
                     x = folding.depthwise(x, kernel, stride, step.dilation)
                 case definitions.MaxPool():
@@ -108,7 +108,7 @@ class Operation(keras.layers.Layer):
                 name = f"kernel_{number}"
                 return blocks.add_uniform_weight(self, name, shape, fan_in)
             case definitions.Depthwise():
-                shape = (step.size, step.size, channels, 1)
+                shape = (*step.kernel, channels, 1)
                 name = f"depthwise_{number}"
                 fan_in = step.size**2
                 return blocks.add_uniform_weight(self, name, shape, fan_in)
@@ -120,17 +120,14 @@ class Operation(keras.layers.Layer):
                 return None
         raise TypeError(f"{step!r} is no step of `architecture.operations`.")
 
-    def _strides(self, step):
-        return tuple(self.stride if s else 1 for s in step.strided)
-
     def _is_pointwise(self, step):
-        return step.kernel == self._strides(step) == (1, 1)
+        return step.kernel == step.strides(self.stride) == (1, 1)
 
     def _convolve(self, step, weights, x):
         if self._is_pointwise(step):
             return weights(x)
         kernel = tf.convert_to_tensor(weights)
-        return folding.convolution(x, kernel, self._strides(step))
+        return folding.convolution(x, kernel, step.strides(self.stride))
 
 
 def run_together(operations, x, training=False):
