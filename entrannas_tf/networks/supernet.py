@@ -1,11 +1,13 @@
 """The super-net: a stem, Engine- and Transit-cells, a head (Figure 4)."""
 
+import functools
+
 import keras
 
 from entrannas_tf.architecture import search_space
 from entrannas_tf.networks import cells
-from entrannas_tf.networks.execution import graphs, packed_layer, tape
-from entrannas_tf.networks.layers import blocks, heads
+from entrannas_tf.networks.execution import engine, graphs
+from entrannas_tf.networks.layers import blocks, heads, operations
 from entrannas_tf.networks.layers import precision as precision_lib
 
 
@@ -23,9 +25,10 @@ class Supernet(keras.layers.Layer):
         stem: "cifar" keeps the images' size, "imagenet" divides it by 8.
         engine_cells: Which cells are Engine-cells, see
             `search_space.engine_indices`.
-        feature_sharing: As in `cells.SearchCell`.
-        bottleneck: As in `cells.SearchCell`.
-        partial_channels: As in `cells.SearchCell`.
+        feature_sharing: Whether an operation on a node is computed once for
+            all later nodes.
+        bottleneck: Ratio by which channels are divided before the operations.
+        partial_channels: K: operations read the first 1/K of the channels.
         max_fold: Images folded into the channels at most, see `folding`.
         max_graphs: Number of graphs to keep, of a cache of its own.
         precision: "float32", "float64", "bfloat16" or "float16": the type of
@@ -97,157 +100,135 @@ class Supernet(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(dtype="float32", **kwargs)
-        self.masks = masks or {}
-        self.cache = cache or graphs.GraphCache(max_graphs, jit_compile)
         self.space = search_space.get(space)
-        self.feature_sharing = feature_sharing
-        self.partial_channels = partial_channels
+        self.cache = cache or graphs.GraphCache(max_graphs, jit_compile)
+        self.engine = engine.Engine(self.cache)
         with precision_lib.policy(precision):
-            template = _make_stem(stem, image_channels, init_channels, max_fold)
-            self.stem = packed_layer.PackedLayer(
-                template, self.cache, name="stem"
+            stem_layer = _make_stem(
+                stem, image_channels, init_channels, max_fold
             )
-            last = self._add_cells(
+            self.engine.add(stem_layer, "stem")
+            channels = self._add_cells(
                 num_cells,
                 init_channels,
                 engine_cells,
-                bottleneck,
-                template.channels,
-                two_sizes=stem == "imagenet",
+                stem_layer.channels,
+                stem == "imagenet",
+                masks or {},
+                feature_sharing=feature_sharing,
+                bottleneck=bottleneck,
+                partial_channels=partial_channels,
             )
-            head = heads.Head(
-                last, num_classes, precision_lib.accumulation_dtype(precision)
-            )
-            self.head = packed_layer.PackedLayer(head, self.cache, name="head")
+            dtype = precision_lib.accumulation_dtype(precision)
+            head = heads.Head(channels, num_classes, dtype)
+            self.engine.add(head, "head")
+        self._vectors = [layer.vector for layer in self.engine.layers]
+        self._statistics = [layer.statistics for layer in self.engine.layers]
         self.built = True
 
     def _add_cells(
-        self, num_cells, channels, engine_cells, bottleneck, last, two_sizes
+        self,
+        num_cells,
+        channels,
+        engine_cells,
+        last,
+        two_sizes,
+        masks,
+        **options,
     ):
-        """Makes the cells; returns the last one's number of channels.
+        """Adds the cells; returns the number of channels of the last output.
 
         Args:
             num_cells: Number of cells.
             channels: C of the first cells.
             engine_cells: As for the super-net.
-            bottleneck: Likewise.
             last: Channels of the stem's outputs.
             two_sizes: Whether the first of these is twice as large.
+            masks: Dict by kind of cell, as for the super-net.
+            **options: Further arguments of `cells.SearchCell`.
         """
         engines = search_space.engine_indices(num_cells, engine_cells)
         reductions = search_space.reduction_indices(num_cells)
-        self.cells = []
-        make_node = _Templates()
+        num_inputs = self.space.num_input_nodes
+        make = {
+            True: functools.cache(cells.EngineCell),
+            # Operations that run one by one may share a template.
+            False: functools.cache(
+                functools.partial(
+                    cells.TransitCell,
+                    make_operation=functools.cache(operations.Operation),
+                )
+            ),
+        }
         before = last
         for index in range(num_cells):
             reduction = index in reductions
             channels = channels * 2 if reduction else channels
-            kind = cells.EngineCell if index in engines else cells.TransitCell
-            cell = kind(
-                (before, last)[-self.space.num_input_nodes :],
+            cell = make[index in engines](
+                (before, last)[-num_inputs:],
                 channels,
                 reduction,
-                halve_first=self.space.num_input_nodes > 1
+                halve_first=num_inputs > 1
                 and (index - 1 in reductions or (index == 0 and two_sizes)),
                 space=self.space,
-                feature_sharing=self.feature_sharing,
-                bottleneck=bottleneck,
-                partial_channels=self.partial_channels,
                 rectify=index < num_cells - 1,
-                mask=self.masks.get(self.space.kind_of(reduction)),
-                make_node=make_node,
+                mask=_hashable(masks.get(self.space.kind_of(reduction))),
+                **options,
             )
-            self.cells.append(PackedCell(cell, self.cache, f"cell_{index}"))
+            self.engine.add(cell, f"cell_{index}")
             before, last = last, self.space.num_intermediate_nodes * channels
         return last
 
-    @property
-    def units(self):
-        """The packed layers in order: stem, nodes of the cells, head."""
-        nodes = [node for cell in self.cells for node in cell.nodes]
-        return [self.stem, *nodes, self.head]
-
     def call(self, images, coefficients, genotype, training=False):
-        if coefficients is not None:
-            coefficients = self.split(coefficients)
         run = self.forward(images, coefficients, genotype, training=training)
         if training:
-            for unit, moved in zip(
-                self.units, run.statistics(self.units), strict=True
+            for variable, moved in zip(
+                self.non_trainable_variables, run.statistics(), strict=True
             ):
-                unit.statistics.assign(moved)
+                variable.assign(moved)
         return run.logits
-
-    def split(self, coefficients):
-        """Returns coefficients as `forward` takes them, see `cells`."""
-        return {
-            kind: cells.split_coefficients(
-                matrix,
-                self.space,
-                self.feature_sharing,
-                self.partial_channels,
-            )
-            for kind, matrix in coefficients.items()
-        }
 
     def forward(
         self,
         images,
         coefficients,
         genotype,
+        *,
         wrt=(),
         training=True,
-        vectors=None,
-        drawn=None,
+        weights=None,
+        skip_dropout=None,
     ):
-        """Runs the units one after another, each through its graph.
+        """Runs the super-net, and remembers what its gradients need.
 
         Args:
             images: float32 [B, H, W, image_channels].
-            coefficients: dict by kind of cell of what `split` returns, or
-                None to run every cell through derived connections only.
+            coefficients: dict by kind of cell of float32 [E, K], or None to run
+                every cell through derived connections only.
             genotype: `Genotype` that Transit-cells run.
             wrt: Which gradients can be asked for afterwards: of "weights", of
                 "architecture" (the coefficients), or both.
             training: Whether batch norms use the batch's statistics; only then
                 are there gradients.
-            vectors: Sequence of float32 [n], the weights of each of `units`
-                to run with; None for their own.
-            drawn: What `dropout.SkipDropout` drew for each of `units`; None
-                to drop nothing.
+            weights: Sequence of float32 [n] to run with in the place of
+                `trainable_variables`; None for those.
+            skip_dropout: The (seed, rate) that `dropout.SkipDropout` drew;
+                None to drop nothing.
 
         Returns:
-            A `tape.ForwardPass`.
+            An `engine.ForwardPass`: its `logits`, `gradients`, which weights
+            were `used`, and the batch norms' moved `statistics`, in the order
+            of `trainable_variables` and `non_trainable_variables`.
         """
-        run = tape.ForwardPass(
-            wrt, training, self._by_id(vectors), self._by_id(drawn)
+        return self.engine.forward(
+            images,
+            coefficients,
+            genotype,
+            wrt=wrt,
+            training=training,
+            weights=weights,
+            skip_dropout=skip_dropout,
         )
-        outputs = run.call(self.stem, (images,))  # One, or two for ImageNet.
-        before, x = outputs[0], outputs[-1]
-        for cell in self.cells:
-            kind = self.space.kind_of(cell.layer.reduction)
-            inputs = (before, x)[-self.space.num_input_nodes :]
-
-            def call(node, tensors, part, cell=cell):
-                return run.call(cell.nodes[node], tensors, part)
-
-            if coefficients is not None and cell.is_engine:
-                y = cell.layer.weighted(
-                    inputs, coefficients[kind], call, run.add
-                )
-            else:
-                y = cell.layer.derived(
-                    inputs, getattr(genotype, kind), call, run.add
-                )
-            before, x = x, y
-        run.logits = run.call(self.head, (x,))[0]
-        return run
-
-    def _by_id(self, values):
-        """Returns {id of a unit: value} of one value a unit, {} of None."""
-        if values is None:
-            return {}
-        return dict(zip(map(id, self.units), values, strict=True))
 
 
 def _make_stem(kind, image_channels, init_channels, max_fold):
@@ -261,39 +242,5 @@ def _make_stem(kind, image_channels, init_channels, max_fold):
     return blocks.CifarStem(image_channels, channels, max_fold, rectify=True)
 
 
-class _Templates:
-    """Makes each kind of node once: making its layers takes long."""
-
-    def __init__(self):
-        self._nodes = {}
-
-    def __call__(self, **arguments):
-        key = tuple(arguments.items())
-        if key not in self._nodes:
-            self._nodes[key] = cells.CellNode(**arguments)
-        return self._nodes[key]
-
-
-class PackedCell(keras.layers.Layer):
-    """A cell whose nodes are packed.
-
-    Args:
-        layer: `cells.EngineCell` or `cells.TransitCell`; it gives the wiring,
-            and its nodes are templates.
-        cache: `graphs.GraphCache`.
-        name: Name of the cell.
-    """
-
-    def __init__(self, layer, cache, name):
-        super().__init__(name=name)
-        self._hidden = (lambda: layer,)  # not tracked: the nodes are packed
-        self.is_engine = isinstance(layer, cells.EngineCell)
-        self.nodes = [
-            packed_layer.PackedLayer(node, cache, name=f"node_{number}")
-            for number, node in enumerate(layer.nodes)
-        ]
-        self.built = True
-
-    @property
-    def layer(self):
-        return self._hidden[0]()
+def _hashable(mask):
+    return None if mask is None else tuple(map(tuple, mask))

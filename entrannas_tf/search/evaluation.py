@@ -37,7 +37,7 @@ def accuracies(trainer, source, indices, batch_size):
             trainer.architecture.searched_space,
         )
     networks = {
-        "supernet_accuracy": (trainer.supernet.split(coefficients), genotype),
+        "supernet_accuracy": (coefficients, genotype),
         "child_accuracy": (None, genotype),
     }
     found = measure(trainer, networks.values(), source, indices, batch_size)
@@ -66,8 +66,8 @@ def measure(trainer, networks, source, indices, batch_size):
 
     Args:
         trainer: As in `accuracies`.
-        networks: Sequence of pairs: coefficients as `supernet.Supernet.split`
-            returns them, None for a child network; and a `genotypes.Genotype`.
+        networks: Sequence of pairs: {kind of cell: float32 [E, K]}, None for a
+            child network; and a `genotypes.Genotype`.
         source: As in `accuracies`.
         indices: Likewise.
         batch_size: Likewise.

@@ -7,8 +7,6 @@ on alpha themselves. The matrix of second derivatives that this brings in is
 never made: its product with a vector is a difference of two gradients.
 """
 
-import functools
-
 import tensorflow as tf
 
 from entrannas_tf.networks.execution import profiling
@@ -53,7 +51,7 @@ def second_derivative(above, below, epsilon):
     Args:
         above: float32, the training loss's gradient to coefficients, of any
             shape, at w + epsilon * dL_val(w', alpha) / dw'.
-        below: Likewise, at w - epsilon times that.
+        below: The same at w - epsilon times that.
         epsilon: float32 scalar, from `width`.
     """
     return tf.math.divide_no_nan(above - below, 2.0 * epsilon)
@@ -83,6 +81,12 @@ class SecondOrderTrainer(search_step.SearchTrainer):
     It needs float32: in half precision w + epsilon * ... is rounded to w.
     """
 
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self._look_ahead_graph = distribution.graph(self._look_ahead)
+        self._look_aside_graph = distribution.graph(self._look_aside)
+        self._total_graph = distribution.graph(self._total)
+
     def train_step(self, data):
         validation_batch, training_batch = data
         self.update_architecture_ahead(*validation_batch, *training_batch)
@@ -96,38 +100,32 @@ class SecondOrderTrainer(search_step.SearchTrainer):
         Args:
             images: float32 [B, H, W, C], of the validation half.
             labels: int32 [B].
-            training_images: Likewise, of the training half.
-            training_labels: Likewise.
+            training_images: float32 [B, H, W, C], of the training half.
+            training_labels: int32 [B].
         """
-        run = self.distribute_strategy.run
-        split = self._follow()
-        drawn = self._drawn("architecture")
-        training = (training_images, training_labels, split, drawn)
+        self._run(
+            self._step_architecture_ahead,
+            self._follow(),
+            (images, labels),
+            (training_images, training_labels),
+        )
+
+    def _step_architecture_ahead(self, coefficients, validation, training):
+        run, drawn = self.distribute_strategy.run, self._drawn("architecture")
+        training = (coefficients, *training, drawn)
         by_weights, *_ = run(self._weight_gradients, training)
         ahead = run(self._look_ahead_graph, (by_weights,))
         by_weights, direct, loss, hits = run(
-            self._both_gradients, (images, labels, split, drawn, ahead)
+            self._both_gradients, (coefficients, *validation, drawn, ahead)
         )
         above, below, epsilon = run(self._look_aside_graph, (by_weights,))
         sides = [
-            run(self._architecture_gradients, (*training, vectors))[0]
-            for vectors in (above, below)
+            run(self._architecture_gradients, (*training, weights))[0]
+            for weights in (above, below)
         ]
         with profiling.Part(profiling.UPDATE):
             gradients = run(self._total_graph, (direct, *sides, epsilon))
-            run(self._architecture_graph, (gradients, loss, hits))
-
-    @functools.cached_property
-    def _look_ahead_graph(self):
-        return distribution.graph(self._look_ahead)
-
-    @functools.cached_property
-    def _look_aside_graph(self):
-        return distribution.graph(self._look_aside)
-
-    @functools.cached_property
-    def _total_graph(self):
-        return distribution.graph(self._total)
+            run(self._apply_to_architecture_graph, (gradients, loss, hits))
 
     def _rate(self):
         return tf.cast(self.weight_optimizer.learning_rate, tf.float32)
@@ -137,45 +135,38 @@ class SecondOrderTrainer(search_step.SearchTrainer):
         sgd = self.weight_optimizer
         return [
             look_ahead(
-                tf.convert_to_tensor(vector),
+                tf.convert_to_tensor(weights),
                 tf.convert_to_tensor(velocity),
                 gradient,
                 self._rate(),
                 sgd.momentum,
                 sgd.coupled_decay,
             )
-            for vector, velocity, gradient in zip(
-                self.vectors,
+            for weights, velocity, gradient in zip(
+                self.supernet.trainable_variables,
                 sgd.momentums,
                 distribution.mean(gradients),
                 strict=True,
             )
         ]
 
-    def _both_gradients(self, images, labels, split, drawn, vectors):
+    def _both_gradients(self, coefficients, images, labels, drawn, weights):
         """Runs one replica at w'.
 
         Returns:
             The loss's gradients to the weights and to the coefficients, the
             loss, and the hits.
         """
-        run = self.supernet.forward(
+        run, loss_gradient, loss, hits = self._forward(
+            "architecture",
+            coefficients,
             images,
-            split,
-            self.genotype,
+            labels,
+            drawn,
             wrt=("weights", "architecture"),
-            vectors=vectors,
-            drawn=drawn,
+            weights=weights,
         )
-        logits_gradient, loss, hits = self._measure(
-            "architecture", run.logits, labels
-        )
-        found = run.gradients(
-            logits_gradient,
-            [*run.vectors(self.units), *tf.nest.flatten(split)],
-        )
-        count = len(self.units)
-        return found[:count], found[count:], loss, hits
+        return *run.gradients(loss_gradient), loss, hits
 
     def _look_aside(self, gradients):
         """Returns the weights on both sides of w, and epsilon.
@@ -185,14 +176,20 @@ class SecondOrderTrainer(search_step.SearchTrainer):
         gradients = distribution.mean(gradients)
         epsilon = width(gradients)
         pairs = [
-            (tf.convert_to_tensor(vector), epsilon * gradient)
-            for vector, gradient in zip(self.vectors, gradients, strict=True)
+            (tf.convert_to_tensor(weights), epsilon * gradient)
+            for weights, gradient in zip(
+                self.supernet.trainable_variables, gradients, strict=True
+            )
         ]
         return [w + d for w, d in pairs], [w - d for w, d in pairs], epsilon
 
     def _total(self, direct, above, below, epsilon):
-        """Returns a replica's gradients to the coefficients, a list."""
-        return [
-            total_gradient(d, second_derivative(a, b, epsilon), self._rate())
-            for d, a, b in zip(direct, above, below, strict=True)
-        ]
+        """Returns a replica's gradients to the coefficients, by kind."""
+        return {
+            kind: total_gradient(
+                gradient,
+                second_derivative(above[kind], below[kind], epsilon),
+                self._rate(),
+            )
+            for kind, gradient in direct.items()
+        }

@@ -1,12 +1,11 @@
 """The search step: alpha and beta on one batch, weights on another."""
 
-import functools
 import zlib
 
 import keras
 import tensorflow as tf
 
-from entrannas_tf.networks.execution import graphs, profiling
+from entrannas_tf.networks.execution import profiling
 from entrannas_tf.networks.layers import dropout
 from entrannas_tf.training import distribution, loss_scaling, losses
 
@@ -19,6 +18,10 @@ class SearchTrainer(keras.Model):
     norms use the statistics of a replica's own images, and their moving
     statistics are the means over the replicas.
 
+    The forward and backward passes of half a step are a chain of graphs, see
+    `networks.execution`. When a derivation stays, each half becomes one graph
+    for all replicas, which computes the same.
+
     Args:
         architecture: `parameters.Architecture`, alpha and beta.
         supernet: `supernet.Supernet`, the weights.
@@ -29,6 +32,8 @@ class SearchTrainer(keras.Model):
             needs. A step whose gradients are not finite is then skipped.
         skip_dropout_seed: Of the dropout behind skip connections; None for no
             dropout.
+        graph_after_steps: Number of steps with the same derivation after which
+            a step becomes a graph of its own; 0 for never.
 
     Attributes:
         genotype: The current derivation, a `genotypes.Genotype`.
@@ -48,6 +53,7 @@ class SearchTrainer(keras.Model):
         threshold_penalty=0.0,
         scale_losses=False,
         skip_dropout_seed=None,
+        graph_after_steps=0,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -60,10 +66,8 @@ class SearchTrainer(keras.Model):
             target: loss_scaling.LossScale()
             for target in (("architecture", "weights") if scale_losses else ())
         }
-        self.units = supernet.units
-        self.vectors = [unit.vector for unit in self.units]
         architecture_optimizer.build(architecture.trainable_variables)
-        weight_optimizer.build(self.vectors)
+        weight_optimizer.build(supernet.trainable_variables)
         self.search_metrics = {
             f"{half}{name}": keras.metrics.Mean(name=f"{half}{name}")
             for half in ("validation_", "")
@@ -71,22 +75,22 @@ class SearchTrainer(keras.Model):
         }
         self.skip_dropout = None
         if skip_dropout_seed is not None:
-            self.skip_dropout = dropout.SkipDropout(
-                skip_dropout_seed, len(self.units)
-            )
+            self.skip_dropout = dropout.SkipDropout(skip_dropout_seed)
         self.genotype = None
         self.holds_architecture = False
-        self._trail = 0
-        self._relax_graph = distribution.graph(self._relax)
-        self._draw_graphs = {
-            target: distribution.graph(functools.partial(self._draw, number))
-            for number, target in enumerate(("architecture", "weights"))
-        }
-        self._validation_graph = distribution.graph(
-            functools.partial(self._count, "validation_")
+        self._checksum = 0
+        self._graph_after_steps = graph_after_steps
+        self._num_followed = 0
+        self._whole_graphs = {}  # Of halves of a step, for this derivation.
+        self._coefficients_graph = distribution.graph(architecture.coefficients)
+        self._draw_graph = distribution.graph(self._draw)
+        self._count_graph = distribution.graph(self._count)
+        self._apply_to_architecture_graph = distribution.graph(
+            self._apply_to_architecture
         )
-        self._architecture_graph = distribution.graph(self._step_architecture)
-        self._weights_graph = distribution.graph(self._step_weights)
+        self._apply_to_weights_graph = distribution.graph(
+            self._apply_to_weights
+        )
         self.built = True
 
     @property
@@ -119,67 +123,23 @@ class SearchTrainer(keras.Model):
 
     def update_architecture(self, images, labels):
         """Takes a step on alpha and beta; no gradient is made for weights."""
-        step, update = self._architecture_gradients, self._architecture_graph
+        step = self._step_architecture
         if self.holds_architecture:
-            step, update = self._architecture_loss, self._validation_graph
-        split = self._follow()
-        found = self.distribute_strategy.run(
-            step, (images, labels, split, self._drawn("architecture"))
-        )
-        with profiling.Part(profiling.UPDATE):
-            self.distribute_strategy.run(update, found)
+            step = self._measure_architecture
+        self._run(step, self._follow(), images, labels)
 
     def update_weights(self, images, labels):
         """Takes a step on the weights that the current derivation uses."""
-        split = self._follow()
-        found = self.distribute_strategy.run(
-            self._weight_gradients,
-            (images, labels, split, self._drawn("weights")),
-        )
-        with profiling.Part(profiling.UPDATE):
-            self.distribute_strategy.run(self._weights_graph, found)
+        self._run(self._step_weights, self._follow(), images, labels)
 
     def check_replicas(self):
         """Raises RuntimeError if replicas followed different derivations."""
         distribution.check_equal(
             self.distribute_strategy,
             self.architecture.trainable_variables,
-            self._trail,
+            self._checksum,
             "alpha and beta, or the same derivations",
         )
-
-    def _follow(self):
-        """Derives the genotype for all replicas; returns the coefficients.
-
-        One replica's coefficients are read back. On all they are the same, as
-        `check_replicas` sees by the checksum of all that were read.
-        """
-        coefficients, split = self.distribute_strategy.run(self._relax_graph)
-        coefficients = distribution.first_local(
-            self.distribute_strategy, coefficients
-        )
-        with profiling.Part(profiling.READING):
-            values = _numpy(coefficients)
-        for kind in sorted(values):
-            self._trail = zlib.crc32(values[kind].tobytes(), self._trail)
-        self.genotype = self.architecture.derive(values)
-        return split
-
-    def _relax(self):
-        """Returns the coefficients, and split as the super-net takes them."""
-        coefficients = self.architecture.coefficients()
-        return coefficients, self.supernet.split(coefficients)
-
-    def _drawn(self, target):
-        """Returns what a step's runs drop, None for nothing."""
-        if self.skip_dropout is None:
-            return None
-        return self.distribute_strategy.run(self._draw_graphs[target])
-
-    def _draw(self, number):
-        """Draws for one of an iteration's two steps, numbered from 0."""
-        count = tf.convert_to_tensor(self.weight_optimizer.iterations)
-        return self.skip_dropout.draw(2 * tf.cast(count, tf.int32) + number)
 
     @tf.function(autograph=False, jit_compile=False)
     def coefficients(self):
@@ -192,99 +152,183 @@ class SearchTrainer(keras.Model):
             coefficients = self.coefficients()
         return self.architecture.derive(_numpy(coefficients))
 
+    def _follow(self):
+        """Derives the genotype that all replicas run next (Eqs. 4 and 10).
+
+        One replica's coefficients are read back. On all they are the same, as
+        `check_replicas` sees by the checksum of all that were read.
+
+        Returns:
+            The coefficients of each replica, {kind of cell: float32 [E, K]}.
+        """
+        coefficients = self.distribute_strategy.run(self._coefficients_graph)
+        local = distribution.first_local(self.distribute_strategy, coefficients)
+        with profiling.Part(profiling.READING):
+            values = _numpy(local)
+        for kind in sorted(values):
+            self._checksum = zlib.crc32(values[kind].tobytes(), self._checksum)
+        genotype = self.architecture.derive(values)
+        self._num_followed += 1
+        if genotype != self.genotype:
+            self.genotype = genotype
+            self._num_followed = 0
+            self._whole_graphs.clear()
+        return coefficients
+
+    def _run(self, half_step, *tensors):
+        """Runs half a step, as one graph if its derivation has stayed.
+
+        Args:
+            half_step: Method of the tensors, to be called across replicas.
+            *tensors: Its arguments.
+        """
+        steps = self._graph_after_steps
+        if not steps or self._num_followed < 2 * steps:
+            half_step(*tensors)
+            return
+        name = half_step.__name__
+        if name not in self._whole_graphs:
+            self._whole_graphs[name] = distribution.graph(half_step)
+        with profiling.Part(profiling.GRAPHS):
+            self._whole_graphs[name](*tensors)
+
+    def _step_architecture(self, coefficients, images, labels):
+        run, drawn = self.distribute_strategy.run, self._drawn("architecture")
+        found = run(
+            self._architecture_gradients, (coefficients, images, labels, drawn)
+        )
+        with profiling.Part(profiling.UPDATE):
+            run(self._apply_to_architecture_graph, found)
+
+    def _measure_architecture(self, coefficients, images, labels):
+        run, drawn = self.distribute_strategy.run, self._drawn("architecture")
+        found = run(
+            self._architecture_loss, (coefficients, images, labels, drawn)
+        )
+        with profiling.Part(profiling.UPDATE):
+            run(self._count_graph, ("validation_", *found))
+
+    def _step_weights(self, coefficients, images, labels):
+        run, drawn = self.distribute_strategy.run, self._drawn("weights")
+        found = run(
+            self._weight_gradients, (coefficients, images, labels, drawn)
+        )
+        with profiling.Part(profiling.UPDATE):
+            run(self._apply_to_weights_graph, found)
+
+    def _drawn(self, half):
+        """Returns the dropout of each replica, None without."""
+        if self.skip_dropout is None:
+            return None
+        return self.distribute_strategy.run(self._draw_graph, (half,))
+
     def _architecture_gradients(
-        self, images, labels, split, drawn, vectors=None
+        self, coefficients, images, labels, drawn, weights=None
     ):
-        """Runs one replica; returns what `_step_architecture` takes."""
-        run = self.supernet.forward(
+        """Runs one replica; returns what `_apply_to_architecture` takes."""
+        run, loss_gradient, loss, hits = self._forward(
+            "architecture",
+            coefficients,
             images,
-            split,
-            self.genotype,
+            labels,
+            drawn,
             wrt=("architecture",),
-            vectors=vectors,
-            drawn=drawn,
+            weights=weights,
         )
-        logits_gradient, loss, hits = self._measure(
-            "architecture", run.logits, labels
-        )
-        gradients = run.gradients(logits_gradient, tf.nest.flatten(split))
+        _, gradients = run.gradients(loss_gradient)
         return gradients, loss, hits
 
-    def _architecture_loss(self, images, labels, split, drawn):
+    def _architecture_loss(self, coefficients, images, labels, drawn):
         """Runs one replica forward; returns the loss and the hits."""
-        run = self.supernet.forward(images, split, self.genotype, drawn=drawn)
-        _, loss, hits = self._measure("architecture", run.logits, labels)
+        _, _, loss, hits = self._forward(
+            "architecture", coefficients, images, labels, drawn
+        )
         return loss, hits
 
-    def _weight_gradients(self, images, labels, split, drawn):
-        """Runs one replica; returns what `_step_weights` takes."""
-        run = self.supernet.forward(
-            images, split, self.genotype, wrt=("weights",), drawn=drawn
+    def _weight_gradients(self, coefficients, images, labels, drawn):
+        """Runs one replica; returns what `_apply_to_weights` takes."""
+        run, loss_gradient, loss, hits = self._forward(
+            "weights", coefficients, images, labels, drawn, wrt=("weights",)
         )
-        logits_gradient, loss, hits = self._measure(
-            "weights", run.logits, labels
-        )
-        gradients, masks = run.weight_gradients(logits_gradient, self.units)
-        return gradients, masks, run.statistics(self.units), loss, hits
+        gradients, _ = run.gradients(loss_gradient)
+        return gradients, run.used(), run.statistics(), loss, hits
 
-    def _measure(self, target, logits, labels):
-        """Returns the loss's gradient to the logits, the loss, and the hits.
+    def _forward(
+        self, half, coefficients, images, labels, drawn, wrt=(), weights=None
+    ):
+        """Runs the super-net on one replica.
 
-        float32 [B, num_classes], a scalar, and bool [B]. The loss is the mean
-        over a replica's images; the gradient is scaled.
+        Args:
+            half: "architecture" or "weights", the half of a step.
+            coefficients: {kind of cell: float32 [E, K]}.
+            images: float32 [B, H, W, C].
+            labels: int32 [B].
+            drawn: Dropout as for `supernet.Supernet.forward`.
+            wrt: Gradients to ask for, as for `supernet.Supernet.forward`.
+            weights: Weights to run with, None for the super-net's own.
+
+        Returns:
+            The `engine.ForwardPass`; the loss's gradient to the logits, scaled,
+            float32 [B, num_classes]; the loss, the mean over the replica's
+            images; and bool [B], whether the largest logit is the label's.
         """
-        specs = [(tuple(t.shape), t.dtype) for t in (logits, labels)]
-        graph = self.supernet.cache.get(
-            ("measure", *specs), lambda: graphs.Graph(_measure, specs, ())
+        run = self.supernet.forward(
+            images,
+            coefficients,
+            self.genotype,
+            wrt=wrt,
+            weights=weights,
+            skip_dropout=drawn,
         )
-        gradient, loss, hits = graph.forward(logits, labels)
+        loss_gradient, loss, hits = _measure(run.logits, labels)
         if self.loss_scales:
-            gradient = self.loss_scales[target].scaled(gradient)
-        return gradient, loss, hits
+            loss_gradient = self.loss_scales[half].scaled(loss_gradient)
+        return run, loss_gradient, loss, hits
 
-    def _step_architecture(self, gradients, loss, hits):
-        """Steps on alpha and beta; the gradients are the coefficients'."""
-        self._apply(
-            "architecture",
-            distribution.mean(gradients),
-            self._apply_to_architecture,
-            [
-                *self.architecture.trainable_variables,
-                *self.architecture_optimizer.variables,
-            ],
-        )
+    def _draw(self, half):
+        step = tf.convert_to_tensor(self.weight_optimizer.iterations)
+        is_second = ("architecture", "weights").index(half)
+        return self.skip_dropout.draw(2 * tf.cast(step, tf.int32) + is_second)
+
+    def _apply_to_architecture(self, gradients, loss, hits):
+        """Goes on from the coefficients' gradients to alpha and beta."""
+        kinds = sorted(gradients)
+        means = distribution.mean([gradients[kind] for kind in kinds])
+        variables = self.architecture.trainable_variables
+
+        def apply(means):
+            with tf.GradientTape() as tape:
+                coefficients = self.architecture.coefficients()
+                products = [
+                    tf.reduce_sum(coefficients[kind] * mean)
+                    for kind, mean in zip(kinds, means, strict=True)
+                ]
+                loss = tf.add_n(products)
+                for t in self.architecture.thresholds().values():
+                    penalty = losses.threshold_penalty(t)
+                    loss += self.threshold_penalty * penalty
+            found = tape.gradient(loss, [v.value for v in variables])
+            self.architecture_optimizer.apply(found, variables)
+
+        moved = [*variables, *self.architecture_optimizer.variables]
+        self._apply("architecture", means, apply, moved)
         self._count("validation_", loss, hits)
 
-    def _apply_to_architecture(self, coefficient_gradients):
-        """Goes on from the coefficients' gradients to alpha's and beta's."""
-        variables = self.architecture.trainable_variables
-        with tf.GradientTape() as tape:
-            coefficients = self.supernet.split(self.architecture.coefficients())
-            pairs = zip(
-                tf.nest.flatten(coefficients),
-                coefficient_gradients,
-                strict=True,
-            )
-            loss = tf.add_n([tf.reduce_sum(c * g) for c, g in pairs])
-            for t in self.architecture.thresholds().values():
-                loss += self.threshold_penalty * losses.threshold_penalty(t)
-        gradients = tape.gradient(loss, [v.value for v in variables])
-        self.architecture_optimizer.apply(gradients, variables)
-
-    def _step_weights(self, gradients, masks, statistics, loss, hits):
+    def _apply_to_weights(self, gradients, used, statistics, loss, hits):
         """Steps on the weights, and moves the batch norms' statistics."""
+        variables = self.supernet.trainable_variables
         self._apply(
             "weights",
             distribution.mean(gradients),
-            lambda g: self.weight_optimizer.apply(g, self.vectors, masks),
-            [*self.vectors, *self.weight_optimizer.variables],
+            lambda g: self.weight_optimizer.apply(g, variables, used),
+            [*variables, *self.weight_optimizer.variables],
         )
         self._move_statistics(statistics)
         self._count("", loss, hits)
 
     def _move_statistics(self, moved):
-        """Assigns the units' statistics, their means over the replicas."""
-        held = [unit.statistics for unit in self.units]
+        """Assigns the batch norms' statistics, their means over replicas."""
+        held = self.supernet.non_trainable_variables
         if self.distribute_strategy.num_replicas_in_sync > 1:
             # Means of the changes: what did not move keeps its bits.
             before = [tf.convert_to_tensor(variable) for variable in held]
@@ -295,10 +339,10 @@ class SearchTrainer(keras.Model):
         for variable, value in zip(held, moved, strict=True):
             variable.assign(value)
 
-    def _apply(self, target, gradients, apply, variables):
+    def _apply(self, half, gradients, apply, variables):
         """Calls `apply` of gradients, which moves variables."""
         if self.loss_scales:
-            self.loss_scales[target].step(gradients, apply, variables)
+            self.loss_scales[half].step(gradients, apply, variables)
         else:
             apply(gradients)
 
@@ -311,8 +355,9 @@ def _numpy(tensors):
     return {kind: tensor.numpy() for kind, tensor in tensors.items()}
 
 
+@tf.function(autograph=False, jit_compile=False)
 def _measure(logits, labels):
-    """Returns outputs and extras as `graphs.Graph` takes them."""
+    """Returns the loss's gradient to the logits, the loss, and the hits."""
     loss = losses.cross_entropy(labels, logits)
     hits = tf.equal(tf.argmax(logits, -1, labels.dtype), labels)
-    return [tf.gradients(loss, logits)[0], loss, hits], []
+    return tf.gradients(loss, logits)[0], loss, hits

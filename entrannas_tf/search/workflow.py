@@ -217,8 +217,7 @@ def _tell(config, data, trainer):
     height, width, channels = data.source_w.image_shape
     num_weights = sum(
         np.prod(variable.shape)
-        for unit in trainer.supernet.units
-        for variable in unit.trainable_variables
+        for variable in trainer.supernet.trainable_variables
     )
     logging.info(
         "device   %s", runtime.device_name(trainer.distribute_strategy)

@@ -35,10 +35,7 @@ def search_variables(trainer):
     """
     return _named(
         architecture=trainer.architecture.variables,
-        **{
-            f"unit_{number}": unit.variables
-            for number, unit in enumerate(trainer.supernet.units)
-        },
+        supernet=trainer.supernet.variables,
         architecture_optimizer=trainer.architecture_optimizer.variables,
         weight_optimizer=trainer.weight_optimizer.variables,
         **_scale_variables(trainer),

@@ -60,7 +60,7 @@ def run_edge(operations, x, weights, stride):
     """
     read, rest = x[..., : CHANNELS // RATIO], x[..., CHANNELS // RATIO :]
     mixed = sum(
-        weight * operations[name](read, training=True)
+        weight * run_operation(operations[name], read)
         for name, weight in weights.items()
     )
     if stride == 2:
@@ -68,6 +68,12 @@ def run_edge(operations, x, weights, stride):
     together = tf.concat([mixed, rest], axis=-1)
     places = np.arange(CHANNELS).reshape(RATIO, -1).T.ravel()
     return tf.gather(together, places, axis=-1)
+
+
+def run_operation(operation, x):
+    """Runs an operation on the channels that it reads, without the bypass."""
+    y = operation.features(x, tf.nn.relu(x), training=True)
+    return y if operation.norm is None else operation.norm(y, training=True)
 
 
 def run_cell(cell, inputs, send):
@@ -92,9 +98,12 @@ def run_cell(cell, inputs, send):
             first = max(source + 1, num_inputs)
             group = 0 if cell.feature_sharing else target - first
             stride = 2 if cell.reduction and source < num_inputs else 1
-            arriving.append(
-                send(edge, node.groups[group], values[source], stride)
-            )
+            operations = {
+                name: operation
+                for (number, name), operation in node.operations.items()
+                if number == group
+            }
+            arriving.append(send(edge, operations, values[source], stride))
         values.append(sum(arriving))
     return tf.concat(values[num_inputs:], axis=-1)
 
@@ -136,7 +145,7 @@ def check_engine_cell(space, reduction, sharing, fold):
         actual = cell(
             folded, parameters.coefficients()["normal"], training=True
         )
-        actual = folding.unfold(actual, space.num_intermediate_nodes * CHANNELS)
+        actual = folding.unfold(actual)
         p = tf.nn.softmax(sources[0])
         beta = edge_weights(sources[1], space)
 
@@ -179,7 +188,7 @@ def check_transit_cell(space, reduction, sharing, fold):
     inputs = make_inputs(num_inputs)
     folded = [folding.fold(x, fold) for x in inputs]
     actual = cell(folded, cell=derived, training=True)
-    actual = folding.unfold(actual, space.num_intermediate_nodes * CHANNELS)
+    actual = folding.unfold(actual)
 
     def send(edge, operations, x, stride):
         source, target = space.edges[edge]
@@ -192,15 +201,11 @@ def check_transit_cell(space, reduction, sharing, fold):
 
 
 def test_without_edge_normalisation_what_bypasses_has_weight_1():
+    cell = make_cell(cells.EngineCell, False, True)
     coefficients = tf.nn.softmax(tf.random.stateless_normal([14, 8], (0, 1)))
-    split = cells.split_coefficients(
-        coefficients, STANDARD, True, partial_channels=RATIO
-    )
-    rows = [len(STANDARD.edges_from(node)) for node in range(5)]
-    for columns, count in zip(split, rows, strict=True):
-        assert columns.shape[1] == 8  # Seven operations, and the bypass.
-        np.testing.assert_allclose(columns[:count, -1], 1.0, atol=1e-6)
-        np.testing.assert_array_equal(columns[count:], 0.0)
+    weights = cell._weights(coefficients, (0, 1), STANDARD.operations)
+    assert weights.shape == (2, 8)  # Seven operations, and the bypass.
+    np.testing.assert_allclose(weights[:, -1], 1.0, atol=1e-6)
 
 
 def test_channels_that_cannot_be_divided_are_named():

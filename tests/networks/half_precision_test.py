@@ -9,8 +9,9 @@ from entrannas_tf.architecture import genotypes, search_space
 from entrannas_tf.architecture import parameters as parameters_lib
 from entrannas_tf.networks import cells
 from entrannas_tf.networks import target as target_network
+from entrannas_tf.networks.execution import engine as engine_lib
 from entrannas_tf.networks.execution import graphs, packed_layer
-from entrannas_tf.networks.layers import batch_norm, blocks
+from entrannas_tf.networks.layers import batch_norm, blocks, operations
 from entrannas_tf.networks.layers import precision as precision_lib
 from entrannas_tf.retraining import step as retraining_step
 from entrannas_tf.search import step as search_step
@@ -95,21 +96,18 @@ def trainers():
 def gradients(trainer):
     """Returns the gradients to the coefficients and to the weights."""
     images, labels = batch()
-    split = trainer.supernet.split(trainer.coefficients())
+    coefficients = trainer.coefficients()
     found = []
-    for wrt in ("architecture", "weights"):
+    for place, wrt in enumerate(("weights", "architecture")):
         run = trainer.supernet.forward(
-            images, split, trainer.derive(), wrt=(wrt,)
+            images, coefficients, trainer.derive(), wrt=(wrt,)
         )
         with tf.GradientTape() as tape:
             tape.watch(run.logits)
             loss = losses_lib.cross_entropy(labels, run.logits)
         cotangent = tape.gradient(loss, run.logits)
         assert run.logits.dtype == cotangent.dtype == tf.float32
-        if wrt == "weights":
-            parts, _ = run.weight_gradients(cotangent, trainer.units)
-        else:
-            parts = run.gradients(cotangent, tf.nest.flatten(split))
+        parts = tf.nest.flatten(run.gradients(cotangent)[place])
         assert {part.dtype for part in parts} == {tf.float32}
         found.append(np.concatenate([np.ravel(part) for part in parts]))
     return found
@@ -120,7 +118,7 @@ def test_gradients_point_where_those_of_float32_do(trainers):
 
     A rounding may move a maximum, or a sign before a ReLU. The gradient's
     relative error is then about the root of the rounding error:
-    0.28 to the coefficients and 0.20 to the weights were measured.
+    0.20 to the weights and 0.28 to the coefficients were measured.
     """
     exact = gradients(trainers["float32"])
     for found, expected in zip(
@@ -133,10 +131,10 @@ def test_gradients_point_where_those_of_float32_do(trainers):
 @HALF
 def test_all_that_lasts_is_float32(trainers, precision):
     trainer = trainers[precision]
-    assert trainer.units[1].template.compute_dtype == precision
+    layer = trainer.supernet.engine.layers[1]
+    assert layer.template.compute_dtype == precision
     kept = [
-        *trainer.vectors,
-        *(unit.statistics for unit in trainer.units),
+        *trainer.supernet.variables,
         *trainer.architecture.variables,
         *trainer.weight_optimizer.momentums,
         *trainer.metrics[0].variables,
@@ -149,8 +147,9 @@ def test_all_that_lasts_is_float32(trainers, precision):
 
 @HALF
 def test_features_are_half(trainers, precision):
-    stem = trainers[precision].supernet.stem
-    graph = stem.graph((batch()[0],), None, True)
+    engine = trainers[precision].supernet.engine
+    stem = engine.layers[0]
+    graph = engine.graph(stem.template, (batch()[0],), True)
     results = graph.forward(
         stem.vector.value, stem.statistics.value, batch()[0]
     )
@@ -189,7 +188,7 @@ def test_an_overflow_skips_both_steps_of_a_search(trainers):
         for number in range(2)
     ]
     kept = [
-        *trainer.vectors,
+        *trainer.supernet.trainable_variables,
         *trainer.architecture.variables,
         *trainer.weight_optimizer.variables,
         *trainer.architecture_optimizer.variables,
@@ -237,7 +236,7 @@ def test_coefficients_gradients_do_not_overflow_float16():
     coefficients = tf.constant([[0.25, 0.5], [0.0, 1.0]])
     with tf.GradientTape() as tape:
         tape.watch(coefficients)
-        mixed = cells._mix(features, coefficients)
+        mixed = operations._mix(features, coefficients)
     assert {m.dtype for m in mixed} == {tf.float16}
     np.testing.assert_array_equal(mixed[0], np.full([16, 32, 32, 1], 30.0))
     found = tape.gradient(mixed, coefficients, output_gradients=features)
@@ -248,12 +247,9 @@ def test_backward_keeps_features_in_half():
     """Their casts to float32 are made anew, not handed over."""
     with precision_lib.policy("float16"):
         layer = blocks.Conv1x1BN(4, 4)
-    packed = packed_layer.PackedLayer(layer, graphs.GraphCache())
     x = tf.cast(random(2, 3, 3, 4), tf.float16)
-    graph = packed.graph((x,), None, True)
-    _, _, *residuals = graph.forward(
-        packed.vector.value, packed.statistics.value, x
-    )
+    graph = engine_lib.Engine(graphs.GraphCache()).graph(layer, (x,), True)
+    _, _, *residuals = graph.forward(tf.ones([16]), tf.ones([8]), x)
     large = [r for r in residuals if np.size(r) == np.size(x)]
     assert {r.dtype for r in large} == {tf.float16}
 
@@ -301,25 +297,29 @@ class TestRetraining:
             np.testing.assert_allclose(one.numpy(), other.numpy(), atol=1e-5)
 
 
-def test_xla_changes_no_unit():
-    """A node of an Engine-cell, there and back."""
-    names = ("max_pool_3x3", "avg_pool_3x3", "dil_conv_3x3")
-    node = cells.CellNode(None, 8, names)
-    x = random(2, 4, 4, 2)
-    inputs = (x, tf.constant([[0.2, 0.3, 0.5]]))
+def test_xla_changes_no_cell():
+    """An Engine-cell, there and back."""
+    space = search_space.make(
+        "small", ("max_pool_3x3", "avg_pool_3x3", "dil_conv_3x3"), 1, 2
+    )
+    cell = cells.EngineCell((4,), 8, False, False, space)
+    inputs = ((random(2, 4, 4, 4),), tf.fill((3, 3), 0.3))
     found = []
     for jit_compile in (False, True):
         keras.utils.set_random_seed(0)
-        cache = graphs.GraphCache(jit_compile=jit_compile)
-        packed = packed_layer.PackedLayer(node, cache)
-        graph = packed.graph(inputs, cells.WEIGHTED, True)
-        arguments = (packed.vector.value, packed.statistics.value, *inputs)
-        results = graph.forward(*arguments)
+        packed = packed_layer.PackedLayer(cell, "cell")
+        engine = engine_lib.Engine(graphs.GraphCache(jit_compile=jit_compile))
+        graph = engine.graph(cell, inputs, True)
+        results = graph.forward(
+            packed.vector.value,
+            packed.statistics.value,
+            *tf.nest.flatten(inputs),
+        )
         outputs = results[: graph.num_outputs]
         residuals = results[graph.num_outputs + graph.num_extras :]
         backward = graph.backward((0, 2, 3))
-        cotangents = [tf.sin(x) if y.shape == x.shape else y for y in outputs]
         kept = [residuals[i] for i in backward.residual_indices]
+        cotangents = [tf.sin(y) for y in outputs]
         found.append([*outputs, *backward.function(*kept, *cotangents)])
     for plain, compiled in zip(*found, strict=True):
         np.testing.assert_allclose(

@@ -46,8 +46,8 @@ def make_darts(reference, precision):
     )
     weights = darts_weights.supernet_weights(reference, net)
     darts_weights.copy_weights(weights)
-    for unit in net.units:
-        unit.pack()
+    for layer in net.engine.layers:
+        layer.pack()
     return net, weights
 
 
@@ -65,21 +65,21 @@ def run_forward(net, reference, wrt, dtype):
     """Runs a super-net on the reference's images.
 
     Returns:
-        The `tape.ForwardPass`, the coefficients that it ran with, and
-        a callable that makes alpha's gradients of theirs.
+        The `engine.ForwardPass`, and a callable that makes alpha's gradients
+        of those to the coefficients.
     """
     names = {"normal": "alphas_normal", "reduction": "alphas_reduce"}
     alphas = {k: tf.constant(reference[n], dtype) for k, n in names.items()}
     with tf.GradientTape() as tape:
         tape.watch(alphas)
-        split = net.split({k: tf.nn.softmax(a) for k, a in alphas.items()})
-    run = net.forward(tf.constant(reference["input"], dtype), split, None, wrt)
-    sources = tf.nest.flatten(split)
+        coefficients = {k: tf.nn.softmax(a) for k, a in alphas.items()}
+    images = tf.constant(reference["input"], dtype)
+    run = net.forward(images, coefficients, None, wrt=wrt)
 
     def to_alphas(gradients):
-        return tape.gradient(sources, alphas, output_gradients=gradients)
+        return tape.gradient(coefficients, alphas, output_gradients=gradients)
 
-    return run, sources, to_alphas
+    return run, to_alphas
 
 
 def loss_and_gradient(logits, labels):
@@ -99,7 +99,7 @@ def test_every_weight_of_the_original_is_used(darts, reference):
 
 @pytest.mark.long
 def test_logits_and_loss(darts, reference):
-    run, *_ = run_forward(darts[0], reference, (), "float32")
+    run, _ = run_forward(darts[0], reference, (), "float32")
     loss, _ = loss_and_gradient(run.logits, reference["labels"])
     np.testing.assert_allclose(run.logits, reference["logits"], atol=1e-4)
     np.testing.assert_allclose(loss, reference["loss"], atol=1e-4)
@@ -110,22 +110,21 @@ def test_logits_and_loss(darts, reference):
 @pytest.mark.long
 def test_gradients(darts_float64, reference, exact):
     net = darts_float64
-    run, sources, to_alphas = run_forward(net, reference, BOTH, "float64")
+    run, to_alphas = run_forward(net, reference, BOTH, "float64")
     loss, gradient = loss_and_gradient(run.logits, reference["labels"])
     np.testing.assert_allclose(run.logits, exact["logits"], atol=1e-10)
     np.testing.assert_allclose(loss, exact["loss"], atol=1e-10)
-    found = to_alphas(run.gradients(gradient, sources))
+    weights, coefficients = run.gradients(gradient)
+    found = to_alphas(coefficients)
     for kind, name in (("normal", "normal"), ("reduction", "reduce")):
         expected = exact[f"gradient_alphas_{name}"]
         np.testing.assert_allclose(found[kind], expected, atol=1e-9)
-    run, *_ = run_forward(net, reference, BOTH, "float64")
-    units = [net.stem, net.head]
-    (stem, head), masks = run.weight_gradients(gradient, units)
     expected = exact["gradient_stem"].transpose(2, 3, 1, 0).ravel()
+    stem, head = weights[0], weights[-1]
     np.testing.assert_allclose(stem[: expected.size], expected, atol=1e-9)
     expected = exact["gradient_classifier"].T.ravel()
     np.testing.assert_allclose(head[: expected.size], expected, atol=1e-9)
-    assert all(np.all(mask) for mask in masks)
+    assert all(np.all(used) for used in run.used())
 
 
 def test_darts_supernet_has_its_number_of_weights():
@@ -137,4 +136,5 @@ def test_darts_supernet_has_its_number_of_weights():
         feature_sharing=False,
         bottleneck=1,
     )
-    assert sum(int(np.prod(u.vector.shape)) for u in net.units) == 1_930_618
+    sizes = [int(np.prod(v.shape)) for v in net.trainable_variables]
+    assert sum(sizes) == 1_930_618

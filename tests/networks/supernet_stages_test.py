@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from entrannas_tf.architecture import derivation, genotypes, search_space
+from entrannas_tf.networks import cells
 from entrannas_tf.networks.layers import dropout as dropout_lib
 from tests.support import toy_supernet
 
@@ -25,30 +26,27 @@ def few(count, seed=0):
 
 def allowed(masks):
     """Returns a genotype of primitives that masks leave."""
-    cells = (
+    derived = (
         derivation.top_two(masks[kind].astype(float), toy_supernet.SPACE)
         for kind in search_space.KINDS
     )
-    return genotypes.Genotype(*cells)
+    return genotypes.Genotype(*derived)
 
 
 def take_weights(net, whole):
     """Gives a super-net with masks the weights of one without."""
-    for own, others in zip(net.units, whole.units, strict=True):
-        layer, other = own.layer, others.layer
-        groups = getattr(layer, "groups", [])
-        pairs = [(layer, other)]
-        if groups:
-            parts = ("form", "squeeze")
-            pairs = [(getattr(layer, n), getattr(other, n)) for n in parts]
-            pairs += [
-                (operation, other.groups[number][name])
-                for number, group in enumerate(groups)
-                for name, operation in group.items()
+    for own, others in zip(net.engine.layers, whole.engine.layers, strict=True):
+        pairs = [(own.layer, others.layer)]
+        if isinstance(own.layer, cells.SearchCell):
+            pairs = [
+                (part, other.parts[name])
+                for node, other in zip(
+                    own.layer.nodes, others.layer.nodes, strict=True
+                )
+                for name, part in node.parts.items()
             ]
         for mine, its in pairs:
-            if mine is not None:
-                mine.set_weights(its.get_weights())
+            mine.set_weights(its.get_weights())
         own.pack()
 
 
@@ -67,7 +65,7 @@ def test_masked_operations_are_left_out(sharing):
         ]
     whole = toy_supernet.make(feature_sharing=sharing)
     net = toy_supernet.make(feature_sharing=sharing, masks=masks)
-    sizes = [sum(int(u.vector.shape[0]) for u in n.units) for n in (net, whole)]
+    sizes = [n.count_params() for n in (net, whole)]
     assert sizes[0] < sizes[1]
     take_weights(net, whole)
     coefficients = {
@@ -84,34 +82,33 @@ def test_masked_operations_are_left_out(sharing):
 def test_gradient_of_what_is_left_out_is_zero():
     masks = few(2, seed=1)
     net = toy_supernet.make(feature_sharing=False, masks=masks)
-    split = net.split(toy_supernet.uniform_coefficients())
-    genotype = allowed(masks)
     run = net.forward(
-        toy_supernet.batch(), split, genotype, wrt=("architecture",)
+        toy_supernet.batch(),
+        toy_supernet.uniform_coefficients(),
+        allowed(masks),
+        wrt=("architecture",),
     )
     cotangent = tf.random.stateless_normal(run.logits.shape, (0, 1))
-    found = run.gradients(cotangent, tf.nest.flatten(split))
-    expected = tf.nest.flatten(
-        net.split({k: tf.constant(m) for k, m in masks.items()})
-    )
-    for gradient, mask in zip(found, expected, strict=True):
-        np.testing.assert_array_equal(np.asarray(gradient) != 0, mask)
+    _, found = run.gradients(cotangent)
+    none = toy_supernet.SPACE.primitives.index("none")
+    for kind, mask in masks.items():
+        mask[:, none] = False  # It adds nothing.
+        np.testing.assert_array_equal(found[kind].numpy() != 0, mask)
 
 
 def logits_of(net, drawn):
-    split = net.split(toy_supernet.uniform_coefficients())
     run = net.forward(
         toy_supernet.batch(),
-        split,
+        toy_supernet.uniform_coefficients(),
         toy_supernet.random_genotype(5),
-        drawn=drawn,
+        skip_dropout=drawn,
     )
     return run.logits.numpy()
 
 
 def test_skips_are_dropped_as_drawn():
     net = toy_supernet.make()
-    dropout = dropout_lib.SkipDropout(seed=3, num_units=len(net.units))
+    dropout = dropout_lib.SkipDropout(seed=3)
     plain = logits_of(net, None)
     # At a rate of 0 nothing is lost.
     np.testing.assert_allclose(logits_of(net, dropout.draw(0)), plain, 1e-5)
@@ -127,7 +124,6 @@ def test_dropout_needs_graphs_of_its_own_only_where_it_is():
     net = toy_supernet.make(cache=None)
     logits_of(net, None)
     before = net.cache.num_built
-    dropout = dropout_lib.SkipDropout(seed=3, num_units=len(net.units))
+    dropout = dropout_lib.SkipDropout(seed=3)
     logits_of(net, dropout.draw(0))
-    weighted = 2 * (search_space.STANDARD.num_nodes - 1)  # Of two Engine-cells.
-    assert 0 < net.cache.num_built - before <= weighted
+    assert net.cache.num_built - before == 2  # Of two Engine-cells.

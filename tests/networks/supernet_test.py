@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.support import toy_supernet
+from tests.support import plain_supernet, toy_supernet
 
 PARTIAL = {"bottleneck": 1, "partial_channels": 4}
 
@@ -61,36 +61,35 @@ def test_fold_changes_nothing(options):
 
 def test_gradients_flow_through_engine_cells_only():
     net = toy_supernet.make()
-    split = net.split(toy_supernet.uniform_coefficients())
     run = net.forward(
         toy_supernet.batch(),
-        split,
+        toy_supernet.uniform_coefficients(),
         toy_supernet.random_genotype(3),
         wrt=("architecture",),
     )
-    sources = tf.nest.flatten(split)
-    gradients = run.gradients(tf.ones_like(run.logits), sources)
-    assert all(np.abs(g).max() > 0 for g in gradients)
+    weights, coefficients = run.gradients(tf.ones_like(run.logits))
+    assert all(np.abs(g).max() > 0 for g in coefficients.values())
+    assert not any(np.any(g) for g in weights)
 
 
-def test_mask_marks_exactly_the_weights_with_a_gradient():
+def test_exactly_the_used_weights_have_a_gradient():
     net = toy_supernet.make()
-    split = net.split(toy_supernet.uniform_coefficients())
     run = net.forward(
         toy_supernet.batch(),
-        split,
+        toy_supernet.uniform_coefficients(),
         toy_supernet.random_genotype(4),
         wrt=("weights",),
     )
     rng = np.random.default_rng(0)
     cotangent = tf.constant(rng.normal(size=(8, 10)), tf.float32)
-    gradients, masks = run.weight_gradients(cotangent, net.units)
-    for unit, gradient, mask in zip(net.units, gradients, masks, strict=True):
-        outside = np.asarray(gradient)[~np.asarray(mask)]
-        assert not outside.any(), unit.name
-        if np.any(mask):
-            assert np.asarray(gradient)[np.asarray(mask)].any(), unit.name
-    assert not all(np.all(mask) for mask in masks)
+    gradients, _ = run.gradients(cotangent)
+    for number, layer in enumerate(net.engine.layers):
+        gradient, used = (
+            np.asarray(found[number]) for found in (gradients, run.used())
+        )
+        assert not gradient[~used].any(), layer.name
+        assert gradient[used].any(), layer.name
+    assert not all(np.all(used) for used in run.used())
 
 
 def test_unknown_stem_is_named():
@@ -107,49 +106,41 @@ def test_unknown_stem_is_named():
     ],
 )
 def test_gradient_equals_that_of_the_plain_layers(stem, side, options):
-    """The chain of cut graphs against TensorFlow's own tape."""
+    """The engine against the plain cells and TensorFlow's own tape."""
     net = toy_supernet.make(num_cells=3, stem=stem, **options)
-    split = net.split(toy_supernet.uniform_coefficients())
+    coefficients = toy_supernet.uniform_coefficients()
     genotype = toy_supernet.random_genotype(5)
     images = toy_supernet.batch(side=side)
-    run = net.forward(images, split, genotype, wrt=("weights",))
+    run = net.forward(
+        images, coefficients, genotype, wrt=("weights", "architecture")
+    )
     cotangent = tf.random.stateless_normal(run.logits.shape, (0, 1))
-    chained, _ = run.weight_gradients(cotangent, net.units)
-    with tf.GradientTape(persistent=True) as tape:
-        outputs = tf.nest.flatten(net.stem.layer(images, training=True))
-        before, x = outputs[0], outputs[-1]
-        for cell in net.cells:
-            kind = "reduction" if cell.layer.reduction else "normal"
-            if cell.is_engine:
-                last = {
-                    "coefficients": toy_supernet.uniform_coefficients()[kind]
-                }
-            else:
-                last = {"cell": getattr(genotype, kind)}
-            plain = type(cell.layer).from_config(cell.layer.get_config())
-            plain.nodes = [unit.layer for unit in cell.nodes]
-            y = plain((before, x), **last, training=True)
-            before, x = x, y
-        logits = net.head.layer(x)
+    chained, to_coefficients = run.gradients(cotangent)
+    weights = plain_supernet.weights(net)
+    with tf.GradientTape() as tape:
+        tape.watch([weights, coefficients])
+        logits = plain_supernet.logits(
+            net, weights, images, coefficients, genotype
+        )
+    expected = tape.gradient(
+        logits,
+        [weights, coefficients],
+        output_gradients=cotangent,
+        unconnected_gradients="zero",
+    )
     np.testing.assert_allclose(logits, run.logits, atol=1e-4)
-    for unit, found in zip(net.units, chained, strict=True):
-        parts = tape.gradient(
-            logits,
-            [v.value for v in unit.layer.trainable_variables],
-            output_gradients=cotangent,
-            unconnected_gradients="zero",
-        )
-        if not parts:  # The last node of a cell without a bottleneck.
-            continue
-        expected = np.concatenate([np.ravel(part) for part in parts])
-        np.testing.assert_allclose(
-            found, expected, atol=1e-4 * (1 + np.abs(expected).max())
-        )
+    pairs = [
+        (found, np.concatenate([np.ravel(part) for part in parts]))
+        for found, parts in zip(chained, expected[0], strict=True)
+    ]
+    pairs += [(g, expected[1][kind]) for kind, g in to_coefficients.items()]
+    for found, wanted in pairs:
+        scale = 1 + np.abs(wanted).max()
+        np.testing.assert_allclose(found, wanted, atol=1e-4 * scale)
 
 
 def test_training_moves_statistics_of_used_operations_only():
     net = toy_supernet.make()
-    before = [u.statistics.numpy() for u in net.units]
     genotype = toy_supernet.random_genotype(6)
     net(
         toy_supernet.batch(),
@@ -157,20 +148,17 @@ def test_training_moves_statistics_of_used_operations_only():
         genotype=genotype,
         training=True,
     )
-    unit = net.cells[-1].nodes[0]
-    layer = unit.unpack()
-    place = net.units.index(unit)
-    assert np.any(unit.statistics.numpy() != before[place])
+    cell = net.engine.layers[-2].unpack()
     chosen = {
         c.primitive
         for node in genotype.reduction
         for c in node
         if c.source == 0
     }
-    for name, operation in layer.groups[0].items():
-        norm = operation.norm
-        if norm is not None:
-            moved = bool(np.any(norm.moving_mean.numpy() != 0))
+    assert chosen
+    for (_, name), operation in cell.nodes[0].operations.items():
+        if operation.norm is not None:
+            moved = np.any(operation.norm.moving_mean.numpy() != 0)
             assert moved == (name in chosen), name
 
 

@@ -9,7 +9,7 @@ from entrannas_tf.architecture import parameters as parameters_lib
 from entrannas_tf.networks.layers import pooling
 from entrannas_tf.search import second_order
 from entrannas_tf.training import losses, optimizers
-from tests.support import toy_supernet
+from tests.support import plain_supernet, toy_supernet
 
 
 def make(rate, sparse=False, weights=None, **options):
@@ -57,51 +57,27 @@ def batch(seed):
     )
 
 
-def loss_of(trainer, weights, split, images, labels):
+def loss_of(trainer, weights, coefficients, images, labels):
     """Returns the loss of the plain layers, run with weights given.
 
     Args:
         trainer: Gives the super-net and the derivation.
-        weights: For each unit a list of tensors, its layer's weights.
-        split: As `supernet.Supernet.split` returns it.
+        weights: As `plain_supernet.weights` returns them.
+        coefficients: {kind of cell: float32 [E, K]}.
         images: As for a step.
-        labels: Likewise.
+        labels: As for a step.
     """
-    net, left = trainer.supernet, iter(weights)
-
-    def run(unit, own, *tensors, **part):
-        statistics = [v.value for v in unit.layer.non_trainable_variables]
-        outputs, _ = unit.layer.stateless_call(
-            own, statistics, *tensors, training=True, **part
-        )
-        return outputs
-
-    outputs = tf.nest.flatten(run(net.stem, next(left), images))
-    before, x = outputs[0], outputs[-1]
-    for cell in net.cells:
-        own = [next(left) for _ in cell.nodes]
-
-        def call(node, tensors, part, cell=cell, own=own):
-            return run(cell.nodes[node], own[node], *tensors, part=part)
-
-        kind = "reduction" if cell.layer.reduction else "normal"
-        if cell.is_engine:
-            y = cell.layer.weighted((before, x), split[kind], call)
-        else:
-            derived = getattr(trainer.genotype, kind)
-            y = cell.layer.derived((before, x), derived, call)
-        before, x = x, y
-    logits = run(net.head, next(left), x)
+    logits = plain_supernet.logits(
+        trainer.supernet, weights, images, coefficients, trainer.genotype
+    )
     return losses.cross_entropy(labels, logits)
 
 
 def exact_gradients(trainer):
     """Differentiates through the step of the weights, by nested tapes."""
-    sgd, units = trainer.weight_optimizer, trainer.units
+    sgd = trainer.weight_optimizer
     trainer.genotype = trainer.derive()
-    weights = [
-        [v.value for v in unit.layer.trainable_variables] for unit in units
-    ]
+    weights = plain_supernet.weights(trainer.supernet)
     shapes = [[w.shape for w in own] for own in weights]
     velocities = [
         cut(velocity.numpy(), own)
@@ -109,10 +85,10 @@ def exact_gradients(trainer):
     ]
     variables = trainer.architecture.trainable_variables
     with tf.GradientTape() as outer:
-        split = trainer.supernet.split(trainer.architecture.coefficients())
+        coefficients = trainer.architecture.coefficients()
         with tf.GradientTape() as tape:
             tape.watch(weights)
-            loss = loss_of(trainer, weights, split, *batch(1))
+            loss = loss_of(trainer, weights, coefficients, *batch(1))
         gradients = tape.gradient(loss, weights, unconnected_gradients="zero")
         ahead = tf.nest.map_structure(
             lambda w, v, g: (
@@ -124,12 +100,12 @@ def exact_gradients(trainer):
             velocities,
             gradients,
         )
-        loss = loss_of(trainer, ahead, split, *batch(0))
+        loss = loss_of(trainer, ahead, coefficients, *batch(0))
     return outer.gradient(loss, [v.value for v in variables])
 
 
 def cut(vector, shapes):
-    """Returns the pieces of a unit's vector, by the shapes of its weights."""
+    """Returns the pieces of a vector, of these shapes."""
     sizes = [int(np.prod(shape)) for shape in shapes]
     pieces = np.split(vector, np.cumsum(sizes)[:-1]) if sizes else []
     pairs = zip(pieces, shapes, strict=True)
@@ -206,7 +182,7 @@ def test_rate_of_zero_gives_the_first_order(weights):
 def test_weights_statistics_and_momentum_stay(weights):
     trainer = make(0.1, weights=weights)
     held = [
-        *(v for unit in trainer.units for v in unit.variables),
+        *trainer.supernet.variables,
         *trainer.weight_optimizer.variables,
     ]
     before = [v.numpy() for v in held]
@@ -221,7 +197,10 @@ def test_step_moves_alpha_and_then_the_weights(weights):
     trainer.architecture_optimizer.build(
         trainer.architecture.trainable_variables
     )
-    held = [*trainer.architecture.alpha.values(), trainer.vectors[0]]
+    held = [
+        *trainer.architecture.alpha.values(),
+        trainer.supernet.trainable_variables[0],
+    ]
     before = [v.numpy() for v in held]
     trainer.train_step((batch(0), batch(1)))
     assert all(

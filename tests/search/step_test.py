@@ -46,10 +46,12 @@ def trainer():
 
 
 def test_step_for_alpha_leaves_the_weights_alone(trainer):
-    weights = snapshot(trainer.vectors)
+    weights = snapshot(trainer.supernet.trainable_variables)
     alphas = snapshot(trainer.architecture.trainable_variables)
     trainer.update_architecture(*batch(0))
-    for before, after in zip(weights, snapshot(trainer.vectors), strict=True):
+    for before, after in zip(
+        weights, snapshot(trainer.supernet.trainable_variables), strict=True
+    ):
         np.testing.assert_array_equal(before, after)
     now = snapshot(trainer.architecture.trainable_variables)
     assert all(np.any(a != b) for a, b in zip(alphas, now, strict=True))
@@ -64,7 +66,7 @@ def test_a_held_architecture_is_measured_and_left_alone(trainer):
         held = [
             *trainer.architecture.trainable_variables,
             *trainer.architecture_optimizer.variables,
-            *trainer.vectors,
+            *trainer.supernet.trainable_variables,
         ]
         before = snapshot(held)
         for metric in metrics:
@@ -81,13 +83,13 @@ def test_a_held_architecture_is_measured_and_left_alone(trainer):
 
 
 def test_step_for_the_weights_leaves_alpha_alone(trainer):
-    weights = snapshot(trainer.vectors)
+    weights = snapshot(trainer.supernet.trainable_variables)
     alphas = snapshot(trainer.architecture.trainable_variables)
     trainer.update_weights(*batch(1))
     now = snapshot(trainer.architecture.trainable_variables)
     for before, after in zip(alphas, now, strict=True):
         np.testing.assert_array_equal(before, after)
-    now = snapshot(trainer.vectors)
+    now = snapshot(trainer.supernet.trainable_variables)
     changed = [np.any(a != b) for a, b in zip(weights, now, strict=True)]
     assert sum(changed) > len(changed) / 2
 
@@ -152,12 +154,11 @@ def test_supernet_of_darts_takes_a_step():
 def test_dropout_draws_anew_and_again_the_same():
     """In each step others; in a trainer that begins likewise, the same."""
     weights = make(skip_dropout_seed=5).supernet
-    start = [snapshot(unit.variables) for unit in weights.units]
+    start = snapshot(weights.variables)
     losses = []
     for _ in range(2):
-        for unit, values in zip(weights.units, start, strict=True):
-            for variable, value in zip(unit.variables, values, strict=True):
-                variable.assign(value)
+        for variable, value in zip(weights.variables, start, strict=True):
+            variable.assign(value)
         trainer = make(skip_dropout_seed=5, weights=weights)
         trainer.skip_dropout.rate.assign(0.6)
         for _ in range(2):
@@ -173,9 +174,9 @@ def test_dropout_draws_anew_and_again_the_same():
 def test_runs_of_one_iteration_draw_differently():
     trainer = make(skip_dropout_seed=5)
     seeds = [
-        tuple(int(n) for n in trainer._drawn(target)[1][0])
+        tuple(int(n) for n in trainer._drawn(target)[0])
         for target in ("architecture", "weights")
     ]
     trainer.weight_optimizer.iterations.assign_add(1)
-    seeds.append(tuple(int(n) for n in trainer._drawn("architecture")[1][0]))
+    seeds.append(tuple(int(n) for n in trainer._drawn("architecture")[0]))
     assert len(set(seeds)) == 3

@@ -242,7 +242,8 @@ def test_a_search_has_no_other_variables(tmp_path, name):
     config = search_config.from_config_dict(values)
     data = search_workflow.load_data(config)
     trainer = search_workflow.make_trainer(config, data.source_w, None)
-    assert trainer.units[1].template.compute_dtype == "float16"
+    layer = trainer.supernet.engine.layers[1]
+    assert layer.template.compute_dtype == "float16"
     saved = checkpoints.search_variables(trainer).values()
     missing = {v.path for v in trainer.variables} - {v.path for v in saved}
     assert not missing

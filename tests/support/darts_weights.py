@@ -26,25 +26,24 @@ def supernet_weights(arrays, supernet):
             sharing and bottleneck.
 
     Returns:
-        A list of `Weight`; `PackedLayer.pack` takes them over.
+        A list of `Weight`; `pack` of the engine's layers takes them over.
     """
-    found = layer_weights(arrays, "weights/stem.", supernet.stem.layer)
+    stem, *cells, head = (layer.layer for layer in supernet.engine.layers)
+    found = layer_weights(arrays, "weights/stem.", stem)
     space = supernet.space
-    for number, cell in enumerate(supernet.cells):
+    for number, cell in enumerate(cells):
         prefix = f"weights/cells.{number}."
-        nodes = [unit.layer for unit in cell.nodes]
         for node in range(space.num_input_nodes):
             block = f"{prefix}preprocess{node}."
-            found += layer_weights(arrays, block, nodes[node].form)
+            found += layer_weights(arrays, block, cell.nodes[node].form)
         for edge, (source, target) in enumerate(space.edges):
             first = max(source + 1, space.num_input_nodes)
-            group = nodes[source].groups[target - first]
-            for name, operation in group.items():
+            for name in space.operations:
+                operation = cell.nodes[source].operations[target - first, name]
                 column = space.primitives.index(name)
                 place = f"{prefix}_ops.{edge}._ops.{column}."
                 found += layer_weights(arrays, place, operation)
-    head = layer_weights(arrays, "weights/classifier.", supernet.head.layer)
-    return found + head
+    return found + layer_weights(arrays, "weights/classifier.", head)
 
 
 def layer_weights(arrays, prefix, layer):
@@ -77,9 +76,9 @@ def _named_weights(layer):
     match layer:
         case operations.Operation():
             return _operation(layer)
-        case blocks.FactorizedReduce():
+        case blocks.Conv1x1BN(convolution=blocks.EvenAndOdd()):
             return _halves(layer.convolution) + _norm(layer.norm, "bn")
-        case blocks.ReLUConvBN():
+        case blocks.Conv1x1BN():
             kernel = layer.convolution.kernel
             norm = _norm(layer.norm, "op.2")
             return [(kernel, "op.1.weight", _pointwise), *norm]

@@ -122,13 +122,13 @@ def gradients(strategy, cache):
     """
     options = {"keeps_gradients": True, "cache": cache}
     trainer = make_search(strategy, **options)
-    before = flat(trainer.vectors)
+    before = flat(trainer.supernet.trainable_variables)
     trainer.update_architecture(*distribution.deal_batch(strategy, batch(0)))
     found = [flat(trainer.architecture.trainable_variables)]
-    assert np.array_equal(before, flat(trainer.vectors))
+    assert np.array_equal(before, flat(trainer.supernet.trainable_variables))
     trainer = make_search(strategy, **options)
     trainer.update_weights(*distribution.deal_batch(strategy, batch(1)))
-    found.append(flat(trainer.vectors))
+    found.append(flat(trainer.supernet.trainable_variables))
     trainer = make_training(strategy, KeepGradients)
     trainer.train_step(distribution.deal_batch(strategy, batch(2)))
     found.append(flat(trainer.training_network.trainable_variables))
@@ -173,7 +173,7 @@ def main(num_devices):
     trainer = trainers[mirrored]
     held = [
         *trainer.architecture.variables,
-        *(v for unit in trainer.units for v in unit.variables),
+        *trainer.supernet.variables,
         *trainer.architecture_optimizer.variables,
         *trainer.weight_optimizer.variables,
     ]

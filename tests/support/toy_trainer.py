@@ -25,7 +25,10 @@ class ToyTrainer:
         unit = keras.layers.Dense(2)
         unit.build((None, 3))
         cache = types.SimpleNamespace(num_built=0, build_seconds=0.0)
-        self.supernet = types.SimpleNamespace(units=[unit], cache=cache)
+        self.kernel = unit.kernel
+        self.supernet = types.SimpleNamespace(
+            variables=unit.variables, cache=cache
+        )
         self.architecture_optimizer = optimizers.CoupledAdam()
         self.architecture_optimizer.build(self.architecture.trainable_variables)
         self.weight_optimizer = optimizers.CoupledSGD()
@@ -46,7 +49,7 @@ class ToyTrainer:
         for alpha in self.architecture.alpha.values():
             move = rng.normal(size=alpha.shape) * rate
             alpha.assign(0.9 * alpha + move * self.architecture.temperature)
-        kernel = self.supernet.units[0].kernel
+        kernel = self.kernel
         kernel.assign(kernel + rng.normal(size=kernel.shape))
         self.weight_optimizer.momentums[0].assign(kernel * 0.1)
         for metric in self.metrics:

@@ -66,19 +66,21 @@ def test_float16_on_two_replicas():
     ]
     held = [
         *trainer.architecture.variables,
-        *(v for unit in trainer.units for v in unit.variables),
+        *trainer.supernet.variables,
         *trainer.architecture_optimizer.variables,
         *trainer.weight_optimizer.variables,
     ]
-    first = replicas.flat(trainer.vectors)
+    first = replicas.flat(trainer.supernet.trainable_variables)
     for _ in range(7):  # The first five lower the scale.
         trainer.train_step(parts)
-    before = replicas.flat(trainer.vectors)
+    before = replicas.flat(trainer.supernet.trainable_variables)
     assert not np.array_equal(first, before)
     for scale in trainer.loss_scales.values():
         scale.scale.assign(2.0**40)
     trainer.train_step(parts)
-    np.testing.assert_array_equal(replicas.flat(trainer.vectors), before)
+    np.testing.assert_array_equal(
+        replicas.flat(trainer.supernet.trainable_variables), before
+    )
     assert replicas.spread(strategy, held) == 0.0
     for scale in trainer.loss_scales.values():
         assert float(scale.scale.numpy()) == 2.0**24  # Its upper bound.

@@ -1,16 +1,14 @@
-"""Graphs of layers and of their gradients: traced once, shared, cached.
+"""Graphs of pure functions and of their gradients: traced once, cached.
 
 Tracing a graph and deriving its gradient takes Python far longer than the
-processor needs to run it, and a search may change its cells at any iteration.
-So the super-net runs as a chain of small graphs, and each is a pure function
-of weights, batch-norm statistics and inputs: all layers of one configuration
-share it, on every replica, and a new derivation needs a new graph only for an
-operation that has not run at its shape before.
+processor needs to run it, and a search may change its cells at any step. So
+the super-net runs as a chain of small graphs, each a pure function of weights,
+statistics and features. All layers of one configuration share a graph, on
+every replica, and a new derivation needs a new one only for an operation that
+has not run at its shape before.
 
-The chain is run from Python, so each link must be cheap to call. Two things
-see to it: the weights of a layer are one vector, and its statistics another;
-and a graph is cut into a forward and a backward function when it is traced,
-which spares the general machinery of `tf.GradientTape` at each call.
+A graph is cut into a forward and a backward function when it is traced, which
+spares the general machinery of `tf.GradientTape` at each call.
 """
 
 import collections
@@ -23,7 +21,8 @@ import tensorflow as tf
 
 from entrannas_tf.networks.execution import profiling
 
-# For `_callable`'s small graphs, which do not heed `without_grappler`.
+# Without Grappler's rewrites: the runtime's own way does not heed
+# `without_grappler` for a function that is called by an operation.
 _PLAIN = tf.compat.v1.ConfigProto()
 _PLAIN.graph_options.rewrite_options.disable_meta_optimizer = True
 _PLAIN = _PLAIN.SerializeToString()
@@ -72,7 +71,7 @@ class Backward(NamedTuple):
 class Graph:
     """A pure function and its vector-Jacobian products.
 
-    It is traced once with all gradients, and cut: a forward function that
+    It is traced once with all gradients, and cut: into a forward function that
     also returns what any gradient needs of it, the residuals, and a backward
     function for each set of gradients that is asked for.
 
@@ -97,23 +96,24 @@ class Graph:
             outputs, extras = function(*inputs)
             outputs = [tf.identity(t) for t in outputs]
             self._cotangents = [_placeholder(t.shape, t.dtype) for t in outputs]
-            found = []
+            found = ()
             if wrt:
                 found = tf.gradients(
                     outputs, [inputs[i] for i in wrt], self._cotangents
                 )
-        pairs = zip(wrt, found, strict=True)
-        self._gradients = {i: g for i, g in pairs if g is not None}
+            self._gradients = {
+                number: tf.convert_to_tensor(gradient)  # It may be of slices.
+                for number, gradient in zip(wrt, found, strict=True)
+                if gradient is not None
+            }
         self._behind = _reached_from(self._cotangents)
         self._residuals, _ = self._cut(self._gradients)
         self._definition = graph.as_graph_def()
         self._backwards = {}
         self.num_outputs, self.num_extras = len(outputs), len(extras)
-        self.forward = _callable(
-            self._definition,
-            inputs,
-            [*outputs, *extras, *self._residuals],
-            jit_compile=jit_compile,
+        results = [*outputs, *extras, *self._residuals]
+        self.forward = self._callable(
+            inputs, results, _needed(results, lambda t: t.op.inputs)
         )
 
     def backward(self, wrt):
@@ -128,35 +128,76 @@ class Graph:
 
     def _build_backward(self, wrt):
         numbers = [i for i in wrt if i in self._gradients]
-        residuals, names = self._cut(numbers)
+        residuals, ops = self._cut(numbers)
         indices = {t.name: i for i, t in enumerate(self._residuals)}
-        function = _callable(
-            self._definition,
+        function = self._callable(
             [*residuals, *self._cotangents],
             [self._gradients[i] for i in numbers],
-            names,
-            self._jit_compile,
+            ops,
         )
         return Backward([indices[t.name] for t in residuals], function, numbers)
 
     def _cut(self, numbers):
-        """Finds where gradients take up what the forward pass made.
+        """Finds where gradients take up what the forward function made.
 
         Returns:
-            The tensors that these gradients need of the forward pass, and the
-            names of their own nodes, with those of what `_is_made_anew`.
+            The tensors that these gradients need of the forward function, and
+            the set of the operations between those and the gradients.
         """
-        residuals, nodes = {}, set()
-        waiting = [self._gradients[i] for i in numbers]
-        while waiting:
-            tensor = waiting.pop()
-            is_forward = tensor.op not in self._behind
-            if is_forward and not _is_made_anew(tensor):
-                residuals[tensor.name] = tensor
-            elif tensor.op not in nodes:
-                nodes.add(tensor.op)
-                waiting += tensor.op.inputs
-        return list(residuals.values()), {op.name for op in nodes}
+        residuals = {}
+
+        def inputs(tensor):
+            if tensor.op in self._behind or _is_made_anew(tensor):
+                return tensor.op.inputs
+            residuals[tensor.name] = tensor
+            return None
+
+        ops = _needed([self._gradients[i] for i in numbers], inputs)
+        return list(residuals.values()), ops
+
+    def _callable(self, inputs, outputs, ops):
+        """Makes a callable of a part of the graph.
+
+        Args:
+            inputs: Tensors of the graph that become arguments.
+            outputs: Tensors of the graph to return.
+            ops: Set of the operations of the part.
+        """
+        names = {op.name for op in ops if op.type != "Placeholder"}
+        part = tf.compat.v1.GraphDef(versions=self._definition.versions)
+        part.node.extend(n for n in self._definition.node if n.name in names)
+        for node in part.node:
+            node.attr.pop("_class", None)  # Colocation, perhaps outside.
+            # A control edge from outside the part has done its work.
+            kept = [i for i in node.input if i[0] != "^" or i[1:] in names]
+            del node.input[:]
+            node.input.extend(kept)
+        read = {i if ":" in i else f"{i}:0" for n in part.node for i in n.input}
+
+        def function(*arguments):
+            given = {t.name: a for t, a in zip(inputs, arguments, strict=True)}
+            wanted = [t.name for t in outputs if t.name not in given]
+            found = tf.graph_util.import_graph_def(
+                part,
+                {name: a for name, a in given.items() if name in read},
+                wanted,
+                name="",
+            )
+            results = {**given, **dict(zip(wanted, found, strict=True))}
+            return [results[t.name] for t in outputs]
+
+        # Inlined, functions of a graph of many take long to be made ready.
+        traced = tf.function(
+            function,
+            autograph=False,
+            jit_compile=self._jit_compile,
+            experimental_attributes={"_noinline": True},
+        ).get_concrete_function(
+            *(tf.TensorSpec(t.shape, t.dtype) for t in inputs)
+        )
+        if self._jit_compile or len(part.node) > _WIDE:
+            return traced
+        return _called_by_operation(traced, [t.dtype for t in outputs])
 
 
 class GraphCache:
@@ -222,58 +263,40 @@ def _reached_from(tensors):
     return reached
 
 
-def _callable(definition, inputs, outputs, names=None, jit_compile=False):
-    """Makes a callable of a part of a graph.
-
-    The operation that calls a function costs a fraction of the overhead of a
-    ConcreteFunction's own `__call__`, but runs one node after another: right
-    for a small graph, which has nothing to run beside anything.
+def _needed(tensors, inputs):
+    """Returns the set of operations that tensors are made by.
 
     Args:
-        definition: GraphDef.
-        inputs: Tensors of the graph that become arguments.
-        outputs: Tensors of the graph to return.
-        names: Nodes of the part; found from the outputs if not given.
-        jit_compile: Whether XLA compiles it. That a function must be compiled
-            is heeded by a ConcreteFunction's own `__call__` alone.
+        tensors: Sequence of tensors.
+        inputs: Maps a tensor to those that it is made of, or to None if the
+            part ends before its operation.
     """
-    if names is None:
-        names, waiting = set(), [t.op for t in outputs]
-        while waiting:
-            op = waiting.pop()
-            if op.name not in names:
-                names.add(op.name)
-                waiting += [t.op for t in op.inputs]
-    names = names - {t.op.name for t in inputs if t.op.type == "Placeholder"}
-    part = tf.compat.v1.GraphDef(versions=definition.versions)
-    part.node.extend(node for node in definition.node if node.name in names)
-    for node in part.node:
-        node.attr.pop("_class", None)  # colocation, perhaps with a node outside
-        # An edge of control to a node outside the part has done its work.
-        kept = [i for i in node.input if i[0] != "^" or i[1:] in names]
-        del node.input[:]
-        node.input.extend(kept)
+    ops, waiting = set(), list(tensors)
+    while waiting:
+        tensor = waiting.pop()
+        if tensor.op not in ops:
+            found = inputs(tensor)
+            if found is not None:
+                ops.add(tensor.op)
+                waiting += found
+    return ops
 
-    def function(*arguments):
-        mapped = {t.name: a for t, a in zip(inputs, arguments, strict=True)}
-        used = {i if ":" in i else f"{i}:0" for n in part.node for i in n.input}
-        wanted = [t.name for t in outputs if t.name not in mapped]
-        found = tf.graph_util.import_graph_def(
-            part,
-            {k: v for k, v in mapped.items() if k in used},
-            wanted,
-            name="",
+
+def _called_by_operation(function, types):
+    """Returns a callable that runs a ConcreteFunction at little cost.
+
+    The operation that calls a function costs a fraction of a ConcreteFunction's
+    own `__call__`. It runs one node after another: right for a small graph,
+    which has nothing to run beside anything.
+
+    Args:
+        function: ConcreteFunction.
+        types: Dtypes of its outputs.
+    """
+
+    def call(*arguments):
+        return tf.raw_ops.PartitionedCall(
+            args=arguments, Tout=types, f=function, config_proto=_PLAIN
         )
-        results = {**mapped, **dict(zip(wanted, found, strict=True))}
-        return [results[t.name] for t in outputs]
 
-    traced = tf.function(function, autograph=False, jit_compile=jit_compile)
-    concrete = traced.get_concrete_function(
-        *(tf.TensorSpec(t.shape, t.dtype) for t in inputs)
-    )
-    if jit_compile or len(part.node) > _WIDE:
-        return concrete
-    types = [t.dtype for t in outputs]
-    return lambda *arguments: tf.raw_ops.PartitionedCall(
-        args=arguments, Tout=types, f=concrete, config_proto=_PLAIN
-    )
+    return call

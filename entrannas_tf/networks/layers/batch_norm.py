@@ -1,4 +1,4 @@
-"""Batch normalisation of folded images, several tensors at a time."""
+"""Batch normalisation, of several tensors at a time."""
 
 import keras
 import tensorflow as tf
@@ -11,20 +11,17 @@ STATISTICS = ("moving_mean", "moving_variance")
 
 
 class BatchNorm(keras.layers.Layer):
-    """Batch normalisation over folded images.
+    """Batch normalisation whose sums are in float32 in half precision too.
 
     Args:
         channels: C.
         affine: Whether scale and offset are learned (DARTS: in the target
             network only).
 
-    All its variables are in float32 where x is in half precision, and so is
-    the computation inside.
-
     Call:
-        x: float [B / F, H, W, F * C]; the same shape comes out. With
-        `training=True` the batch's statistics are used, and the moving ones
-        take a step towards them.
+        x: float [B, H, W, C] or [B / F, H, W, F, C]; returns the same shape.
+        With `training=True` the batch's statistics are used, and the moving
+        ones take a step towards them.
     """
 
     def __init__(self, channels, affine=False, **kwargs):
@@ -51,22 +48,16 @@ class BatchNorm(keras.layers.Layer):
         )
 
     def call(self, x, training=False):
-        size = x.shape[-1] // self.channels
-        if self.affine and size == 1:
+        if self.affine and x.shape.rank == 4:
             return self._fused(x, training)
         (y,) = normalise([self], [x], training)
-        if self.affine:
-            wide = tf.cast(y, self.scale.dtype)
-            wide = wide * _repeat(self.scale, size) + _repeat(self.offset, size)
-            y = tf.cast(wide, y.dtype)
-        return y
+        if not self.affine:
+            return y
+        wide = tf.cast(y, self.scale.dtype) * self.scale + self.offset
+        return tf.cast(wide, y.dtype)
 
     def _fused(self, x, training):
-        """Calls TensorFlow's own kernel: a target network's images.
-
-        It is the faster one where channels are many, and less exact: it adds
-        up its sums one pixel after another.
-        """
+        """Calls TensorFlow's own kernel, which is faster for many channels."""
         statistics = (
             [] if training else [self.moving_mean, self.moving_variance]
         )
@@ -91,13 +82,6 @@ class BatchNorm(keras.layers.Layer):
             step = (1 - BATCH_NORM_MOMENTUM) * (new - old)
             getattr(self, name).assign(old + step)
 
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "channels": self.channels,
-            "affine": self.affine,
-        }
-
 
 def normalise(norms, tensors, training=False):
     """Normalises tensors of one shape at once, without scale and offset.
@@ -108,18 +92,18 @@ def normalise(norms, tensors, training=False):
     Args:
         norms: Sequence of N `BatchNorm`, one a tensor, of one number of
             channels C.
-        tensors: Sequence of float [B / F, H, W, F * C].
+        tensors: Sequence of float [B, H, W, C] or [B / F, H, W, F, C].
         training: Whether to use the batch's statistics, and to move the
             moving ones towards them.
 
     Returns:
-        List of float [B / F, H, W, F * C].
+        List of float tensors of that shape.
     """
     channels = norms[0].channels
-    last = tensors[0].shape[-1]
+    size = 1 if tensors[0].shape.rank == 4 else tensors[0].shape[3]
     x = tensors[0] if len(tensors) == 1 else tf.stack(tensors)
-    x = tf.reshape(x, [len(norms), -1, last])
-    lanes = _Lanes(len(norms), last // channels, channels)
+    x = tf.reshape(x, [len(norms), -1, size * channels])
+    lanes = _Lanes(len(norms), size, channels)
     if training:
         y, mean, variance = _standardise(x, lanes)
         means = _unstack(mean, [channels])
@@ -146,11 +130,6 @@ def _to_accumulation_dtype(x):
 def dynamic_shape(x):
     """Returns the shape for a reshape, -1 where the batch is not known."""
     return [-1 if size is None else size for size in x.shape]
-
-
-def _repeat(vector, size):
-    """Lays [C] out beside itself for each folded image: [F * C]."""
-    return tf.tile(tf.convert_to_tensor(vector), [size])
 
 
 def _unstack(x, shape):

@@ -1,9 +1,8 @@
 """Layers of the super-net around the operations: 1x1 blocks, stems.
 
 They exist for the search alone; a target network consists of Keras's own
-layers, see `networks.target`. All tensors but the stems' input lie in the
-folded layout of `folding`: [B / F, H, W, F * C], with F = 1 the ordinary
-[B, H, W, C].
+layers, see `networks.target`. Images are float [B, H, W, C] or, folded,
+[B / F, H, W, F, C], see `folding`.
 """
 
 import itertools
@@ -45,7 +44,7 @@ class Conv1x1(keras.layers.Layer):
         channels: C_out.
 
     Call:
-        x: float [B / F, H, W, F * C_in] -> [B / F, H, W, F * C_out].
+        x: float [..., C_in] -> [..., C_out].
     """
 
     def __init__(self, channels_in, channels, **kwargs):
@@ -58,15 +57,8 @@ class Conv1x1(keras.layers.Layer):
         self.built = True
 
     def call(self, x, training=False):
-        del training  # the same either way
+        del training  # The same either way.
         return folding.pointwise(x, tf.convert_to_tensor(self.kernel))
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "channels_in": self.channels_in,
-            "channels": self.channels,
-        }
 
 
 class EvenAndOdd(keras.layers.Layer):
@@ -80,14 +72,12 @@ class EvenAndOdd(keras.layers.Layer):
         channels: C_out, even.
 
     Call:
-        x: float [B / F, H, W, F * C_in] -> [B / F, H / 2, W / 2, F * C_out].
+        x: float [B, H, W, C_in] -> [B, ceil(H / 2), ceil(W / 2), C_out].
     """
 
     def __init__(self, channels_in, channels, **kwargs):
         super().__init__(**kwargs)
         half = definitions.FactorizedReduce.half(channels)
-        self.channels_in = channels_in
-        self.channels = channels
         self.even = Conv1x1(channels_in, half)
         self.odd = Conv1x1(channels_in, half)
         self.built = True
@@ -96,14 +86,7 @@ class EvenAndOdd(keras.layers.Layer):
         del training  # The same either way.
         even = self.even(folding.subsample(x))
         odd = self.odd(folding.subsample_shifted(x))
-        return folding.concat([even, odd], self.even.channels)
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "channels_in": self.channels_in,
-            "channels": self.channels,
-        }
+        return tf.concat([even, odd], axis=-1)
 
 
 class Conv1x1BN(keras.layers.Layer):
@@ -112,53 +95,81 @@ class Conv1x1BN(keras.layers.Layer):
     Args:
         channels_in: C_in.
         channels: C_out.
+        halve: Whether to halve the resolution, as `EvenAndOdd` does.
 
     Call:
-        x: float [B / F, H, W, F * C_in] -> [B / F, H, W, F * C_out].
+        x: float [B, H, W, C_in] -> [B, H, W, C_out]; ceil(H / 2) and
+        ceil(W / 2) if halved.
     """
 
-    _make_convolution = Conv1x1
-
-    def __init__(self, channels_in, channels, **kwargs):
+    def __init__(self, channels_in, channels, halve=False, **kwargs):
         super().__init__(**kwargs)
-        self.convolution = self._make_convolution(channels_in, channels)
+        block = EvenAndOdd if halve else Conv1x1
+        self.convolution = block(channels_in, channels)
         self.norm = batch_norm.BatchNorm(channels)
         self.built = True
 
     def call(self, x, training=False):
         return self.norm(self.convolution(x), training=training)
 
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "channels_in": self.convolution.channels_in,
-            "channels": self.convolution.channels,
-        }
 
+class Restore(keras.layers.Layer):
+    """Makes a node's value of the sum that arrives at it.
 
-class ReLUConvBN(Conv1x1BN):
-    """ReLU, 1x1 convolution, batch normalisation. As `Conv1x1BN` otherwise."""
-
-    def features(self, rectified):
-        """Returns what comes before the batch norm, of relu(x)."""
-        return self.convolution(rectified)
-
-    def call(self, x, training=False):
-        return super().call(tf.nn.relu(x), training=training)
-
-
-class FactorizedReduce(ReLUConvBN):
-    """ReLU, `EvenAndOdd`, batch normalisation: it halves the resolution.
+    It restores the channels behind the bottleneck by a 1x1 convolution. With
+    partial channels it first deals the channels out, so that other ones are
+    read next: channel c of group g goes to place c * groups + g (PC-DARTS,
+    section 3.2). PC-DARTS does so on each edge; the sum's result is the same.
 
     Args:
-        channels_in: C_in.
-        channels: C_out, even.
+        channels_in: Channels of the sum.
+        channels: C; the convolution is left out if it is the same number.
+        num_groups: Number of groups of channels, 1 to leave them in place.
 
     Call:
-        x: float [B / F, H, W, F * C_in] -> [B / F, H / 2, W / 2, F * C_out].
+        x: float [..., channels_in] -> [..., C].
     """
 
-    _make_convolution = EvenAndOdd
+    def __init__(self, channels_in, channels, num_groups=1, **kwargs):
+        super().__init__(**kwargs)
+        self.channels_in = channels_in
+        self.num_groups = num_groups
+        self.convolution = None
+        if channels_in != channels:
+            self.convolution = Conv1x1(channels_in, channels)
+        self.built = True
+
+    def call(self, x, training=False):
+        del training  # The same either way.
+        if self.num_groups > 1:
+            width = self.channels_in // self.num_groups
+            groups = tf.reshape(x, [-1, self.num_groups, width])
+            dealt = tf.transpose(groups, [0, 2, 1])
+            x = tf.reshape(dealt, [-1, *x.shape[1:]])
+        return x if self.convolution is None else self.convolution(x)
+
+
+class Concatenate(keras.layers.Layer):
+    """Makes a cell's output of its nodes' values.
+
+    Args:
+        rectify: Whether a ReLU comes last. DARTS's cells each begin with one,
+            on both inputs; here it is done once, where the output is made.
+
+    Call:
+        values: float [..., C] each, one after another.
+        Returns float [..., M * C].
+    """
+
+    def __init__(self, rectify, **kwargs):
+        super().__init__(**kwargs)
+        self.rectify = rectify
+        self.built = True
+
+    def call(self, *values, training=False):
+        del training  # The same either way.
+        output = tf.concat(values, axis=-1)
+        return tf.nn.relu(output) if self.rectify else output
 
 
 class CifarStem(keras.layers.Layer):
@@ -172,8 +183,8 @@ class CifarStem(keras.layers.Layer):
             one, which then need not be repeated.
 
     Call:
-        images: float [B, H, W, C_in] -> [B / F, H, W, F * C_out]. No gradient
-        flows back to the images.
+        images: float [B, H, W, C_in] -> [B / F, H, W, F, C_out], or [B, H, W,
+        C_out] where F is 1. No gradient flows back to the images.
     """
 
     def __init__(
@@ -202,15 +213,6 @@ class CifarStem(keras.layers.Layer):
         x = self.norm(folding.fold(x, size), training=training)
         return tf.nn.relu(x) if self.rectify else x
 
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "channels_in": self.channels_in,
-            "channels": self.channels,
-            "max_fold": self.max_fold,
-            "rectify": self.rectify,
-        }
-
 
 class ImageNetStem(keras.layers.Layer):
     """DARTS's stem for large images: three 3x3 convolutions of stride 2.
@@ -218,14 +220,14 @@ class ImageNetStem(keras.layers.Layer):
     Args:
         channels_in: Channels of the images.
         channels: C of both outputs, even.
-        max_fold: As in `CifarStem`.
-        rectify: Likewise, of both outputs.
+        max_fold: Images to fold together at most; 1 keeps [B, H, W, C].
+        rectify: Whether a ReLU comes last, on both outputs.
 
     Call:
         images: float [B, H, W, C_in].
-        Returns two features for the first cell: float
-        [B / F, H/4, W/4, F * C] and [B / F, H/8, W/8, F * C]. No gradient
-        flows back to the images.
+        Returns two features for the first cell, folded likewise: H / 4 by
+        W / 4 and H / 8 by W / 8, C channels each. No gradient flows back to
+        the images.
     """
 
     def __init__(
@@ -268,12 +270,3 @@ class ImageNetStem(keras.layers.Layer):
         kernel = tf.convert_to_tensor(self.kernels[number])
         x = folding.convolution(x, kernel, (2, 2))
         return self.norms[number](x, training=training)
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "channels_in": self.channels_in,
-            "channels": self.channels,
-            "max_fold": self.max_fold,
-            "rectify": self.rectify,
-        }

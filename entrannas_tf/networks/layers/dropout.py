@@ -43,9 +43,6 @@ class DropPath(keras.layers.Layer):
             drawn = drawn[first : first + size]
         return _keep(x, drawn, kept)
 
-    def get_config(self):
-        return {**super().get_config(), "seed": self.seed}
-
 
 def drop_elements(x, seed, rate):
     """Returns a tensor with some elements 0, and the rest scaled up (dropout).
@@ -69,45 +66,34 @@ class SkipDropout(keras.layers.Layer):
     halves the resolution. Where an operation is shared by all later nodes, so
     are the elements that it loses.
 
-    What is drawn depends on the seed, the count and the replica alone, so that
-    a search that is resumed draws the same.
+    The draw depends on the seed, the count and the replica alone, so that a
+    resumed search draws the same.
 
     Args:
         seed: Of the random numbers.
-        num_units: Number of the super-net's units.
 
     Attributes:
         rate: float32 scalar variable, the share of elements to drop, from 0 to
             below 1; not trained.
     """
 
-    def __init__(self, seed, num_units, **kwargs):
+    def __init__(self, seed, **kwargs):
         super().__init__(**kwargs)
         self.seed = seed
-        self.num_units = num_units
         self.rate = _add_rate(self)
         self.built = True
 
     def draw(self, count):
-        """Returns what each unit takes: list of (seed int32 [2], rate).
+        """Returns a run's (seed, rate): int32 [2] and a float32 scalar.
 
         Args:
             count: int32 scalar, another for each run of the super-net.
         """
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-        first = tf.random.experimental.stateless_fold_in(
+        seed = tf.random.experimental.stateless_fold_in(
             tf.stack([self.seed, count]), replica
         )
-        rate = tf.convert_to_tensor(self.rate)
-        units = range(self.num_units)
-        return [(tf.add(first, (0, unit)), rate) for unit in units]
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "seed": self.seed,
-            "num_units": self.num_units,
-        }
+        return seed, tf.convert_to_tensor(self.rate)
 
 
 def _add_rate(layer):

@@ -1,33 +1,24 @@
-"""The super-net's memory layout, and the convolutions that work on it.
+"""Folding: several images side by side, so that narrow layers run fast.
 
-After the bottleneck an Engine-cell works on 4 to 16 channels. Kernels that
-vectorise over channels then do little besides overhead, so the super-net folds
-several images into the channel axis: F images of C channels lie as
-`[B / F, H, W, F * C]`, the channels of an image side by side. Depthwise
-convolution, pooling and every element-wise operation are the same on folded
-images; a 1x1 convolution is a matrix product after a reshape that moves no
-data. F is never passed on: it is the number of channels on the tensor divided
-by the number of channels that the layer knows. With F = 1 the layout is the
-ordinary `[B, H, W, C]`.
+Behind the bottleneck a cell works on 4 to 16 channels, and kernels that
+vectorise over channels do little besides overhead. So the super-net's stem
+folds F images into one, [B, H, W, C] into [B / F, H, W, F, C], and its head
+takes them apart. In between the channels of an image stay the last axis:
+element-wise operations, concatenations, 1x1 convolutions and batch norms know
+nothing of it. Kernels that look at neighbouring pixels treat every channel
+alike, and take F * C channels: that is the task of this module. Without
+folding images are the ordinary [B, H, W, C].
 
 Padding is symmetric at every stride, as in DARTS (`padding="same"` is not at
 stride 2), so that weights copied from a DARTS network give the same outputs.
 """
 
-import math
-
-import numpy as np
 import tensorflow as tf
 
 # Images folded together at most. Measured on 2 cores of an AMD EPYC (AVX2),
 # CIFAR-10's super-net at batch 64: a step takes 1.7 times as long without
 # folding, and the same with 16 as with 64. Not measured on a GPU.
 MAX_FOLD = 64
-
-# Columns that a matrix should have for the processor's product to pay. Chosen
-# on an older processor; on the one above a step takes as long without it,
-# within the 10 % by which such measurements differ.
-_NARROW = 16
 
 
 def fold_size(batch_size, limit=MAX_FOLD):
@@ -43,178 +34,116 @@ def fold_size(batch_size, limit=MAX_FOLD):
 
 
 def fold(images, size):
-    """Folds `size` images into the channels.
+    """Folds images.
 
     Args:
         images: float [B, H, W, C], B a multiple of `size`.
-        size: F, the number of images that share a row of channels.
+        size: F, the number of images to fold together.
 
     Returns:
-        float [B / F, H, W, F * C].
+        float [B / F, H, W, F, C]; the images as they are where F is 1.
     """
     if size == 1:
         return images
-    _, height, width, channels = images.shape
-    x = tf.reshape(images, [-1, size, height, width, channels])
-    x = tf.transpose(x, [0, 2, 3, 1, 4])  # [B/F, H, W, F, C]
-    return tf.reshape(x, [-1, height, width, size * channels])
+    x = tf.reshape(images, [-1, size, *images.shape[1:]])
+    return tf.transpose(x, [0, 2, 3, 1, 4])
 
 
-def unfold(x, channels):
-    """Undoes `fold`: float [B / F, H, W, F * C] -> [B, H, W, C]."""
-    size = x.shape[-1] // channels
-    if size == 1:
+def unfold(x):
+    """Undoes `fold`: float [B / F, H, W, F, C] -> [B, H, W, C]."""
+    if x.shape.rank == 4:
         return x
-    _, height, width, _ = x.shape
-    x = tf.reshape(x, [-1, height, width, size, channels])
-    x = tf.transpose(x, [0, 3, 1, 2, 4])  # [B/F, F, H, W, C]
-    return tf.reshape(x, [-1, height, width, channels])
+    x = tf.transpose(x, [0, 3, 1, 2, 4])
+    return tf.reshape(x, [-1, *x.shape[2:]])
 
 
-def concat(tensors, channels):
-    """Concatenates along the channels of each image.
+def on_channels(function, x):
+    """Applies a function that treats every channel alike.
 
     Args:
-        tensors: Sequence of float [B / F, H, W, F * C_i].
-        channels: C of the first tensor.
+        function: Callable of float [B, H, W, C] that keeps the channels.
+        x: float [B, H, W, C] or [B / F, H, W, F, C].
 
     Returns:
-        float [B / F, H, W, F * sum of C_i].
+        The result, with the axes of x.
     """
-    _, height, width, last = tensors[0].shape
-    size = last // channels
-    if size == 1:
-        return tf.concat(tensors, axis=-1)
-    apart = [
-        tf.reshape(t, [-1, height, width, size, t.shape[-1] // size])
-        for t in tensors
-    ]
-    joined = tf.concat(apart, axis=-1)
-    return tf.reshape(joined, [-1, height, width, size * joined.shape[-1]])
-
-
-def split(x, channels, first):
-    """Splits the channels of each image in two; `concat` undoes it.
-
-    Args:
-        x: float [B / F, H, W, F * C].
-        channels: C.
-        first: Number of channels of the first part, C_1.
-
-    Returns:
-        List of float [B / F, H, W, F * C_1] and the rest, F * (C - C_1).
-    """
-    _, height, width, last = x.shape
-    size = last // channels
-    if size > 1:
-        x = tf.reshape(x, [-1, height, width, size, channels])
-    parts = tf.split(x, [first, channels - first], axis=-1)
-    if size == 1:
-        return parts
-    return [
-        tf.reshape(p, [-1, height, width, size * p.shape[-1]]) for p in parts
-    ]
-
-
-def shuffle(x, channels, groups):
-    """Deals out the channels of groups, one of each group at a time.
-
-    Channel c of group g goes to place c * groups + g, as in PC-DARTS.
-
-    Args:
-        x: float [B / F, H, W, F * C].
-        channels: C.
-        groups: Number of groups, which divides C.
-
-    Returns:
-        float [B / F, H, W, F * C].
-    """
-    grouped = tf.reshape(x, [-1, groups, channels // groups])
-    dealt = tf.transpose(grouped, [0, 2, 1])
-    return tf.reshape(dealt, [-1, *x.shape[1:]])
+    if x.shape.rank == 4:
+        return function(x)
+    *_, height, width, size, channels = x.shape
+    y = function(tf.reshape(x, [-1, height, width, size * channels]))
+    return tf.reshape(y, [-1, *y.shape[1:3], size, channels])
 
 
 def pointwise(x, kernel):
     """1x1 convolution.
 
     Args:
-        x: float [B / F, H, W, F * C_in].
+        x: float [..., C_in].
         kernel: float [C_in, C_out].
 
     Returns:
-        float [B / F, H, W, F * C_out].
+        float [..., C_out].
     """
-    channels_in, channels_out = kernel.shape
-    _, height, width, last = x.shape
-    size = last // channels_in
-    # A product with so narrow a matrix is mostly overhead: take several
-    # images at once, with the kernel repeated along the diagonal.
-    widest = max(channels_in, channels_out)
-    together = math.gcd(size, max(1, _NARROW // widest))
-    if together > 1:
-        diagonal = np.eye(together, dtype=kernel.dtype.as_numpy_dtype)
-        blocks = tf.reshape(kernel, [1, channels_in, 1, channels_out])
-        kernel = tf.reshape(
-            diagonal[:, None, :, None] * blocks,
-            [together * channels_in, together * channels_out],
-        )
-    rows = tf.reshape(x, [-1, together * channels_in])
-    return tf.reshape(
-        tf.matmul(rows, kernel), [-1, height, width, size * channels_out]
-    )
+    channels_in, channels = kernel.shape
+    y = tf.matmul(tf.reshape(x, [-1, channels_in]), kernel)
+    return tf.reshape(y, [-1, *x.shape[1:-1], channels])
 
 
 def depthwise(x, kernel, stride=1, dilation=1):
     """Depthwise convolution, padded symmetrically.
 
     Args:
-        x: float [B / F, H, W, F * C].
+        x: float [B, H, W, C] or [B / F, H, W, F, C].
         kernel: float [k, k, C, 1], k odd.
         stride: 1 or 2.
         dilation: 1 or 2.
 
     Returns:
-        float [B / F, ceil(H / stride), ceil(W / stride), F * C].
+        float [B, ceil(H / stride), ceil(W / stride), C], or folded as x is.
     """
     if stride == 2 and dilation == 2:
         # Every tap lies on the even rows and columns.
         x, stride, dilation = subsample(x), 1, 1
-    size = x.shape[-1] // kernel.shape[2]
-    if size > 1:
-        kernel = tf.tile(kernel, [1, 1, size, 1])
-    padding = "SAME"
-    if stride == 2:
-        x, padding = _pad(x, kernel.shape[0] // 2), "VALID"
-    return tf.nn.depthwise_conv2d(
-        x, kernel, [1, stride, stride, 1], padding, dilations=[dilation] * 2
-    )
+    if x.shape.rank == 5:
+        kernel = tf.tile(kernel, [1, 1, x.shape[3], 1])
+
+    def convolve(x):
+        padding = "SAME"
+        if stride == 2:
+            x, padding = _pad(x, kernel.shape[0] // 2), "VALID"
+        strides = [1, stride, stride, 1]
+        return tf.nn.depthwise_conv2d(
+            x, kernel, strides, padding, dilations=[dilation] * 2
+        )
+
+    return on_channels(convolve, x)
 
 
 def convolution(x, kernel, strides=(1, 1)):
     """Ordinary convolution, padded symmetrically.
 
     Args:
-        x: float [B / F, H, W, F * C_in].
+        x: float [B, H, W, C_in] or [B / F, H, W, F, C_in].
         kernel: float [k_h, k_w, C_in, C_out], k_h and k_w odd.
         strides: Vertical and horizontal stride.
 
     Returns:
-        float [B / F, ceil(H / strides[0]), ceil(W / strides[1]), F * C_out].
+        float [B, ceil(H / strides[0]), ceil(W / strides[1]), C_out], or folded
+        as x is.
     """
-    height, width, channels_in, _ = kernel.shape
-    size = x.shape[-1] // channels_in
-    images = _pad(unfold(x, channels_in), height // 2, width // 2)
+    size = 1 if x.shape.rank == 4 else x.shape[3]
+    images = _pad(unfold(x), kernel.shape[0] // 2, kernel.shape[1] // 2)
     return fold(tf.nn.conv2d(images, kernel, strides, "VALID"), size)
 
 
 def subsample(x):
-    """Keeps the even rows and columns: [B, H, W, C] -> [B, H/2, W/2, C]."""
-    return _every_second(_even_size(x), 0)
+    """Keeps the even rows and columns, ceil(H / 2) and ceil(W / 2)."""
+    return on_channels(lambda x: _every_second(_even_size(x), 0), x)
 
 
 def subsample_shifted(x):
     """Keeps the odd rows and columns; an odd size is padded with zeros."""
-    return _every_second(_even_size(x), 1)
+    return on_channels(lambda x: _every_second(_even_size(x), 1), x)
 
 
 def _even_size(x):

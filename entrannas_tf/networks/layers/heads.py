@@ -14,9 +14,9 @@ class Head(keras.layers.Layer):
         num_classes: Number of logits.
 
     Call:
-        x: float [B / F, H, W, F * C] -> float [B, num_classes], logits. They
-        are made in `dtype`, whatever x is, and are float32 where that is half
-        precision.
+        x: float [B, H, W, C] or [B / F, H, W, F, C].
+        Returns float [B, num_classes], logits, computed in `dtype` whatever x
+        is; float32 where that is half precision.
     """
 
     def __init__(self, channels, num_classes, dtype="float32", **kwargs):
@@ -32,16 +32,9 @@ class Head(keras.layers.Layer):
         self.built = True
 
     def call(self, x, training=False):
-        del training  # the same either way
+        del training  # The same either way.
         x = tf.cast(x, self.compute_dtype)
-        means = tf.reduce_mean(x, axis=[1, 2])  # [B/F, F * C]
+        means = tf.reduce_mean(x, axis=[1, 2])  # [B/F, F, C]
         features = tf.reshape(means, [-1, self.channels])  # [B, C]
         logits = tf.matmul(features, self.kernel) + self.bias
         return tf.cast(logits, precision.accumulation_dtype(self.compute_dtype))
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "channels": self.channels,
-            "num_classes": self.num_classes,
-        }

@@ -1,8 +1,8 @@
-"""Pooling of images, folded or not: each channel for itself.
+"""Pooling of images.
 
 Padding is symmetric at every stride, as in DARTS. Tensors are float
-[B, H, W, C], or [B / F, H, W, F * C] as in `folding`; pooling with stride s
-leaves ceil(H / s) rows and ceil(W / s) columns.
+[B, H, W, C]; pooling with stride s leaves ceil(H / s) rows and ceil(W / s)
+columns.
 """
 
 import tensorflow as tf

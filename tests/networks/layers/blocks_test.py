@@ -150,11 +150,11 @@ def test_uniform_is_pytorchs():
 
 @FOLDS
 def test_factorized_reduce_sees_both_diagonals(fold):
-    layer = blocks.FactorizedReduce(2, 4)
+    layer = blocks.EvenAndOdd(2, 4)
     images = tf.constant(np.abs(random(4, 6, 6, 2)).astype("float32"))
     with tf.GradientTape() as tape:
         tape.watch(images)
-        y = folding_lib.unfold(layer(folding_lib.fold(images, fold)), 4)
+        y = folding_lib.unfold(layer(folding_lib.fold(images, fold)))
         loss = tf.reduce_sum(y * random(*y.shape, seed=2))
     assert y.shape == (4, 3, 3, 4)
     # DARTS's too looks at two of each four pixels.
@@ -180,8 +180,8 @@ def test_stem_against_numpy_and_folds(training):
     expected = slow_layers.batch_norm(convolved, *statistics)
     np.testing.assert_allclose(y, expected, atol=1e-5)
     folded = folding(tf.constant(images), training=training)
-    assert folded.shape == (1, 5, 6, 32)
-    np.testing.assert_allclose(folding_lib.unfold(folded, 8), y, atol=1e-5)
+    assert folded.shape == (1, 5, 6, 4, 8)
+    np.testing.assert_allclose(folding_lib.unfold(folded), y, atol=1e-5)
 
 
 def test_imagenet_stem_against_numpy():
@@ -208,18 +208,24 @@ def test_imagenet_stem_of_a_search_folds_and_rectifies(training):
     for old, new in zip(plain.weights, stem.weights, strict=True):
         new.assign(old)
     outputs = stem(images, training=training)
-    assert [y.shape for y in outputs] == [(2, 4, 6, 8), (2, 2, 3, 8)]
+    assert [y.shape for y in outputs] == [(2, 4, 6, 2, 4), (2, 2, 3, 2, 4)]
     for y, expected in zip(
         outputs, plain(images, training=training), strict=True
     ):
         np.testing.assert_allclose(
-            folding_lib.unfold(y, 4), tf.nn.relu(expected), atol=1e-5
+            folding_lib.unfold(y), tf.nn.relu(expected), atol=1e-5
         )
 
 
 def test_imagenet_stem_wants_an_even_number_of_channels():
     with pytest.raises(ValueError, match=r"channels=5; expected an even"):
         blocks.ImageNetStem(3, 5)
+
+
+def test_restore_shuffles_channels():
+    x = random(2, 3, 2, 6)
+    y = blocks.Restore(6, 6, num_groups=2)(tf.constant(x, tf.float32))
+    np.testing.assert_allclose(y, x[..., [0, 3, 1, 4, 2, 5]], atol=1e-6)
 
 
 def test_drop_path_drops_images_and_keeps_the_mean():
