@@ -12,12 +12,13 @@ Cost: 1 min 47 s and 1.3 GiB of memory on 2 cores.
 Expect: 95.6 % as super-net and 73.2 % as child network (seed 0).
 """
 
+from entrannas_tf.config import schema
 from entrannas_tf.config import search as search_config
 
 
 def get_config():
     """Returns the configuration, a locked `ConfigDict`."""
-    return search_config.to_config_dict(
+    return schema.to_config_dict(
         search_config.Config(
             name="digits",
             seed=0,

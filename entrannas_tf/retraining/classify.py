@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from entrannas_tf.config import retrain as retrain_config
-from entrannas_tf.config import search as search_config
+from entrannas_tf.config import schema
 from entrannas_tf.data import decoding
 from entrannas_tf.retraining import workflow as retraining_workflow
 
@@ -108,9 +108,7 @@ def classify_test_images(directory, config_dict):
         ValueError: If there is no export, or it is not one of such images.
     """
     model = load(directory)
-    config = search_config.from_config_dict(
-        config_dict, retrain_config.RetrainConfig
-    )
+    config = schema.read(retrain_config.RetrainConfig, config_dict)
     data = retraining_workflow.load_data(config)
     source, indices = data.test_source, data.test_indices
     if source.image_shape != model.image_shape:

@@ -9,7 +9,7 @@ from absl import logging
 
 from entrannas_tf.architecture import genotypes, published
 from entrannas_tf.config import retrain as retrain_config
-from entrannas_tf.config import search as search_config
+from entrannas_tf.config import schema
 from entrannas_tf.data import datasets, pipeline
 from entrannas_tf.networks import cost
 from entrannas_tf.networks import target as target_network
@@ -78,9 +78,7 @@ def retrain(config_dict, genotype, workdir, strategy=None, profile=False):
     True
     """
     start = time.monotonic()
-    config = search_config.from_config_dict(
-        config_dict, retrain_config.RetrainConfig
-    )
+    config = schema.read(retrain_config.RetrainConfig, config_dict)
     workdir = os.fspath(workdir)
     cells = published.load_genotype(genotype)
     with session.prepare_devices(

@@ -12,7 +12,6 @@ import dataclasses
 
 from entrannas_tf.architecture import search_space
 from entrannas_tf.config import schema
-from entrannas_tf.config import search as search_config
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -174,7 +173,7 @@ def title(config):
 
     Its switches alone tell; where they are those of no method, it says so.
     """
-    values = search_config.to_flat_dict(config)
+    values = schema.flatten(dataclasses.asdict(config))
     for method in METHODS.values():
         if all(values[path] == v for path, v in method.switches.items()):
             return method.title

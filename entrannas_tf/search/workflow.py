@@ -12,6 +12,7 @@ from absl import logging
 
 from entrannas_tf.architecture import genotypes, search_space
 from entrannas_tf.architecture import parameters as parameters_lib
+from entrannas_tf.config import schema
 from entrannas_tf.config import search as search_config
 from entrannas_tf.data import datasets, pipeline
 from entrannas_tf.networks import supernet
@@ -64,7 +65,7 @@ def search(config_dict, workdir, strategy=None, profile=False):
             checkpoint of the last step.
     """
     start = time.monotonic()
-    config = search_config.from_config_dict(config_dict)
+    config = schema.read(search_config.Config, config_dict)
     workdir = os.fspath(workdir)
     with session.prepare_devices(
         config, strategy, "search.batch_size"

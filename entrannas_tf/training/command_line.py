@@ -18,6 +18,7 @@ import tempfile
 
 from absl import app, flags, logging
 
+from entrannas_tf.config import schema
 from entrannas_tf.config import search as search_config
 from entrannas_tf.training import interruptions
 
@@ -152,7 +153,7 @@ def _check_overrides(argv, config_kind):
     for arg in argv[1:]:
         override = re.match(r"--?(?:no)?config\.([^=]*)", arg)
         if override:
-            search_config.expected_type(override[1], config_kind)
+            schema.expected_type(config_kind, override[1])
             if not given:
                 raise ValueError(_missing("config"))
 
@@ -198,6 +199,6 @@ def _explain(error, config_kind):
         return f"{flag.partition(': ')[0]}: {reason}"
     field = re.match(r"flag --config\.([\w.]+)=", text)
     if field:
-        expected = search_config.expected_type(field[1], config_kind)
+        expected = schema.expected_type(config_kind, field[1])
         return f"{text}; expected {expected}."
     return text

@@ -1,12 +1,11 @@
 """Where a result comes from, and what it took."""
 
+import dataclasses
 import hashlib
 import json
 import platform
 import resource
 from importlib import metadata
-
-from entrannas_tf.config import search as search_config
 
 _DISTRIBUTIONS = ("entrannas_tf", "tensorflow", "keras", "numpy")
 
@@ -20,7 +19,7 @@ def config_hash(config):
         config: A `search_config.Config` or a `retrain_config.RetrainConfig`.
     """
     text = json.dumps(
-        search_config.to_dict(config), sort_keys=True, separators=(",", ":")
+        dataclasses.asdict(config), sort_keys=True, separators=(",", ":")
     )
     return hashlib.sha256(text.encode("utf-8")).hexdigest()[:12]
 

@@ -5,6 +5,7 @@
 """
 
 import contextlib
+import dataclasses
 import errno
 import fcntl
 import json
@@ -89,7 +90,7 @@ def make_workdir(workdir, config):
     while not os.path.lexists(path):
         missing.append(path)
         path = os.path.dirname(path)
-    text = json.dumps(search_config.to_dict(config), indent=2) + "\n"
+    text = json.dumps(dataclasses.asdict(config), indent=2) + "\n"
     try:
         os.makedirs(workdir, exist_ok=True)
         files.write_text(os.path.join(workdir, CONFIG_FILE), text)
@@ -143,7 +144,7 @@ def read_config(workdir, kind=search_config.Config):
     path = os.path.join(workdir, CONFIG_FILE)
     values = _read_config(path)
     try:
-        return search_config.from_config_dict(values, kind)
+        return schema.read(kind, values)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
 
@@ -161,9 +162,9 @@ def differences(there, config):
     # Where it is no such configuration, the differences say why.
     with contextlib.suppress(ValueError):
         made = schema.make(type(config), there)
-        there = search_config.to_dict(made)
-    there = search_config.flatten(there)
-    here = search_config.to_flat_dict(config)
+        there = dataclasses.asdict(made)
+    there = schema.flatten(there)
+    here = schema.flatten(dataclasses.asdict(config))
     return [
         f"{path} is {_shown(there, path)} there and {_shown(here, path)} here"
         for path in {**here, **there}

@@ -7,14 +7,14 @@ import pytest
 from configs import retrain_digits
 from entrannas_tf.architecture import genotypes, published
 from entrannas_tf.config import retrain as retrain_config
-from entrannas_tf.config import search as search_config
+from entrannas_tf.config import schema
 from entrannas_tf.retraining import results as retraining_results
 from entrannas_tf.retraining import run as retraining_run
 from entrannas_tf.training import files
 
-CONFIG = search_config.from_config_dict(
-    {**retrain_digits.get_config().to_dict(), "num_runs": 2, "seed": 7},
+CONFIG = schema.read(
     retrain_config.RetrainConfig,
+    {**retrain_digits.get_config().to_dict(), "num_runs": 2, "seed": 7},
 )
 TOTALS = {
     "parameters": 1000,

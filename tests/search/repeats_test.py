@@ -7,12 +7,13 @@ import pytest
 
 from configs import digits
 from entrannas_tf.architecture import genotypes
+from entrannas_tf.config import schema
 from entrannas_tf.config import search as search_config
 from entrannas_tf.search import repeats
 from entrannas_tf.search import results as search_results
 from entrannas_tf.training import files, workdirs
 
-CONFIG = search_config.from_config_dict(digits.get_config())
+CONFIG = schema.read(search_config.Config, digits.get_config())
 # Of the child networks; the third is as good as the second.
 ACCURACIES = 0.25, 0.75, 0.75
 PRIMITIVES = "skip_connect", "sep_conv_3x3", "max_pool_3x3"

@@ -21,6 +21,7 @@ PROGRAM = """
 from absl import flags, logging
 from ml_collections import config_flags
 
+from entrannas_tf.config import schema
 from entrannas_tf.config import search as search_config
 from entrannas_tf.training import command_line, interruptions
 
@@ -35,7 +36,7 @@ ENDS = {
 }
 
 def main():
-    made = search_config.from_config_dict(CONFIG.value)
+    made = schema.read(search_config.Config, CONFIG.value)
     if made.name in ENDS:
         raise ENDS[made.name]
     print(WORKDIR.value, made.search.epochs, made.data.flip)
