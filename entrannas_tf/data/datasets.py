@@ -184,20 +184,6 @@ def _strata(train, indices):
     return labels, train.label_names
 
 
-def check_colors(image_shape, color_jitter):
-    """Raises ValueError if colours are to change where there are none.
-
-    Args:
-        image_shape: (H, W, C).
-        color_jitter: As for `augment.augment`.
-    """
-    if color_jitter and image_shape[-1] != 3:
-        raise ValueError(
-            f"data.color_jitter is {color_jitter}, and the images are grey; "
-            "expected 0."
-        )
-
-
 def check_size(image_shape, num_reductions):
     """Checks that images outlast the reductions of a network.
 

@@ -16,7 +16,7 @@ from entrannas_tf.retraining import model_card
 from entrannas_tf.retraining import results as retraining_results
 from entrannas_tf.retraining import run as retraining_run
 from entrannas_tf.retraining import workflow as retraining_workflow
-from entrannas_tf.training import checkpoints, files, session, workdirs
+from entrannas_tf.training import checkpoints, files, workdirs
 
 FORMATS = ("savedmodel", "litert")
 WEIGHTS = ("last", "best")
@@ -187,7 +187,7 @@ def _load_classifier(workdir, config, genotype, data, weights):
     )
     config = dataclasses.replace(config, training=training)
     trainer = retraining_workflow.make_trainer(config, genotype, data.source)
-    directory = os.path.join(workdir, session.CHECKPOINTS)
+    directory = os.path.join(workdir, checkpoints.DIRECTORY)
     path = os.path.join(directory, retraining_run.BEST_FILE)
     if weights == "last":
         path = checkpoints.newest(directory)

@@ -56,12 +56,12 @@ def each(config, workdir, strategy, start):
         config: `search_config.Config` of the whole.
         workdir: Its directory.
         strategy: `tf.distribute.Strategy`.
-        start: What `time.monotonic` was when the program was started.
+        start: Value of `time.monotonic` when the program was started.
 
     Yields:
-        For each stage its configuration, its directory, its masks (dict by
-        kind of cell of bool [E, K], None for the first) and when it started.
-        Before the next one it must have ended.
+        For each stage its configuration, its directory, when it started and
+        its masks (dict by kind of cell of bool [E, K], None for the first).
+        It must have ended before the next one.
     """
     masks, counts = None, config.progressive.num_primitives
     for number, stage in enumerate(stages(config), 1):
@@ -77,7 +77,7 @@ def each(config, workdir, strategy, start):
             counts[number - 1],
             path,
         )
-        yield stage, path, masks, start
+        yield stage, path, start, masks
         start = time.monotonic()
 
 

@@ -23,24 +23,20 @@ _UP = "\x1b[1A"
 
 
 class Callback:
-    """Does something at fixed places of a run; nothing where not said.
-
-    What is reported is what a `training_run.Run` makes of a step or epoch.
-    """
+    """Does something at fixed places of a run; by default nothing."""
 
     def on_begin(self, progress):
         """Called before the first step, and when a run is resumed.
 
         Args:
-            progress: `training_run.Progress`.
+            progress: `run.Progress`.
         """
 
     def on_step_end(self, report):
         """Called after each step.
 
         Args:
-            report: Has `epoch`, the number of epochs done, `step`, that of
-                steps done of the next, and `summary()`, its numbers in a line.
+            report: `run.StepReport`.
         """
 
     def on_epoch_end(self, report):
@@ -111,7 +107,7 @@ class ShowProgress(Callback):
         return (
             f"epoch {report.epoch + 1}/{self._num_epochs} "
             f"{formatting.bar(report.step, self._num_steps)}"
-            f"{self._time_left(report)}, {report.summary()}"
+            f"{self._time_left(report)}, {report.summary}"
         )
 
     def _time_left(self, report):
@@ -199,3 +195,10 @@ class Profile(Callback):
             )
             profiling.abandon()
         self._num_steps = needed
+
+
+def usual(run, workdir, profile):
+    """Returns the callbacks of every run; `profile` adds `Profile`."""
+    show = ShowProgress(run.settings.epochs, run.num_steps)
+    made = [show, WriteMetrics(workdir)]
+    return [*made, Profile(workdir)] if profile else made

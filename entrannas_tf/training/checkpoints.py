@@ -16,6 +16,8 @@ from absl import logging
 
 from entrannas_tf.training import distribution, files
 
+DIRECTORY = "checkpoints"  # In the workdir of a run.
+
 _NAME = re.compile(r"step_(\d{8})\.checkpoint")
 _PROGRESS = "progress"
 _DIGEST_BYTES = hashlib.sha256().digest_size

@@ -16,8 +16,6 @@ from entrannas_tf.training import (
     workdirs,
 )
 
-CHECKPOINTS = "checkpoints"
-
 
 @contextlib.contextmanager
 def prepare_devices(config, strategy, batch_size_field):
@@ -82,16 +80,38 @@ def locked_workdir(workdir, config, strategy, directories=()):
         yield
 
 
-def is_finished(strategy, rule, workdir):
+def is_finished(strategy, rule, workdir, config):
     """Returns on each worker whether the chief finds a run finished.
 
     Args:
         strategy: `tf.distribute.Strategy`.
-        rule: Callable that tells it of a workdir.
+        rule: Callable of a workdir: whether the run in it has ended.
         workdir: Path of the directory.
+        config: The run's configuration.
+
+    Raises:
+        ValueError: If the directory is that of another configuration.
+        OSError: If the directory cannot be used.
     """
     is_chief = distribution.is_chief(strategy)
+    if is_chief:
+        workdirs.check_workdir(workdir, config)
     return distribution.any_worker(strategy, is_chief and rule(workdir))
+
+
+def tell(strategy, source, counts):
+    """Logs the devices and the data of a run; counts says which images."""
+    height, width, channels = source.image_shape
+    logging.info("device   %s", runtime.device_name(strategy))
+    logging.info(
+        "data     %s, %s, %d classes, %dx%dx%d",
+        source.name,
+        counts,
+        source.num_classes,
+        width,
+        height,
+        channels,
+    )
 
 
 def repeated_runs(config, workdir, field, directory, start):
@@ -103,7 +123,7 @@ def repeated_runs(config, workdir, field, directory, start):
         field: The field of `config` that counts them: "num_searches".
         directory: Maps the workdir and a number from 1 on to the directory of
             a run.
-        start: What `time.monotonic` was when the program was started.
+        start: Value of `time.monotonic` when the program was started.
 
     Yields:
         For each run its configuration, its directory and when it started.

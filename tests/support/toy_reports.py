@@ -2,6 +2,7 @@
 
 from entrannas_tf.architecture import derivation, genotypes, search_space
 from entrannas_tf.search import run as search_run
+from entrannas_tf.training import run as training_run
 
 NAMES = search_space.STANDARD.primitives
 SKIP = NAMES.index("skip_connect")
@@ -47,4 +48,5 @@ def make_step(epoch, step):
     metrics = dict.fromkeys(("loss", "validation_loss"), 1.5) | dict.fromkeys(
         ("accuracy", "validation_accuracy"), 0.5
     )
-    return search_run.StepReport(epoch, step, metrics, 0.25, make_genotype(1))
+    summary = search_run.summary(metrics, 0.25, make_genotype(1))
+    return training_run.StepReport(epoch, step, summary)
