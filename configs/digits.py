@@ -3,7 +3,7 @@
 Reproduces nothing of the paper: it shows the search on real images that come
 with scikit-learn, 1,437 training images of 16x16 pixels, without a download.
 The architecture's learning rate and the temperature are larger steps than the
-paper's, for 132 steps have to decide what its 2,400 do.
+paper's, as there are 132 steps instead of 2,400.
 
 Command: make search, or
     python -m launch.search --config=configs/digits.py --workdir=runs/digits

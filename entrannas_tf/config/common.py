@@ -175,15 +175,10 @@ class RunConfig:
 
 
 def check_warmup(prefix, field, section):
-    """Raises ValueError unless a warm-up ends before the last epoch.
-
-    Args:
-        prefix: Name of the section and a dot.
-        field: Name of the field that has the epochs of the warm-up.
-        section: A `LoopConfig`.
-    """
-    if getattr(section, field) >= section.epochs:
+    """Raises ValueError unless a warm-up ends before the last epoch."""
+    warmup = getattr(section, field)
+    if warmup >= section.epochs:
         raise ValueError(
-            f"{prefix}{field} is {getattr(section, field)}; expected less than "
-            f"{prefix}epochs, which is {section.epochs}."
+            f"{prefix}{field} is {warmup}; expected less than {prefix}epochs, "
+            f"which is {section.epochs}."
         )

@@ -129,8 +129,8 @@ def crop_and_flip(
 ):
     """Pads with zeros, crops back at a random place, mirrors at random.
 
-    Each output row and column is looked up in the padded image, so that a
-    mirror image costs nothing more.
+    Each output row and column is looked up in the padded image, so that
+    mirroring costs nothing.
 
     Args:
         images: uint8 [B, H, W, C].
@@ -139,7 +139,7 @@ def crop_and_flip(
         padding: Pixels added on each of the four sides, 0 or more.
         flip: Whether an image is mirrored left to right, with probability
             1/2.
-        share: As in `augment`.
+        share: `sampling.Share`: which of the step's images these are.
 
     Returns:
         uint8 [B, H, W, C].
@@ -171,7 +171,7 @@ def cutout(images, seed, length, share=sampling.WHOLE):
         images: float32 [B, H, W, C], normalised.
         seed: int32 [2].
         length: Side of the square in pixels.
-        share: As in `augment`.
+        share: `sampling.Share`: which of the step's images these are.
 
     Returns:
         float32 [B, H, W, C].
@@ -188,16 +188,7 @@ def cutout(images, seed, length, share=sampling.WHOLE):
 
 
 def _span(centres, size, length):
-    """Marks the positions that the square covers along one axis.
-
-    Args:
-        centres: float32 [B, 1] in [0, 1), the centre relative to the size.
-        size: Length of the axis in pixels.
-        length: Side of the square in pixels.
-
-    Returns:
-        bool [B, size].
-    """
+    """Returns bool [B, size], the pixels that squares cover along an axis."""
     centres = tf.cast(centres * size, tf.int32)  # [B, 1]
     positions = tf.range(size)
     return tf.logical_and(

@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-from typing import NamedTuple
 
 from entrannas_tf.training import checkpoints, distribution, schedules
 from entrannas_tf.training import run as training_run
@@ -22,32 +21,6 @@ class Progress(training_run.Progress):
 
     best_epoch: int = 0
     best_accuracy: float = -1.0
-
-
-class EpochReport(NamedTuple):
-    """What is known after an epoch.
-
-    Attributes:
-        record: Dict that JSON can hold, a line of metrics.jsonl; what depends
-            on the clock is in "timing".
-    """
-
-    record: dict
-
-    @property
-    def evaluated(self):
-        """Whether the network was measured on the test images."""
-        return "test_accuracy" in self.record
-
-    def lines(self):
-        """Returns the epoch's numbers in a line."""
-        line = training_run.summary(self.record)
-        if self.evaluated:
-            line += (
-                f", test {self.record['test_accuracy']:.1%}, top-5 "
-                f"{self.record['test_top5_accuracy']:.1%}"
-            )
-        return (line,)
 
 
 class RetrainingRun(training_run.Run):
@@ -94,15 +67,22 @@ class RetrainingRun(training_run.Run):
             progress.best_accuracy = accuracy
             progress.best_epoch = progress.epoch + 1
             self._save_best(progress)
-        return EpochReport(
-            {
-                "epoch": progress.epoch + 1,
-                **self.read_metrics(),
-                **scores,
-                "learning_rate": float(self.trainer.sgd.learning_rate.numpy()),
-                "drop_path_rate": self._drop_path_rate(progress.epoch),
-                "timing": self.timing(progress),
-            }
+        record = {
+            "epoch": progress.epoch + 1,
+            **self.read_metrics(),
+            **scores,
+            "learning_rate": float(self.trainer.sgd.learning_rate.numpy()),
+            "drop_path_rate": self._drop_path_rate(progress.epoch),
+            "timing": self.timing(progress),
+        }
+        line = training_run.summary(record)
+        if scores:
+            line += (
+                f", test {scores['test_accuracy']:.1%}, top-5 "
+                f"{scores['test_top5_accuracy']:.1%}"
+            )
+        return training_run.EpochReport(
+            record=record, evaluated=bool(scores), lines=(line,)
         )
 
     def _drop_path_rate(self, epoch):

@@ -30,12 +30,6 @@ from entrannas_tf.training import (
     tensorboard,
 )
 
-_POLICIES = {
-    "float32": "float32",
-    "bfloat16": "mixed_bfloat16",
-    "float16": "mixed_float16",
-}
-
 
 def retrain(config_dict, genotype, workdir, strategy=None, profile=False):
     """Trains the network of a genotype; resumes an interrupted retraining.
@@ -134,7 +128,10 @@ def make_trainer(config, cells, source):
         source: `ImageSource` of the images.
     """
     network, training = config.network, config.training
-    with precision.policy(_POLICIES[training.precision]):
+    policy = training.precision
+    if policy != "float32":
+        policy = f"mixed_{policy}"
+    with precision.policy(policy):
         target = target_network.TargetNetwork(
             cells,
             source.num_classes,

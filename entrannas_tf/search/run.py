@@ -1,7 +1,6 @@
 """A search as a `Run`: its rates, its temperature, its reports."""
 
 import dataclasses
-from typing import NamedTuple
 
 from entrannas_tf.architecture import derivation, genotypes
 from entrannas_tf.training import checkpoints, schedules
@@ -25,18 +24,6 @@ class Progress(training_run.Progress):
     genotype: genotypes.Genotype
     num_derivations: int = 0
 
-    def end_step(self, seconds, genotype):
-        """Counts a step that took this long and ran this `Genotype`."""
-        super().end_step(seconds)
-        self.num_derivations += genotype != self.genotype
-        self.genotype = genotype
-
-    def end_epoch(self, genotype):
-        """Goes to the next epoch; this one ended with this `Genotype`."""
-        super().end_epoch()
-        self.before = genotype
-        self.num_derivations = 0
-
     def to_dict(self):
         cells = {n: genotypes.to_json(getattr(self, n)) for n in _GENOTYPES}
         return {**vars(self), **cells}
@@ -47,39 +34,21 @@ class Progress(training_run.Progress):
         return cls(**{**values, **cells})
 
 
-class EpochReport(NamedTuple):
-    """What is known after an epoch.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EpochReport(training_run.EpochReport):
+    """What callbacks get of a search's epoch.
 
     Attributes:
-        record: Dict that JSON can hold, a line of metrics.jsonl; what depends
-            on the clock, or on when the search was resumed, is in "timing".
         genotype: `Genotype` at the end of the epoch.
         primitives: Names of the K candidates.
         alpha: {kind of cell: float32 [E, K]}.
         coefficients: {kind of cell: float32 [E, K]}.
     """
 
-    record: dict
     genotype: genotypes.Genotype
     primitives: tuple
     alpha: dict
     coefficients: dict
-
-    @property
-    def evaluated(self):
-        """Whether the accuracies of the networks were measured."""
-        return "child_accuracy" in self.record
-
-    def lines(self):
-        """Returns the epoch's numbers in a line, and the normal cell."""
-        record = self.record
-        line = summary(record, record["temperature"], self.genotype)
-        if self.evaluated:
-            line += (
-                f", super-net {record['supernet_accuracy']:.1%}, child "
-                f"network {record['child_accuracy']:.1%}"
-            )
-        return line, f"  {self.genotype.describe('normal')}"
 
 
 class SearchRun(training_run.Run):
@@ -148,7 +117,10 @@ class SearchRun(training_run.Run):
         self.trainer.check_replicas()
 
     def end_step(self, progress, seconds):
-        progress.end_step(seconds, self.trainer.genotype)
+        super().end_step(progress, seconds)
+        genotype = self.trainer.genotype
+        progress.num_derivations += genotype != progress.genotype
+        progress.genotype = genotype
 
     def report_step(self, progress, metrics):
         temperature = self._temperature(progress.epoch)
@@ -192,23 +164,31 @@ class SearchRun(training_run.Run):
                 "graph_build_seconds": cache.build_seconds,
             },
         }
+        line = summary(record, record["temperature"], genotype)
+        if scores:
+            line += (
+                f", super-net {scores['supernet_accuracy']:.1%}, child network "
+                f"{scores['child_accuracy']:.1%}"
+            )
         return EpochReport(
-            record,
-            genotype,
-            architecture.searched_space.primitives,
-            {kind: alpha.numpy() for kind, alpha in architecture.alpha.items()},
-            coefficients,
+            record=record,
+            evaluated=bool(scores),
+            lines=(line, f"  {genotype.describe('normal')}"),
+            genotype=genotype,
+            primitives=architecture.searched_space.primitives,
+            alpha={k: alpha.numpy() for k, alpha in architecture.alpha.items()},
+            coefficients=coefficients,
         )
 
     def end_epoch(self, progress, report):
-        progress.end_epoch(report.genotype)
+        super().end_epoch(progress, report)
+        progress.before = report.genotype
+        progress.num_derivations = 0
 
     def _temperature(self, epoch):
-        return schedules.temperature(
-            self.settings.initial_temperature,
-            self.settings.temperature_decay,
-            epoch,
-        )
+        """Returns tau of Eq. 5, the same in all steps of an epoch."""
+        settings = self.settings
+        return settings.initial_temperature * settings.temperature_decay**epoch
 
 
 def _map(function, values):

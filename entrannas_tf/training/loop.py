@@ -51,8 +51,8 @@ class TrainingLoop:
         Raises:
             FloatingPointError: If a loss or a variable is not finite.
             OSError: If a file cannot be written.
-            interruptions.Preempted: If the process was told to end; a
-                checkpoint of this moment is written before.
+            interruptions.Preempted: If the process was told to end; it writes
+                a checkpoint first.
             RuntimeError: If replicas have come apart.
         """
         run = self._run
@@ -62,7 +62,7 @@ class TrainingLoop:
         self._progress = progress = run.make_progress(saved)
         if saved is not None:
             logging.info(
-                "Goes on after %d epochs and %d steps of the next.",
+                "Resumes after %d epochs and %d steps of the next.",
                 progress.epoch,
                 progress.step,
             )
@@ -135,11 +135,7 @@ class TrainingLoop:
             raise
 
     def _look(self):
-        """Reads the metrics, and checks that all is well.
-
-        It is not done at every step, as it waits for the devices. The workers
-        do it at the same step.
-        """
+        """Reads the metrics, which waits for the devices, and checks them."""
         run = self._run
         with profiling.Part(profiling.READING):
             self._metrics = run.read_metrics()
@@ -190,7 +186,7 @@ class TrainingLoop:
 
     @contextlib.contextmanager
     def _advised(self):
-        """Says when a variable is not finite, and what to do about it."""
+        """Adds to errors of variables where they arose and what to do."""
         try:
             yield
         except FloatingPointError as error:

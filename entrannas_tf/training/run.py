@@ -22,17 +22,6 @@ class Progress:
     epoch_seconds: float = 0.0
     elapsed_seconds: float = 0.0
 
-    def end_step(self, seconds):
-        """Counts a step that took this long."""
-        self.step += 1
-        self.epoch_seconds += seconds
-
-    def end_epoch(self):
-        """Goes to the start of the next epoch."""
-        self.epoch += 1
-        self.step = 0
-        self.epoch_seconds = 0.0
-
     def to_dict(self):
         """Returns it as a dict that JSON can hold."""
         return dataclasses.asdict(self)
@@ -55,6 +44,22 @@ class StepReport(NamedTuple):
     epoch: int
     step: int
     summary: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EpochReport:
+    """What callbacks get of an epoch.
+
+    Attributes:
+        record: Dict that JSON can hold, a line of metrics.jsonl. Numbers that
+            depend on the clock, or on a resumption, are in "timing".
+        evaluated: Whether the network was measured.
+        lines: Tuple of its numbers in a line, and perhaps further lines.
+    """
+
+    record: dict
+    evaluated: bool
+    lines: tuple
 
 
 class Run:
@@ -104,7 +109,8 @@ class Run:
 
     def end_step(self, progress, seconds):
         """Counts a step that took this long in a `Progress`."""
-        progress.end_step(seconds)
+        progress.step += 1
+        progress.epoch_seconds += seconds
 
     def report_step(self, progress, metrics):
         """Returns the `StepReport` of the last step that was counted.
@@ -117,7 +123,7 @@ class Run:
         return StepReport(progress.epoch, progress.step, line)
 
     def report_epoch(self, progress, scores):
-        """Returns the report of an epoch whose last step is done.
+        """Returns the `EpochReport` of an epoch whose last step is done.
 
         Args:
             progress: The `Progress`, not yet at the next epoch.
@@ -126,9 +132,11 @@ class Run:
         raise NotImplementedError
 
     def end_epoch(self, progress, report):
-        """Goes to the start of the next epoch."""
+        """Moves a `Progress` to the start of the next epoch."""
         del report
-        progress.end_epoch()
+        progress.epoch += 1
+        progress.step = 0
+        progress.epoch_seconds = 0.0
 
     def timing(self, progress):
         """Returns the times and the memory of an epoch, {name: float}."""

@@ -1,4 +1,4 @@
-"""Where a run takes place: its devices, its locked workdir, repeated runs."""
+"""The surroundings of a run: devices, locked workdir, repeated runs."""
 
 import contextlib
 import dataclasses
@@ -19,20 +19,21 @@ from entrannas_tf.training import (
 
 @contextlib.contextmanager
 def prepare_devices(config, strategy, batch_size_field):
-    """Prepares the devices of a run, and says errors in plain words.
+    """Prepares the devices of a run, and explains errors.
 
     Args:
-        config: The run's configuration, of either kind.
-        strategy: Name that stands in for that of the configuration, or None.
+        config: `common_config.RunConfig`.
+        strategy: Name that replaces that of the configuration, or None.
         batch_size_field: Dotted path of the batch size in the configuration.
 
     Yields:
         The `tf.distribute.Strategy`.
 
     Raises:
-        ValueError: As `strategies.make_strategy` and `runtime.plain_errors`.
+        ValueError: If the devices are not there, memory runs out, or an image
+            is broken.
         interruptions.WorkerLost: If another worker is gone.
-        interruptions.Preempted: If the run was told to end.
+        interruptions.Preempted: If the process got SIGTERM.
     """
     settings = config.distribution
     made = strategies.make_strategy(
@@ -60,12 +61,13 @@ def locked_workdir(workdir, config, strategy, directories=()):
 
     Args:
         workdir: Path of the directory.
-        config: The run's configuration, of either kind.
-        strategy: `tf.distribute.Strategy`; without the chief nothing is done.
+        config: `common_config.RunConfig`.
+        strategy: `tf.distribute.Strategy`; nothing is done on other workers
+            than the chief.
         directories: Names of directories to make in it.
 
     Raises:
-        ValueError: As `workdirs.check_workdir`.
+        ValueError: If the directory is that of another configuration.
         OSError: If the directory cannot be made, or is in use.
     """
     if not distribution.is_chief(strategy):
@@ -86,12 +88,8 @@ def is_finished(strategy, rule, workdir, config):
     Args:
         strategy: `tf.distribute.Strategy`.
         rule: Callable of a workdir: whether the run in it has ended.
-        workdir: Path of the directory.
+        workdir: Path of the directory, checked by `workdirs.check_workdir`.
         config: The run's configuration.
-
-    Raises:
-        ValueError: If the directory is that of another configuration.
-        OSError: If the directory cannot be used.
     """
     is_chief = distribution.is_chief(strategy)
     if is_chief:

@@ -60,9 +60,7 @@ def test_one_run(tmp_path):
         "network         1,000 parameters, 30,000 multiply-adds (31,000 as "
         "published)"
     )
-    assert accuracy == (
-        "test accuracy   50.00%, among five 100.00% (last epoch)"
-    )
+    assert accuracy == ("test accuracy   50.00%, top-5 100.00% (last epoch)")
     assert best == "best on test    75.00%, after epoch 6"
     assert time == (
         "wall time       1:01, 12.3 images a second, at most 1,234 MiB of "
@@ -99,10 +97,10 @@ def test_several_runs(tmp_path):
     assert results["provenance"]["seed"] == 7
     summary = retraining_results.summary(tmp_path)
     assert (
-        "test accuracy   55.00% +- 7.07, among five 100.00% +- 0.00 (last "
+        "test accuracy   55.00% +- 7.07, top-5 100.00% +- 0.00 (last "
         "epoch, mean of 2 runs)" in summary
     )
-    assert "  seed 7        50.00%, among five 100.00%" in summary
+    assert "  seed 7        50.00%, top-5 100.00%" in summary
 
 
 def test_multiply_adds_that_were_not_counted(tmp_path):

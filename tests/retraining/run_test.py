@@ -98,7 +98,7 @@ def test_what_is_reported(tmp_path):
     assert (step.epoch, step.step) == (0, 1)
     assert step.summary == "loss 1.250 acc 50.0%"
     report = run.report_epoch(progress, make_scores(0.5))
-    assert report.lines() == ("loss 0.500 acc 50.0%, test 50.0%, top-5 100.0%",)
+    assert report.lines == ("loss 0.500 acc 50.0%, test 50.0%, top-5 100.0%",)
     timing = report.record.pop("timing")
     assert timing["images_per_second"] == pytest.approx(5.0)
     assert report.record == pytest.approx(

@@ -61,6 +61,14 @@ def report_of_a_step(epoch, evaluated):
     return run.report_epoch(progress, scores if evaluated else {})
 
 
+def test_lines_of_an_epoch():
+    first, second = report_of_a_step(2, True).lines
+    assert first.startswith("loss ")
+    assert first.endswith(", super-net 50.0%, child network 25.0%")
+    assert second.startswith("  2: ")
+    assert not report_of_a_step(1, False).lines[0].count("child network")
+
+
 def test_curves_and_pictures(tmp_path):
     write = search_callbacks.WriteSearch(tmp_path, 2)
     reports = [report_of_a_step(1, False), report_of_a_step(2, True)]

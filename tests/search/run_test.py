@@ -31,6 +31,15 @@ def test_rates_and_temperature():
     )
 
 
+def test_temperature_of_the_paper():
+    trainer = toy_trainer.ToyTrainer()
+    run = make_run(trainer, initial_temperature=5.0, temperature_decay=0.923)
+    for epoch, tau in ((0, 5.0), (2, 4.259645), (49, 0.0985)):
+        run.prepare_epoch(epoch)
+        found = float(trainer.architecture.temperature)
+        assert found == pytest.approx(tau, 1e-2)
+
+
 def test_a_random_search_settles_before_each_step_and_learns_no_alpha():
     trainer = toy_trainer.ToyTrainer()
     run = make_run(trainer, genotypes.draw)

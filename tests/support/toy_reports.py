@@ -39,8 +39,15 @@ def make_report(epoch=1, num_skips=0, evaluated=True, genotype=None):
         )
         for kind in ("normal", "reduction")
     }
+    line = search_run.summary(record, record["temperature"], genotype)
     return search_run.EpochReport(
-        record, genotype, NAMES, coefficients, coefficients
+        record=record,
+        evaluated=evaluated,
+        lines=(line, "  the normal cell"),
+        genotype=genotype,
+        primitives=NAMES,
+        alpha=coefficients,
+        coefficients=coefficients,
     )
 
 

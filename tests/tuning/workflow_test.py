@@ -63,7 +63,7 @@ def test_workdir(finished):
         "tuning.md",
     ]
     # The first search had ended, the second goes on.
-    assert "Goes on after 0 epochs and 2 steps of the next." in done.stderr
+    assert "Resumes after 0 epochs and 2 steps of the next." in done.stderr
     assert "trial_0000/run/cells" not in done.stdout
     table = (workdir / "tuning.md").read_text()
     results = retraining_results.read(workdir / "network")
