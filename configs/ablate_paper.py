@@ -9,8 +9,8 @@ Command:
     python -m launch.ablate --table=1 --config=configs/ablate_paper.py \
         --workdir=runs/ablate_paper --config.data_dir=DIRECTORY
 
---table=2, 3, 4 and --figure=5 likewise, in the same workdir. Start it on each
-GPU: the runs are shared out.
+The same for --table=2, 3, 4 and --figure=5, in the same workdir. Start it on
+each GPU: the runs are shared out.
 
 Memory: by the paper's own figures EnTranNAS at this batch of 512 fits 11 GB,
     but DARTS takes 9.0 GB at 64, so about 70 GB here. Rows for which the memory

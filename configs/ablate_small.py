@@ -13,8 +13,8 @@ Command:
     python -m launch.ablate --table=1 --config=configs/ablate_small.py \
         --workdir=runs/ablate --config.data_dir=DIRECTORY
 
---table=2, 3, 4 and --figure=5 likewise, in the same workdir: runs that stand
-in several tables are done once.
+The same for --table=2, 3, 4 and --figure=5, in the same workdir: runs of
+several tables are done once.
 
 Cost: 4 hours and 45 minutes for the runs of Tables 1, 2 and 4 and Figure 5,
     added up, each on one core with other work beside it; the command started

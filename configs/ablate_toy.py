@@ -7,7 +7,7 @@ Command:
     python -m launch.ablate --table=1 --config=configs/ablate_toy.py \
         --workdir=runs/ablate_toy
 
---table=2, 3, 4 and --figure=5 likewise, in the same workdir.
+The same for --table=2, 3, 4 and --figure=5, in the same workdir.
 
 Cost: a minute or two a table on 2 cores, five minutes for Figure 5.
 Expect: tables of numbers that mean nothing.

@@ -3,7 +3,7 @@
 Reproduces nothing of the paper: it shows the search on real images that come
 with scikit-learn, 1,437 training images of 16x16 pixels, without a download.
 The architecture's learning rate and the temperature are larger steps than the
-paper's, for 132 steps have to decide what its 2,400 do.
+paper's, as there are 132 steps instead of 2,400.
 
 Command: make search, or
     python -m launch.search --config=configs/digits.py --workdir=runs/digits
@@ -12,12 +12,13 @@ Cost: 1 min 47 s and 1.3 GiB of memory on 2 cores.
 Expect: 95.6 % as super-net and 73.2 % as child network (seed 0).
 """
 
+from entrannas_tf.config import schema
 from entrannas_tf.config import search as search_config
 
 
 def get_config():
     """Returns the configuration, a locked `ConfigDict`."""
-    return search_config.to_config_dict(
+    return schema.to_config_dict(
         search_config.Config(
             name="digits",
             seed=0,

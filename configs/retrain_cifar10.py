@@ -17,12 +17,12 @@ Expect: the paper's cells have a test error of 2.53 +- 0.06 % (EnTranNAS) and
 """
 
 from entrannas_tf.config import retrain as retrain_config
-from entrannas_tf.config import search as search_config
+from entrannas_tf.config import schema
 
 
 def get_config():
     """Returns the configuration, a locked `ConfigDict`."""
-    return search_config.to_config_dict(
+    return schema.to_config_dict(
         retrain_config.RetrainConfig(
             name="retrain_cifar10",
             seed=0,

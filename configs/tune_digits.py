@@ -20,6 +20,7 @@ Expect: about this, as sums of floats are not in a fixed order. The network of
 
 from configs import digits, retrain_digits
 from entrannas_tf.config import retrain as retrain_config
+from entrannas_tf.config import schema
 from entrannas_tf.config import search as search_config
 from entrannas_tf.tuning import config as tuning_config
 
@@ -38,13 +39,11 @@ def get_config():
     retraining.network.num_cells = 3
     retraining.training.epochs = 6
     retraining.training.eval_every_epochs = 6
-    return search_config.to_config_dict(
+    return schema.to_config_dict(
         tuning_config.TuneConfig(
             name="tune_digits",
-            search=search_config.from_config_dict(search),
-            retraining=search_config.from_config_dict(
-                retraining, retrain_config.RetrainConfig
-            ),
+            search=schema.read(search_config.Config, search),
+            retraining=schema.read(retrain_config.RetrainConfig, retraining),
             tuning=tuning_config.TuningConfig(
                 num_searches=5,
                 num_candidates=0,  # All five are trained.

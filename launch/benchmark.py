@@ -21,7 +21,7 @@ _ROWS = flags.DEFINE_multi_enum(
     "rows", list(benchmark.ROWS), list(benchmark.ROWS), "Rows to measure."
 )
 _STRATEGY = flags.DEFINE_enum(
-    "strategy", "one_device", ["one_device", "mirrored"], "What to spread over."
+    "strategy", "one_device", ["one_device", "mirrored"], "Strategy."
 )
 _NUM_DEVICES = flags.DEFINE_multi_integer(
     "num_devices", [0], "Numbers of devices to measure; 0 for all.", 0

@@ -30,7 +30,7 @@ _STRATEGY = flags.DEFINE_enum(
     "strategy",
     None,
     common_config.STRATEGIES,
-    "What to spread it over; else --config.distribution.strategy says it.",
+    "Replaces --config.distribution.strategy.",
 )
 _PROFILE = flags.DEFINE_bool(
     "profile", False, "Say where a step's time goes, and write a trace."

@@ -24,6 +24,7 @@ from configs import (
     tune_digits,
 )
 from entrannas_tf.config import retrain as retrain_config
+from entrannas_tf.config import schema
 from entrannas_tf.config import search as search_config
 from entrannas_tf.tuning import config as tuning_config
 
@@ -62,7 +63,7 @@ PROGRAMS = {
 
 
 def values_of(module):
-    return search_config.flatten(module.get_config().to_dict())
+    return schema.flatten(module.get_config().to_dict())
 
 
 def changes(module, paper=cifar10_entrannas):
@@ -85,7 +86,7 @@ def test_configuration_is_locked(name):
 
 @pytest.mark.parametrize("name", TUNINGS)
 def test_tuning_is_good(name):
-    checked = tuning_config.from_config_dict(TUNINGS[name].get_config())
+    checked = schema.read(tuning_config.TuneConfig, TUNINGS[name].get_config())
     assert checked.name == name
     assert checked.retraining.data.validation_fraction > 0
 
@@ -98,7 +99,7 @@ def test_configuration_is_good(name):
     kind = search_config.Config
     if name in RETRAININGS:
         kind = retrain_config.RetrainConfig
-    assert search_config.from_config_dict(made, kind).name == name
+    assert schema.read(kind, made).name == name
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -112,7 +113,7 @@ def test_record_says_how_to_run_it(name):
 
 def test_a_folder_must_be_given():
     with pytest.raises(ValueError, match=r"--config\.data\.dir=PATH"):
-        search_config.from_config_dict(folder.get_config())
+        schema.read(search_config.Config, folder.get_config())
 
 
 def test_paper_on_cifar10():

@@ -1,18 +1,17 @@
-"""The configuration of a search; reading and writing configurations as dicts.
+"""The configuration of a search, for `schema.read`.
 
-`configs/*.py` return one as a `ConfigDict`, which the command line overrides;
-`from_config_dict` is the door through which it comes in. A plain dict of
-`to_dict` goes in and out of JSON unchanged. That of a retraining is in
-`retrain`; `schema` checks both.
+`configs/*.py` return one as a `ConfigDict`, which the command line overrides.
 """
 
 import dataclasses
-
-import ml_collections
+from typing import Annotated
 
 from entrannas_tf.architecture import search_space
 from entrannas_tf.config import common as common_config
 from entrannas_tf.config import schema
+
+# 0.7 + 0.3 may be more than 1 by this much.
+_ROUNDING = 1e-9
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -24,16 +23,16 @@ class DataConfig(common_config.ImagesConfig):
             between 0 and 1, both excluded.
         architecture_fraction: Share of them that trains alpha and beta, from 0
             to below 1; 0 for all the rest. Both shares are of every class
-            alike, but random ones of "imagenet2012". Neither acts where a
-            folder's val/ trains alpha and beta.
+            alike, but random ones of "imagenet2012". A folder whose val/
+            trains alpha and beta ignores both.
     """
 
-    weight_fraction: float = 0.5
-    architecture_fraction: float = 0.0
+    weight_fraction: Annotated[float, schema.SHARE] = 0.5
+    architecture_fraction: Annotated[float, schema.BELOW_1] = 0.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class NetworkConfig:
+class NetworkConfig(common_config.CellsConfig):
     """The super-net, and the search space: see `space_of`.
 
     The first five fields are the search space. It is one of your own where you
@@ -43,12 +42,14 @@ class NetworkConfig:
         config.network.primitives = ("none", "skip_connect", "sep_conv_3x3")
         config.network.num_intermediate_nodes = 3
 
+    `init_channels` is a multiple of `bottleneck` and of `partial_channels`.
+
     Attributes:
         space: Name of the search space: "standard" (7 operations and none),
             "extended" (12 and none), "nasnet" (9 and none), or "tiny" (3 and
             none, to try things out). Any name where `primitives` are listed.
-        primitives: Names of the candidate primitives, each once, "none" among
-            them or not; those of the named space if empty. A random search
+        primitives: Names of the candidate primitives, each once, with or
+            without "none"; those of the named space if empty. A random search
             needs "none".
         num_input_nodes: Number of input nodes of a cell: 2, for the outputs of
             cells k-2 and k-1, or 1, for that of cell k-1.
@@ -58,13 +59,6 @@ class NetworkConfig:
             "normal" alone. Then reduction cells are normal cells at stride 2.
         sparse: False for EnTranNAS, True for EnTranNAS-DST (thresholds, any
             number of connections, no "none").
-        num_cells: Number of cells, at least 3; those at 1/3 and 2/3 of the
-            depth are reduction cells.
-        init_channels: Channels of the first cells, a multiple of bottleneck
-            and of partial_channels.
-        stem: "cifar", which keeps the size of the images, or "imagenet", whose
-            three convolutions of stride 2 divide it by 8; it needs an even
-            number of channels.
         engine_cells: Which cells are Engine-cells: "first" (the first normal
             and the first reduction cell), "last", "half" or "all".
         feature_sharing: Whether an operation on a node is computed once for
@@ -83,30 +77,43 @@ class NetworkConfig:
             small tensors fill the processor; 1 for none. Changes the speed.
     """
 
-    space: str = search_space.STANDARD.name
+    space: Annotated[str, schema.NOT_EMPTY] = search_space.STANDARD.name
     primitives: tuple[str, ...] = ()
     num_input_nodes: int = 2
     num_intermediate_nodes: int = 4
     kinds: tuple[str, ...] = search_space.KINDS
     sparse: bool = False
-    num_cells: int = 8
-    init_channels: int = 16
-    stem: str = "cifar"
-    engine_cells: str = "first"
+    num_cells: Annotated[int, schema.FROM_3] = 8
+    init_channels: Annotated[int, schema.FROM_1] = 16
+    engine_cells: Annotated[
+        str, schema.one_of("first", "last", "half", "all")
+    ] = "first"
     feature_sharing: bool = True
-    bottleneck: int = 4
-    partial_channels: int = 1
+    bottleneck: Annotated[int, schema.FROM_1] = 4
+    partial_channels: Annotated[int, schema.FROM_1] = 1
     edge_normalization: bool = False
-    max_skips: int = search_space.ANY_SKIPS
-    max_fold: int = 64
+    max_skips: Annotated[
+        int,
+        schema.Rule(
+            f"from 0 to {search_space.ANY_SKIPS}",
+            lambda value: 0 <= value <= search_space.ANY_SKIPS,
+        ),
+    ] = search_space.ANY_SKIPS
+    max_fold: Annotated[int, schema.FROM_1] = 64
 
 
 def space_of(network):
     """Returns the `search_space.SearchSpace` of a `NetworkConfig`.
 
     Raises:
-        ValueError: If it is none that can be searched.
+        ValueError: If it cannot be searched.
     """
+    if not network.primitives and network.space not in search_space.SPACES:
+        raise ValueError(
+            f"network.space is {network.space!r}; expected one of "
+            f"{', '.join(search_space.SPACES)}, or network.primitives for a "
+            "space of your own."
+        )
     return search_space.make(
         network.space,
         network.primitives,
@@ -118,25 +125,20 @@ def space_of(network):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SearchConfig:
-    """How the network is searched.
+class SearchConfig(common_config.LoopConfig):
+    """How the network is searched, beside `common_config.LoopConfig`.
+
+    `batch_size` counts the images of each of a step's two batches.
 
     Attributes:
-        epochs: Number of epochs over the weights' share of the images.
-        batch_size: Images of each of a step's two batches.
-        eval_every_epochs: Epochs between evaluations as super-net and as
-            child network; the last epoch is always evaluated, and alone where
-            the architecture is random.
         architecture: "gradient", or "random" for random search: no cell is an
-            Engine-cell, and each step runs a genotype of its own, see
-            `random_search`.
+            Engine-cell, each step runs a genotype of its own, and the last
+            epoch alone is evaluated, see `random_search`.
         num_candidates: Number of genotypes that a random search chooses from
             at the end; 0 for as many as epochs.
         weight_learning_rate: Of SGD on the weights at the start; falls to 0
             along a cosine.
         weight_momentum: Of SGD, from 0 to below 1.
-        weight_decay: L2 on the weights, added to the gradient.
-        gradient_clip_norm: Largest global norm of the weights' gradient.
         architecture_learning_rate: Of Adam on alpha and beta, at the start.
         architecture_warmup_epochs: Epochs at the start whose rate is 0, so that
             the weights mean something when alpha and beta begin to move, and
@@ -157,46 +159,30 @@ class SearchConfig:
         initial_temperature: tau of Eq. 5 in the first epoch, above 0.
         temperature_decay: Factor of tau from epoch to epoch, above 0, at most
             1.
-        read_every_steps: Steps between two looks at the losses, which wait for
-            the devices. Workers of several then also check that they agree.
-        checkpoint_every_steps: Steps between checkpoints beside the one at the
-            end of each epoch; 0 for that one alone.
-        checkpoints_to_keep: At least 2: one that a crash cuts short has one
-            before it.
         max_graphs: Number of graphs held, at most; the least recently used is
             dropped. A search of one space and batch size has about 150.
-        precision: "float32", or on a GPU "bfloat16" or "float16", for features
-            and convolutions; all that adds up stays in float32, see
-            `layers.precision`.
-        xla: Whether XLA compiles the graphs. On a CPU it is always off.
     """
 
-    epochs: int
-    batch_size: int
-    eval_every_epochs: int = 1
-    architecture: str = "gradient"
-    num_candidates: int = 0
-    weight_learning_rate: float
-    weight_momentum: float = 0.9
-    weight_decay: float
-    gradient_clip_norm: float = 5.0
-    architecture_learning_rate: float
-    architecture_warmup_epochs: int = 0
-    architecture_schedule: str = "constant"
-    architecture_beta_1: float = 0.5
-    architecture_beta_2: float = 0.999
-    architecture_weight_decay: float = 1e-3
-    architecture_order: int = 1
-    skip_dropout_rate: float = 0.0
-    threshold_penalty: float = 0.0
-    initial_temperature: float
-    temperature_decay: float
-    read_every_steps: int = 10
-    checkpoint_every_steps: int = 0
-    checkpoints_to_keep: int = 2
-    max_graphs: int = 256
-    precision: str = "float32"
-    xla: bool = False
+    architecture: Annotated[str, schema.one_of("gradient", "random")] = (
+        "gradient"
+    )
+    num_candidates: Annotated[int, schema.FROM_0] = 0
+    weight_learning_rate: Annotated[float, schema.ABOVE_0]
+    weight_momentum: Annotated[float, schema.BELOW_1] = 0.9
+    architecture_learning_rate: Annotated[float, schema.ABOVE_0]
+    architecture_warmup_epochs: Annotated[int, schema.FROM_0] = 0
+    architecture_schedule: Annotated[
+        str, schema.one_of("constant", "cosine")
+    ] = "constant"
+    architecture_beta_1: Annotated[float, schema.BELOW_1] = 0.5
+    architecture_beta_2: Annotated[float, schema.BELOW_1] = 0.999
+    architecture_weight_decay: Annotated[float, schema.FROM_0] = 1e-3
+    architecture_order: Annotated[int, schema.one_of(1, 2)] = 1
+    skip_dropout_rate: Annotated[float, schema.BELOW_1] = 0.0
+    threshold_penalty: Annotated[float, schema.FROM_0] = 0.0
+    initial_temperature: Annotated[float, schema.ABOVE_0]
+    temperature_decay: Annotated[float, schema.FACTOR]
+    max_graphs: Annotated[int, schema.FROM_1] = 256
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -216,142 +202,142 @@ class ProgressiveConfig:
             the stages' own config.json; 0 for the whole.
     """
 
-    num_cells: tuple[int, ...] = ()
-    num_primitives: tuple[int, ...] = ()
-    skip_dropout_rates: tuple[float, ...] = ()
-    stage: int = 0
-
-
-NO_STAGES = ProgressiveConfig()
+    num_cells: Annotated[tuple[int, ...], schema.each(schema.FROM_3)] = ()
+    num_primitives: Annotated[tuple[int, ...], schema.each(schema.FROM_3)] = ()
+    skip_dropout_rates: Annotated[
+        tuple[float, ...], schema.each(schema.BELOW_1)
+    ] = ()
+    stage: Annotated[int, schema.FROM_0] = 0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config:
-    """A search, or several.
+class Config(common_config.RunConfig):
+    """A search, or several, beside `common_config.RunConfig`.
 
     Attributes:
-        name: What the experiment is called in records, not empty.
-        seed: Of all random numbers, from 0 to 2**31 - 1.
         num_searches: Number of searches, at the seeds from `seed` on. The one
             whose child network is best on the images that trained the
             architecture is kept, as in section 4.2, which has 5.
-        deterministic: Whether a run gives bit for bit what another one of the
-            same seed and device gives, at some cost in speed.
-        data: A `DataConfig`.
-        network: A `NetworkConfig`.
-        search: A `SearchConfig`.
-        progressive: A `ProgressiveConfig`.
-        distribution: A `common_config.DistributionConfig`.
+        search: How the network is searched.
+        progressive: The stages of the search.
     """
 
-    name: str
-    seed: int = 0
-    num_searches: int = 1
-    deterministic: bool = False
+    num_searches: Annotated[int, schema.FROM_1] = 1
     data: DataConfig
     network: NetworkConfig
     search: SearchConfig
-    progressive: ProgressiveConfig = NO_STAGES
-    distribution: common_config.DistributionConfig = common_config.ONE_DEVICE
+    progressive: ProgressiveConfig = ProgressiveConfig()
 
-
-# By the section that tells a configuration from the other kind.
-_PROGRAMS = {
-    "tuning": "launch.tune",
-    "search": "launch.search",
-    "training": "launch.retrain",
-}
-
-
-def from_config_dict(config_dict, kind=Config):
-    """Returns the checked configuration that a `ConfigDict` describes.
-
-    Args:
-        config_dict: An `ml_collections.ConfigDict`, or the dict of `to_dict`.
-            A field that has a default may be left out.
-        kind: `Config`, or `retrain_config.RetrainConfig`.
-
-    Raises:
-        ValueError: In one line, if a field is unknown, missing, of another
-            type or out of range.
-    """
-    config = schema.make(kind, to_plain(config_dict, kind))
-    schema.check(to_flat_dict(config))
-    return config
-
-
-def to_plain(config_dict, kind):
-    """Returns the dict of a configuration of some kind, its fields unchecked.
-
-    Raises:
-        ValueError: In one line, if it is none, or one of another kind.
-    """
-    if isinstance(config_dict, ml_collections.ConfigDict):
-        config_dict = config_dict.to_dict()
-    if not isinstance(config_dict, dict):
-        raise ValueError(
-            f"The configuration is {type(config_dict).__name__}; expected a "
-            "ConfigDict: get_config() must return one."
+    def check(self):
+        super().check()
+        space = space_of(self.network)
+        _check_channels(self.network)
+        if self.search.architecture == "random":
+            _check_random(self, space)
+        common_config.check_warmup(
+            "search.", "architecture_warmup_epochs", self.search
         )
-    known = {field.name for field in dataclasses.fields(kind)}
-    for section, program in _PROGRAMS.items():
-        if section in config_dict and section not in known:
+        rest = 1.0 - self.data.weight_fraction
+        if self.data.architecture_fraction > rest + _ROUNDING:
             raise ValueError(
-                f"The configuration has a section {section}: it is one for "
-                f"{program}."
+                "data.architecture_fraction is "
+                f"{self.data.architecture_fraction}; expected at most "
+                f"{rest:g}, what data.weight_fraction leaves, or 0 for all of "
+                "it."
             )
-    return config_dict
-
-
-def to_dict(config):
-    """Returns a configuration as dicts of texts, numbers and booleans."""
-    return dataclasses.asdict(config)
-
-
-def to_flat_dict(config):
-    """Returns it as {dotted path: value}, such as "search.epochs"."""
-    return flatten(to_dict(config))
-
-
-def flatten(values, prefix=""):
-    """Returns {dotted path: value} of nested dicts such as `to_dict` gives."""
-    flat = {}
-    for name, value in values.items():
-        if isinstance(value, dict):
-            flat |= flatten(value, f"{prefix}{name}.")
-        else:
-            flat[prefix + name] = value
-    return flat
-
-
-def to_config_dict(config):
-    """Returns a configuration as a `ConfigDict` for a file of configs/.
-
-    It is locked: its fields change, and no field is added. Nothing is checked
-    but the types, for the command line may still complete it.
-    """
-    return ml_collections.ConfigDict(to_dict(config)).lock()
-
-
-def expected_type(path, kind=Config):
-    """Returns in words what a field takes, such as "an integer".
-
-    Args:
-        path: Dotted path of a field or a section, such as "search.epochs".
-        kind: As for `from_config_dict`.
-
-    Raises:
-        ValueError: In one line, if there is no such field. It names the
-            fields that there are, and the one that was probably meant.
-    """
-    section, prefix = kind, ""
-    *parents, last = path.split(".")
-    for name in parents:
-        section = schema.find(section, prefix, name).type
-        prefix += f"{name}."
-        if not dataclasses.is_dataclass(section):
+        precision = self.search.precision
+        if self.search.architecture_order == 2 and precision != "float32":
             raise ValueError(
-                f"Unknown field {path}: {prefix[:-1]} is "
-                f"{schema.in_words(section)} and has no fields."
+                f"search.precision is {precision}; expected float32, as "
+                "search.architecture_order is 2: it takes differences of "
+                "gradients at weights that are the same in half precision."
             )
-    return schema.in_words(schema.find(section, prefix, last).type)
+        _check_skips(self, space)
+        _check_stages(self.progressive, space)
+
+
+def _check_channels(network):
+    """Checks that the channels can be divided as they will be."""
+    channels = network.init_channels
+    for field in ("bottleneck", "partial_channels"):
+        divisor = getattr(network, field)
+        if channels % divisor:
+            raise ValueError(
+                f"network.init_channels is {channels}; expected a multiple of "
+                f"network.{field}, which is {divisor}."
+            )
+    if network.partial_channels > 1 and network.bottleneck > 1:
+        raise ValueError(
+            f"network.partial_channels is {network.partial_channels} and "
+            f"network.bottleneck is {network.bottleneck}; expected 1 for one "
+            "of them, as both make the operations read fewer channels."
+        )
+
+
+def _check_random(config, space):
+    """Checks that a random search has a space to draw from, and no alpha."""
+    if config.network.sparse:
+        raise ValueError(
+            "search.architecture is 'random' and network.sparse is True; "
+            "expected False, as two connections a node are drawn."
+        )
+    if config.search.architecture_order > 1:
+        raise ValueError(
+            "search.architecture is 'random' and search.architecture_order is "
+            f"{config.search.architecture_order}; expected 1, as alpha takes "
+            "no steps."
+        )
+    if search_space.NONE not in space.primitives:
+        raise ValueError(
+            "search.architecture is 'random' and network.primitives is "
+            f"{space.primitives!r}; expected 'none' among them, for the edges "
+            "that a drawn genotype leaves empty."
+        )
+    if config.progressive.num_cells:
+        raise ValueError(
+            "search.architecture is random; expected gradient, as alpha says "
+            "what the next of progressive.num_cells chooses from."
+        )
+
+
+def _check_skips(config, space):
+    """Checks that other operations can take the place of skip connections."""
+    skips = config.network.max_skips
+    is_limited = skips < search_space.ANY_SKIPS
+    if is_limited and space.operations == (search_space.SKIP_CONNECT,):
+        raise ValueError(
+            f"network.max_skips is {skips} and network.primitives is "
+            f"{space.primitives!r}; expected an operation among them that can "
+            "take the place of skip_connect."
+        )
+    if config.network.sparse and (config.progressive.num_cells or is_limited):
+        raise ValueError(
+            "network.sparse is True; expected false, as it knows neither "
+            "progressive.num_cells nor network.max_skips: they choose by rank, "
+            "and it by thresholds."
+        )
+
+
+def _check_stages(progressive, space):
+    """Checks that there is one value a stage."""
+    num_stages = len(progressive.num_cells)
+    for field in ("num_primitives", "skip_dropout_rates"):
+        values = getattr(progressive, field)
+        if len(values) != num_stages:
+            raise ValueError(
+                f"progressive.{field} is {values!r}; expected {num_stages} "
+                "values, one for each of progressive.num_cells."
+            )
+    counts = progressive.num_primitives
+    growing = counts != tuple(sorted(counts, reverse=True))
+    if counts and (growing or counts[0] != len(space.primitives)):
+        raise ValueError(
+            f"progressive.num_primitives is {counts!r}; expected "
+            f"{len(space.primitives)}, all of network.space, at first, and "
+            "never more than in the stage before."
+        )
+    if progressive.stage > num_stages:
+        raise ValueError(
+            f"progressive.stage is {progressive.stage}; expected at most "
+            f"{num_stages}, the number of progressive.num_cells."
+        )

@@ -7,48 +7,62 @@ crops at a random size instead, and changes the colours before normalisation:
 see `photos`.
 """
 
+from typing import NamedTuple
+
 import tensorflow as tf
 
 from entrannas_tf.data import photos, sampling
 
 
-def augment(
-    images,
-    seed,
-    mean,
-    std,
-    *,
-    crop_padding,
-    flip,
-    cutout_length,
-    min_crop_area=0.0,
-    color_jitter=0.0,
-    share=sampling.WHOLE,
-):
+class Augmentation(NamedTuple):
+    """How training images are augmented; not at all by default.
+
+    Attributes:
+        crop_padding: Pixels of padding on each side before a random crop; 0
+            for no crop.
+        flip: Whether half of the images, at random, are mirrored.
+        cutout_length: Side of the square that is cut out, in pixels; 0 for
+            none.
+        min_crop_area: Least share of the area that a crop of random size
+            takes, see `photos.resized_crop`; 0 for no such crop.
+        color_jitter: Strength of `photos.jitter_colors`; 0 for none.
+    """
+
+    crop_padding: int = 0
+    flip: bool = False
+    cutout_length: int = 0
+    min_crop_area: float = 0.0
+    color_jitter: float = 0.0
+
+    @classmethod
+    def of(cls, settings):
+        """Returns that of an object with these fields, as `ImagesConfig`."""
+        return cls(*(getattr(settings, field) for field in cls._fields))
+
+
+NONE = Augmentation()
+
+
+def augment(images, seed, mean, std, augmentation, share=sampling.WHOLE):
     """Crops, mirrors, normalises and cuts out, as DARTS does.
 
     Args:
         images: uint8 [B, H, W, C].
         seed: int32 [2]; the same seed gives the same result.
         mean: float32 [C], of images scaled to [0, 1].
-        std: float32 [C], likewise.
-        crop_padding: Pixels of padding on each side; 0 does not crop.
-        flip: Whether half of the images, at random, are mirrored.
-        cutout_length: Side of the square that is cut out, in pixels; 0 for
-            none.
-        min_crop_area: Least share of the area that a crop of random size
-            takes, see `photos.resized_crop`; 0 for no such crop.
-        color_jitter: As in `photos.jitter_colors`; 0 for none.
+        std: float32 [C], their standard deviation.
+        augmentation: `Augmentation`.
         share: `sampling.Share`: which of the step's images these are. All
             shares together are augmented as the whole is.
 
     Returns:
         float32 [B, H, W, C].
     """
+    padding, flip, cutout_length, min_crop_area, color_jitter = augmentation
     crop_seed, flip_seed, cutout_seed = tf.unstack(tf.random.split(seed, 3))
-    if crop_padding or flip:
+    if padding or flip:
         images = crop_and_flip(
-            images, crop_seed, flip_seed, crop_padding, flip, share
+            images, crop_seed, flip_seed, padding, flip, share
         )
     if min_crop_area or color_jitter:
         area_seed, color_seed = _photo_seeds(crop_seed)
@@ -72,8 +86,8 @@ def crop_numbers(batch, seed, share):
 
     Args:
         batch: Number of images B.
-        seed: As for `augment`.
-        share: Likewise.
+        seed: int32 [2], the seed of `augment`.
+        share: `sampling.Share`: which of the step's images these are.
 
     Returns:
         float32 [4, B], for `photos.crop_boxes`.
@@ -93,7 +107,7 @@ def normalise(images, mean, std):
     Args:
         images: uint8 or float32 [B, H, W, C], from 0 to 255; B may be unknown.
         mean: float32 [C], of images scaled to [0, 1].
-        std: float32 [C], likewise.
+        std: float32 [C], their standard deviation.
 
     Returns:
         float32 [B, H, W, C].
@@ -115,8 +129,8 @@ def crop_and_flip(
 ):
     """Pads with zeros, crops back at a random place, mirrors at random.
 
-    Each output row and column is looked up in the padded image, so that a
-    mirror image costs nothing more.
+    Each output row and column is looked up in the padded image, so that
+    mirroring costs nothing.
 
     Args:
         images: uint8 [B, H, W, C].
@@ -125,7 +139,7 @@ def crop_and_flip(
         padding: Pixels added on each of the four sides, 0 or more.
         flip: Whether an image is mirrored left to right, with probability
             1/2.
-        share: As in `augment`.
+        share: `sampling.Share`: which of the step's images these are.
 
     Returns:
         uint8 [B, H, W, C].
@@ -157,7 +171,7 @@ def cutout(images, seed, length, share=sampling.WHOLE):
         images: float32 [B, H, W, C], normalised.
         seed: int32 [2].
         length: Side of the square in pixels.
-        share: As in `augment`.
+        share: `sampling.Share`: which of the step's images these are.
 
     Returns:
         float32 [B, H, W, C].
@@ -174,16 +188,7 @@ def cutout(images, seed, length, share=sampling.WHOLE):
 
 
 def _span(centres, size, length):
-    """Marks the positions that the square covers along one axis.
-
-    Args:
-        centres: float32 [B, 1] in [0, 1), the centre relative to the size.
-        size: Length of the axis in pixels.
-        length: Side of the square in pixels.
-
-    Returns:
-        bool [B, size].
-    """
+    """Returns bool [B, size], the pixels that squares cover along an axis."""
     centres = tf.cast(centres * size, tf.int32)  # [B, 1]
     positions = tf.range(size)
     return tf.logical_and(

@@ -1,4 +1,4 @@
-"""A data set by its name, and what of it a search or a retraining uses."""
+"""Loads data sets by name, and splits them for searches and retrainings."""
 
 import dataclasses
 import os
@@ -10,13 +10,13 @@ from entrannas_tf.data import cifar10, digits, folder, imagenet, source
 _TEST_SEED = 0
 _VALIDATION_SEED = 1
 
-# 0.7 + 0.3 may be more than 1 by so much.
+# 0.7 + 0.3 may be more than 1 by this much.
 _ROUNDING = 1e-9
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class SearchData:
-    """What trains the weights, and what trains alpha and beta.
+    """The data of a search.
 
     Attributes:
         source_w: `ImageSource` of the images that train the weights.
@@ -33,7 +33,7 @@ class SearchData:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class RetrainData:
-    """What a network is trained on, and what it is tested on.
+    """The data of a retraining.
 
     Attributes:
         source: `ImageSource` of the training images.
@@ -108,7 +108,7 @@ def halve(
             no effect where there is `val`.
         seed: Non-negative integer.
         architecture_fraction: Share of them that trains the architecture; 0
-            for all the rest; likewise.
+            for all the rest; has no effect where there is `val`.
 
     Raises:
         ValueError: If a class would have no image in one of the halves.
@@ -128,13 +128,12 @@ def for_retraining(
     Args:
         train: `ImageSource` of the training images.
         test: `ImageSource` of the test images, or None: then a part of the
-            training images tests, the same at every seed.
+            training images tests, the same one at every seed.
         indices: Integers [N], the training images to use.
         train_fraction: Share of them that trains, in (0, 1); has no effect
             where there is `test`.
-        validation_fraction: Share of the images that train which is held out
-            and stands in for the test images, the same at every seed; 0 for
-            none.
+        validation_fraction: Share of the training images that is held out and
+            replaces the test images, the same one at every seed; 0 for none.
 
     Raises:
         ValueError: If a class has no image to train or to test on.
@@ -163,13 +162,7 @@ def _hold_out(train, indices, fraction, seed):
 
 
 def _strata(train, indices):
-    """Returns the class of each of these images, and the classes' names.
-
-    Where classes are not known beforehand, all images are of a single one.
-
-    Raises:
-        ValueError: If a class has no image.
-    """
+    """Returns the labels of images, one for all if unknown, and their names."""
     if train.labels is None:
         return np.zeros(len(indices), np.int32), (train.name,)
     labels = train.labels[indices]
@@ -184,29 +177,12 @@ def _strata(train, indices):
     return labels, train.label_names
 
 
-def check_colors(image_shape, color_jitter):
-    """Raises ValueError if colours are to change where there are none.
-
-    Args:
-        image_shape: (H, W, C).
-        color_jitter: As for `augment.augment`.
-    """
-    if color_jitter and image_shape[-1] != 3:
-        raise ValueError(
-            f"data.color_jitter is {color_jitter}, and the images are grey; "
-            "expected 0."
-        )
-
-
 def check_size(image_shape, num_reductions):
-    """Checks that images outlast the reductions of a network.
+    """Raises ValueError if images are too small for a network.
 
     Args:
         image_shape: (H, W, C).
-        num_reductions: How often the network halves its input.
-
-    Raises:
-        ValueError: If they are too small.
+        num_reductions: Number of times that the network halves its input.
     """
     height, width, _ = image_shape
     least = 2**num_reductions

@@ -6,6 +6,7 @@ middle of an epoch drops the first rows of these tables and then sees bit for
 bit what an uninterrupted run would have seen, without decoding what it skips.
 """
 
+import functools
 import os
 
 import numpy as np
@@ -13,8 +14,8 @@ import tensorflow as tf
 
 from entrannas_tf.data import augment, sampling
 
-# Steps prepared ahead, and elements at a time. A step's batches take few
-# milliseconds where the step takes hundreds: more would take cores from it.
+# Steps prepared ahead, and elements at a time. A step's batches take a few
+# milliseconds and the step hundreds: more would take cores from it.
 _PREFETCH = 2
 _PARALLEL = max(2, (os.cpu_count() or 1) // 4)
 
@@ -32,11 +33,7 @@ def search_batches(
     seed,
     epoch,
     first_step=0,
-    crop_padding=0,
-    flip=False,
-    cutout_length=0,
-    min_crop_area=0.0,
-    color_jitter=0.0,
+    augmentation=augment.NONE,
     num_replicas=1,
     replicas=None,
 ):
@@ -55,13 +52,9 @@ def search_batches(
         seed: Non-negative integer.
         epoch: Number of the epoch, from 0.
         first_step: Number of steps of this epoch that are done already.
-        crop_padding: Pixels of padding before the random crop; 0 for none.
-        flip: Whether images are mirrored at random.
-        cutout_length: Side in pixels of the square cut out; 0 for none.
-        min_crop_area: As in `augment.augment`.
-        color_jitter: Likewise.
-        num_replicas: As for `training_batches`.
-        replicas: Likewise.
+        augmentation: `augment.Augmentation`.
+        num_replicas: Number of replicas that share each batch.
+        replicas: Numbers of those that this process feeds; None for all.
 
     Returns:
         A `tf.data.Dataset` of N_w // B - first_step elements
@@ -73,7 +66,8 @@ def search_batches(
     Raises:
         ValueError: If a half has fewer examples than a batch, B does not
             divide among the replicas, there is no such replica, or first_step
-            lies outside the epoch.
+            lies outside the epoch; or if the colours of grey images are to
+            change.
     """
     if batch_size > min(len(indices_w), len(indices_a)):
         raise ValueError(
@@ -83,29 +77,18 @@ def search_batches(
             f"most {min(len(indices_w), len(indices_a))}, or use more data."
         )
     fed = sampling.check_replicas(batch_size, num_replicas, replicas)
-    num_steps = len(indices_w) // batch_size
-    sampling.check_first_step(first_step, num_steps)
-    settings = {
-        "crop_padding": crop_padding,
-        "flip": flip,
-        "cutout_length": cutout_length,
-        "min_crop_area": min_crop_area,
-        "color_jitter": color_jitter,
-    }
-    rows, prepare = [], []
-    for source, indices, stream in (
-        (source_a, indices_a, _ARCHITECTURE),
-        (source_w, indices_w, _WEIGHTS),
-    ):
-        key = (seed, stream)
-        rows.append(
-            _rows(indices, num_steps, batch_size, key, epoch, first_step, fed)
-        )
-        prepare.append(_preparer(source, num_replicas, settings))
+    draw = functools.partial(
+        _rows, len(indices_w) // batch_size, batch_size, epoch, first_step, fed
+    )
+    prepare_w = _preparer(source_w, augmentation, num_replicas)
+    prepare_a = _preparer(source_a, augmentation, num_replicas)
     return _run(
-        tf.data.Dataset.from_tensor_slices(tuple(rows)),
-        lambda a, w: (prepare[0](*a), prepare[1](*w)),
-        len(fed.numbers),
+        (
+            draw(indices_a, (seed, _ARCHITECTURE)),
+            draw(indices_w, (seed, _WEIGHTS)),
+        ),
+        lambda a, w: (prepare_a(*a), prepare_w(*w)),
+        fed,
     )
 
 
@@ -117,11 +100,7 @@ def training_batches(
     seed,
     epoch,
     first_step=0,
-    crop_padding=0,
-    flip=False,
-    cutout_length=0,
-    min_crop_area=0.0,
-    color_jitter=0.0,
+    augmentation=augment.NONE,
     num_replicas=1,
     replicas=None,
 ):
@@ -134,11 +113,7 @@ def training_batches(
         seed: Non-negative integer.
         epoch: Number of the epoch, from 0.
         first_step: Number of steps of this epoch that are done already.
-        crop_padding: Pixels of padding before the random crop; 0 for none.
-        flip: Whether images are mirrored at random.
-        cutout_length: Side in pixels of the square cut out; 0 for none.
-        min_crop_area: As in `augment.augment`.
-        color_jitter: Likewise.
+        augmentation: `augment.Augmentation`.
         num_replicas: Number of replicas R that share each batch.
         replicas: Numbers of those that this process feeds, F of them; None
             for all.
@@ -152,7 +127,8 @@ def training_batches(
     Raises:
         ValueError: If there are fewer examples than a batch, B does not
             divide among the replicas, there is no such replica, or first_step
-            lies outside the epoch.
+            lies outside the epoch; or if the colours of grey images are to
+            change.
     """
     if batch_size > len(indices):
         raise ValueError(
@@ -161,20 +137,9 @@ def training_batches(
             f"most {len(indices)}, or use more data."
         )
     fed = sampling.check_replicas(batch_size, num_replicas, replicas)
-    num_steps = len(indices) // batch_size
-    sampling.check_first_step(first_step, num_steps)
-    key = (seed, _WEIGHTS)
-    rows = _rows(indices, num_steps, batch_size, key, epoch, first_step, fed)
-    settings = {
-        "crop_padding": crop_padding,
-        "flip": flip,
-        "cutout_length": cutout_length,
-        "min_crop_area": min_crop_area,
-        "color_jitter": color_jitter,
-    }
-    prepare = _preparer(source, num_replicas, settings)
-    dataset = tf.data.Dataset.from_tensor_slices(rows)
-    return _run(dataset, prepare, len(fed.numbers))
+    num_steps, key = len(indices) // batch_size, (seed, _WEIGHTS)
+    rows = _rows(num_steps, batch_size, epoch, first_step, fed, indices, key)
+    return _run(rows, _preparer(source, augmentation, num_replicas), fed)
 
 
 def evaluation_batches(
@@ -186,9 +151,8 @@ def evaluation_batches(
         source: `ImageSource`.
         indices: Integers [N], N at least 1, the examples of it to use.
         batch_size: Number of examples B of a batch.
-
-        num_replicas: As for `training_batches`.
-        replicas: Likewise.
+        num_replicas: Number of replicas that share each batch.
+        replicas: Numbers of those that this process feeds; None for all.
 
     Returns:
         A `tf.data.Dataset` of (images, labels, weights): float32
@@ -217,26 +181,16 @@ def evaluation_batches(
         images = augment.normalise(images, source.mean, source.std)
         return images, labels, weights
 
-    rows = (fed.split(chosen), fed.split(weights))
-    dataset = tf.data.Dataset.from_tensor_slices(rows)
-    return _run(dataset, prepare, len(fed.numbers))
+    return _run((fed.split(chosen), fed.split(weights)), prepare, fed)
 
 
-def _rows(indices, num_steps, batch_size, key, epoch, first_step, fed):
-    """Draws an epoch's rows, one an element: what `_preparer` takes.
-
-    Args:
-        indices: Integers [N] to draw from.
-        num_steps: Number of steps of the epoch.
-        batch_size: Number of examples B of a step.
-        key: (seed, stream).
-        epoch: Number of the epoch.
-        first_step: Number of steps to leave out.
-        fed: `sampling.Replicas`.
+def _rows(num_steps, batch_size, epoch, first_step, fed, indices, key):
+    """Draws an epoch's rows for `_preparer`, from indices by (seed, stream).
 
     Returns:
         (chosen int64 [n, B / R], seeds int32 [n, 2], replicas int32 [n]).
     """
+    sampling.check_first_step(first_step, num_steps)
     chosen = sampling.epoch_order(indices, num_steps, batch_size, key, epoch)
     seeds = sampling.step_seeds(num_steps, key, epoch)
     return (
@@ -246,18 +200,21 @@ def _rows(indices, num_steps, batch_size, key, epoch, first_step, fed):
     )
 
 
-def _preparer(source, num_replicas, settings):
+def _preparer(source, augmentation, num_replicas):
     """Returns the function that makes a training batch of a row.
 
-    Args:
-        source: `ImageSource`.
-        num_replicas: Number of replicas that share a step.
-        settings: Dict of those of `augment.augment`.
+    Raises:
+        ValueError: If colours are to change where there are none.
     """
+    if augmentation.color_jitter and source.image_shape[-1] != 3:
+        raise ValueError(
+            f"data.color_jitter is {augmentation.color_jitter}, and the images "
+            "are grey; expected 0."
+        )
     min_area = 0.0
     if source.fetch_crops is not None:  # It crops before all of it is decoded.
-        min_area = settings["min_crop_area"]
-        settings = {**settings, "min_crop_area": 0.0}
+        min_area = augmentation.min_crop_area
+        augmentation = augmentation._replace(min_crop_area=0.0)
 
     def prepare(chosen, seed, replica):
         share = sampling.Share(replica, num_replicas)
@@ -272,8 +229,8 @@ def _preparer(source, num_replicas, settings):
             seed,
             tf.constant(source.mean),
             tf.constant(source.std),
-            share=share,
-            **settings,
+            augmentation,
+            share,
         )
         return images, labels
 
@@ -291,18 +248,13 @@ def _with_shape(source, chosen, fetched):
 _augmented = tf.function(augment.augment)
 
 
-def _run(dataset, prepare, num_fed):
-    """Maps rows to batches ahead of the training step, in order.
-
-    Args:
-        dataset: Rows, one an element.
-        prepare: Callable of a row; returns a batch.
-        num_fed: Number of elements of a step.
-    """
+def _run(rows, prepare, fed):
+    """Maps rows to batches ahead of the training step, in order."""
+    num_fed = len(fed.numbers)
     options = tf.data.Options()
     options.deterministic = True
     options.autotune.enabled = False
-    dataset = dataset.map(
+    dataset = tf.data.Dataset.from_tensor_slices(rows).map(
         prepare,
         num_parallel_calls=max(_PARALLEL, num_fed),
         deterministic=True,

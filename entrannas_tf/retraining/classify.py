@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from entrannas_tf.config import retrain as retrain_config
-from entrannas_tf.config import search as search_config
+from entrannas_tf.config import schema
 from entrannas_tf.data import decoding
 from entrannas_tf.retraining import workflow as retraining_workflow
 
@@ -61,31 +61,30 @@ def load(directory):
 
 
 def classify(directory, paths, config_dict):
-    """As `classify_files`, or without paths as `classify_test_images`."""
+    """Classifies images, or without paths the test images of a data set.
+
+    Args:
+        directory: Directory of the export.
+        paths: Sequence of paths of images; they are resized and cropped.
+        config_dict: The configuration of the network's retraining; acts only
+            without paths.
+
+    Returns:
+        List of str: a line an image, such as "cat.png: cat 98.1%, dog 1.2%,
+        frog 0.4%"; of test images the first ones, then how many are right.
+
+    Raises:
+        ValueError: If there is no export, an image cannot be read, or the
+            network is not one of such images.
+    """
     if not paths and config_dict is None:
         raise ValueError(
             "Missing --images; expected --images=cat.jpg,dog.png, or --config "
             "for the test images of a data set."
         )
-    if paths:
-        return classify_files(directory, paths)
-    return classify_test_images(directory, config_dict)
-
-
-def classify_files(directory, paths):
-    """Says what is on images, a line each.
-
-    Args:
-        directory: Directory of the export.
-        paths: Sequence of paths of images; they are resized and cropped.
-
-    Returns:
-        List of str, such as "cat.png: cat 98.1%, dog 1.2%, frog 0.4%".
-
-    Raises:
-        ValueError: If there is no export, or an image cannot be read.
-    """
     model = load(directory)
+    if not paths:
+        return _classify_test_images(model, directory, config_dict)
     images = decoding.read(paths, model.image_shape)
     return [
         f"{path}: {_named(row, model.label_names)}"
@@ -93,24 +92,8 @@ def classify_files(directory, paths):
     ]
 
 
-def classify_test_images(directory, config_dict):
-    """Classifies the test images of a retraining's data set.
-
-    Args:
-        directory: Directory of the export.
-        config_dict: The retraining's configuration, as for
-            `retraining_workflow.retrain`.
-
-    Returns:
-        List of str: a few images one by one, then how many are right.
-
-    Raises:
-        ValueError: If there is no export, or it is not one of such images.
-    """
-    model = load(directory)
-    config = search_config.from_config_dict(
-        config_dict, retrain_config.RetrainConfig
-    )
+def _classify_test_images(model, directory, config_dict):
+    config = schema.read(retrain_config.RetrainConfig, config_dict)
     data = retraining_workflow.load_data(config)
     source, indices = data.test_source, data.test_indices
     if source.image_shape != model.image_shape:

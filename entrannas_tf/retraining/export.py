@@ -16,7 +16,7 @@ from entrannas_tf.retraining import model_card
 from entrannas_tf.retraining import results as retraining_results
 from entrannas_tf.retraining import run as retraining_run
 from entrannas_tf.retraining import workflow as retraining_workflow
-from entrannas_tf.training import checkpoints, files, session, workdirs
+from entrannas_tf.training import checkpoints, files, workdirs
 
 FORMATS = ("savedmodel", "litert")
 WEIGHTS = ("last", "best")
@@ -34,7 +34,7 @@ def make_classifier(network, mean, std):
     """Returns a network with its preprocessing: images in, probabilities out.
 
     Args:
-        network: What `target_network.TargetNetwork` returned.
+        network: The model of `target_network.TargetNetwork`.
         mean: float [C], of images scaled to [0, 1].
         std: float [C], the standard deviation of these.
 
@@ -91,10 +91,7 @@ def export(workdir, output, export_format="savedmodel", weights="last"):
         raise ValueError(
             f"{output} is there already; choose another --output, or remove it."
         )
-    workdir, config, results = _read_run(workdir)
-    data = retraining_workflow.load_data(config)
-    genotype = published.load_genotype(workdir)
-    classifier = _load_classifier(workdir, config, genotype, data, weights)
+    config, results, data, genotype, classifier = _load(workdir, weights)
     height, width, channels = data.test_source.image_shape
     signature = tf.TensorSpec([None, height, width, channels], name="images")
     names = data.source.label_names
@@ -102,27 +99,18 @@ def export(workdir, output, export_format="savedmodel", weights="last"):
     temporary = f"{os.path.abspath(output)}.{os.getpid()}.tmp"
     try:
         os.makedirs(temporary)
-        write = _write_savedmodel
-        if export_format == "litert":
-            write = _write_litert
+        is_litert = export_format == "litert"
+        write = _write_litert if is_litert else _write_savedmodel
         run = write(classifier, signature, names, temporary)
         difference, num_compared = _compare(classifier, run, data)
         card = model_card.render(
-            name=config.name,
+            config,
+            data,
+            results,
+            genotype,
             output=output,
             export_format=export_format,
-            image_shape=data.source.image_shape,
-            label_names=names,
-            mean=data.source.mean,
-            std=data.source.std,
-            data_name=data.source.name,
-            num_train=len(data.indices),
-            num_test=len(data.test_indices),
-            held_out=config.data.validation_fraction > 0,
-            **_scores(results, config, weights),
-            totals=results["network"],
-            genotype=genotype,
-            provenance=results["provenance"],
+            weights=weights,
             largest_difference=difference,
             num_compared=num_compared,
         )
@@ -147,24 +135,21 @@ def export(workdir, output, export_format="savedmodel", weights="last"):
 
 
 def load(workdir, weights="last"):
-    """Returns what `make_classifier` makes of a finished retraining.
+    """Returns the classifier of a finished retraining, see `make_classifier`.
 
     Args:
         workdir: Directory of the retraining; of several runs the first.
-        weights: As for `export`.
+        weights: "last", those after the last epoch, or "best".
 
     Raises:
         ValueError: If the retraining has not ended, or the data are not there.
         OSError: If a file cannot be read.
     """
-    workdir, config, _ = _read_run(os.fspath(workdir))
-    data = retraining_workflow.load_data(config)
-    genotype = published.load_genotype(workdir)
-    return _load_classifier(workdir, config, genotype, data, weights)
+    return _load(os.fspath(workdir), weights)[-1]
 
 
-def _read_run(workdir):
-    """Returns the workdir of a single run, its configuration and results."""
+def _load(workdir, weights):
+    """Returns a run's configuration, results, data, genotype, classifier."""
     config = workdirs.read_config(workdir, retrain_config.RetrainConfig)
     if not retraining_results.is_finished(workdir):
         raise ValueError(
@@ -176,43 +161,27 @@ def _read_run(workdir):
         logging.info(
             "takes    %s, the first of %d runs", first, config.num_runs
         )
-        return _read_run(first)
-    return workdir, config, retraining_results.read(workdir)
-
-
-def _load_classifier(workdir, config, genotype, data, weights):
-    """Returns the classifier with the weights of a run, in float32."""
+        return _load(first, weights)
+    data = retraining_workflow.load_data(config)
+    genotype = published.load_genotype(workdir)
     training = dataclasses.replace(
         config.training, precision="float32", xla=False
     )
-    config = dataclasses.replace(config, training=training)
-    trainer = retraining_workflow.make_trainer(config, genotype, data.source)
-    directory = os.path.join(workdir, session.CHECKPOINTS)
+    trainer = retraining_workflow.make_trainer(
+        dataclasses.replace(config, training=training), genotype, data.source
+    )
+    directory = os.path.join(workdir, checkpoints.DIRECTORY)
     path = os.path.join(directory, retraining_run.BEST_FILE)
     if weights == "last":
         path = checkpoints.newest(directory)
     if path is None or not os.path.exists(path):
         raise ValueError(f"{directory} holds no checkpoint of the network.")
     checkpoints.read(path, checkpoints.network_variables(trainer))
-    return make_classifier(trainer.network, data.source.mean, data.source.std)
-
-
-def _scores(results, config, weights):
-    """Returns what the card says of the weights' accuracy."""
-    (run,) = results["runs"]
-    if weights == "best":
-        return {
-            "weights": weights,
-            "epoch": run["best_epoch"],
-            "accuracy": run["best_test_accuracy"],
-            "top5_accuracy": None,
-        }
-    return {
-        "weights": weights,
-        "epoch": config.training.epochs,
-        "accuracy": run["test_accuracy"],
-        "top5_accuracy": run["test_top5_accuracy"],
-    }
+    classifier = make_classifier(
+        trainer.network, data.source.mean, data.source.std
+    )
+    results = retraining_results.read(workdir)
+    return config, results, data, genotype, classifier
 
 
 def _write_savedmodel(classifier, signature, names, directory):
@@ -250,7 +219,7 @@ def _write_savedmodel(classifier, signature, names, directory):
 
 
 def _write_litert(classifier, signature, names, directory):
-    """Writes a LiteRT file; returns what runs it, reloaded."""
+    """Writes a LiteRT file; returns a call of it, reloaded."""
     del names  # Its strings are of no use on small devices: labels.txt.
     path = os.path.join(directory, LITERT_FILE)
     classifier.export(
@@ -269,14 +238,7 @@ def _write_litert(classifier, signature, names, directory):
 
 
 def _compare(classifier, run, data):
-    """Compares an export with the network on test images.
-
-    Returns:
-        The largest difference of a probability, and the number of images.
-
-    Raises:
-        RuntimeError: If it is too large, or not a number.
-    """
+    """Returns how far an export is off, and on how many test images."""
     chosen = data.test_indices[:_NUM_COMPARED]
     images, _ = data.test_source.fetch(tf.constant(chosen, tf.int64))
     expected = classifier(tf.cast(images, tf.float32)).numpy()

@@ -31,70 +31,54 @@ The same as a model of Keras's own layers, to train on, quantize or take apart:
 
 
 def render(
+    config,
+    data,
+    results,
+    genotype,
     *,
-    name,
     output,
     export_format,
-    image_shape,
-    label_names,
-    mean,
-    std,
-    data_name,
-    num_train,
-    num_test,
-    held_out,
     weights,
-    epoch,
-    accuracy,
-    top5_accuracy,
-    totals,
-    genotype,
-    provenance,
     largest_difference,
     num_compared,
 ):
     """Returns the card, Markdown.
 
     Args:
-        name: What the configuration calls the network.
+        config: The `retrain_config.RetrainConfig`.
+        data: `datasets.RetrainData` that the network was trained and tested on.
+        results: The run's results, a dict of `retraining_results.read`.
+        genotype: A `genotypes.Genotype`.
         output: Directory of the export, as the user gave it.
         export_format: "savedmodel" or "litert".
-        image_shape: (H, W, C) of the images.
-        label_names: Names of the classes, in the order of the probabilities.
-        mean: [C], of images scaled to [0, 1], subtracted inside of the model.
-        std: [C], by which it is divided.
-        data_name: What the training images are called.
-        num_train: Number of training images.
-        num_test: Number of test images.
-        held_out: Whether these are training images that were held out.
-        weights: "last" or "best".
-        epoch: After which epoch the weights were taken.
-        accuracy: Share of test images, from 0 to 1.
-        top5_accuracy: The same among the five most likely classes; None where
-            it was not kept.
-        totals: `cost.Account.totals`.
-        genotype: A `genotypes.Genotype`.
-        provenance: What `provenance.collect` returns.
-        largest_difference: Of a probability between export and network.
-        num_compared: Number of test images that they were compared on.
+        weights: "last", those after the last epoch, or "best".
+        largest_difference: Largest difference of a probability between the
+            export and the network.
+        num_compared: Number of test images on which they were compared.
     """
-    height, width, channels = image_shape
+    source, totals = data.source, results["network"]
+    height, width, channels = source.image_shape
     use = _USE[export_format].format(
-        output=output, num_classes=len(label_names)
+        output=output, num_classes=len(source.label_names)
     )
-    tested = "held-out training images" if held_out else "test images"
-    chosen = (
-        "the weights after the last epoch"
-        if weights == "last"
-        else f"the weights that did best on the {tested}, so that this is "
-        "optimistic"
-    )
-    top5 = "" if top5_accuracy is None else f", {top5_accuracy:.2%} among five"
+    is_held_out = config.data.validation_fraction > 0
+    tested = "held-out training images" if is_held_out else "test images"
+    (run,) = results["runs"]
+    if weights == "last":
+        epoch, accuracy = config.training.epochs, f"{run['test_accuracy']:.2%}"
+        accuracy += f", top-5 {run['test_top5_accuracy']:.2%}"
+        chosen = "the weights after the last epoch"
+    else:  # Its top-5 accuracy was not kept.
+        epoch, accuracy = run["best_epoch"], f"{run['best_test_accuracy']:.2%}"
+        chosen = (
+            f"the weights that did best on the {tested}, so that this is "
+            "optimistic"
+        )
     rows = [
-        ("data", f"{data_name}, {num_train:,} training images"),
+        ("data", f"{source.name}, {len(data.indices):,} training images"),
         (
             "accuracy",
-            f"{accuracy:.2%}{top5}, on {num_test:,} {tested}; epoch "
+            f"{accuracy}, on {len(data.test_indices):,} {tested}; epoch "
             f"{epoch}, {chosen}",
         ),
         ("parameters", f"{totals['parameters']:,}"),
@@ -109,10 +93,10 @@ def render(
         (
             "preprocessing",
             "inside of the model: scaled to [0, 1], minus the mean "
-            f"{_numbers(mean)}, divided by {_numbers(std)}",
+            f"{_numbers(source.mean)}, divided by {_numbers(source.std)}",
         ),
         ("output", "the probabilities of the classes, in this order"),
-        ("classes", ", ".join(label_names)),
+        ("classes", ", ".join(source.label_names)),
         (
             "checked",
             f"reloaded and compared with the trained network on "
@@ -122,11 +106,11 @@ def render(
     ]
     table = "\n".join(f"| {key} | {value} |" for key, value in rows)
     return (
-        f"# {name}\n\nAn image classifier whose cells were searched by "
+        f"# {config.name}\n\nAn image classifier whose cells were searched by "
         "differentiable architecture search, trained from scratch and "
         "exported by entrannas_tf.\n\n"
         f"| | |\n|---|---|\n{table}\n\n## Use\n\n{use}\n## Provenance\n\n"
-        f"    {json.dumps(provenance)}\n"
+        f"    {json.dumps(results['provenance'])}\n"
     )
 
 

@@ -24,7 +24,7 @@ def is_finished(workdir):
 
 
 def read(workdir):
-    """Returns what `write` or `write_several` wrote.
+    """Returns the results of a finished retraining, a dict.
 
     Raises:
         ValueError: If the file is not JSON.
@@ -100,11 +100,7 @@ def _write(workdir, runs, totals, config):
 
 
 def summary(workdir):
-    """Returns in a few lines what a finished retraining came to.
-
-    Args:
-        workdir: Directory of the retraining.
-    """
+    """Returns the results of a finished retraining in a few lines."""
     results = read(workdir)
     genotype = published.read(os.path.join(workdir, published.GENOTYPE_FILE))
     network = results["network"]
@@ -116,12 +112,10 @@ def summary(workdir):
         f"test accuracy   {_accuracy(results)}",
     ]
     if results.get("held_out"):
-        lines.append(
-            "                on held-out training images, not on test images"
-        )
+        lines.append(f"{'':16}on held-out training images, not on test images")
     if len(results["runs"]) > 1:
         lines += [
-            f"  seed {run['seed']:<6}   {run['test_accuracy']:.2%}, among five "
+            f"  seed {run['seed']:<6}   {run['test_accuracy']:.2%}, top-5 "
             f"{run['test_top5_accuracy']:.2%}"
             for run in results["runs"]
         ]
@@ -163,4 +157,4 @@ def _accuracy(results):
         shown.append(text)
     num_runs = len(results["runs"])
     of_runs = f", mean of {num_runs} runs" if num_runs > 1 else ""
-    return f"{shown[0]}, among five {shown[1]} (last epoch{of_runs})"
+    return f"{shown[0]}, top-5 {shown[1]} (last epoch{of_runs})"

@@ -9,8 +9,8 @@ from absl import logging
 
 from entrannas_tf.architecture import genotypes, published
 from entrannas_tf.config import retrain as retrain_config
-from entrannas_tf.config import search as search_config
-from entrannas_tf.data import datasets, pipeline
+from entrannas_tf.config import schema
+from entrannas_tf.data import augment, datasets, pipeline
 from entrannas_tf.networks import cost
 from entrannas_tf.networks import target as target_network
 from entrannas_tf.networks.layers import precision
@@ -19,39 +19,32 @@ from entrannas_tf.retraining import run as retraining_run
 from entrannas_tf.retraining import step as retraining_step
 from entrannas_tf.training import (
     callbacks,
+    checkpoints,
     distribution,
     evaluation,
     files,
+    loop,
     optimizers,
     runtime,
-    schedules,
     session,
     tensorboard,
-    workdirs,
 )
-from entrannas_tf.training import loop as training_loop
-
-_POLICIES = {
-    "float32": "float32",
-    "bfloat16": "mixed_bfloat16",
-    "float16": "mixed_float16",
-}
 
 
 def retrain(config_dict, genotype, workdir, strategy=None, profile=False):
-    """Trains the network of a genotype; resumes where one has been.
+    """Trains the network of a genotype; resumes an interrupted retraining.
 
     Args:
-        config_dict: A `ConfigDict` of configs/, or a dict likewise.
+        config_dict: A `ConfigDict` of configs/, or nested dicts.
         genotype: A `Genotype`, or what `published.load_genotype` takes: the
             name of a published one, a file, or the workdir of a search.
         workdir: Directory of the retraining, made if it is not there. Of
             several workers the chief alone reads and writes it.
-        strategy: Stands in for `distribution.strategy` where it is not None.
-        profile: As for `search_workflow.search`.
+        strategy: Replaces `distribution.strategy` unless it is None.
+        profile: Whether to say where a step's time goes, and write a trace.
 
     Returns:
-        What `retraining_results.read` does.
+        The content of results.json, a dict: "mean", "runs" and more.
 
     Raises:
         ValueError: If the configuration, the genotype, the workdir or the data
@@ -59,7 +52,8 @@ def retrain(config_dict, genotype, workdir, strategy=None, profile=False):
         OSError: If a file cannot be read or written.
         FloatingPointError: If a loss is not a number or infinite. The last
             good checkpoint stays.
-        interruptions.WorkerLost: If another worker is gone; likewise.
+        interruptions.WorkerLost: If another worker is gone. The last
+            checkpoint stays.
         interruptions.Preempted: If the process got SIGTERM; there is a
             checkpoint of the last step.
 
@@ -78,21 +72,19 @@ def retrain(config_dict, genotype, workdir, strategy=None, profile=False):
     True
     """
     start = time.monotonic()
-    config = search_config.from_config_dict(
-        config_dict, retrain_config.RetrainConfig
-    )
+    config = schema.read(retrain_config.RetrainConfig, config_dict)
     workdir = os.fspath(workdir)
     cells = published.load_genotype(genotype)
     with session.prepare_devices(
         config, strategy, "training.batch_size"
     ) as devices:
         is_chief = distribution.is_chief(devices)
+        is_finished = session.is_finished(
+            devices, retraining_results.is_finished, workdir, config
+        )
         if is_chief:
-            workdirs.check_workdir(workdir, config)
             _check_genotype(workdir, cells)
-        if session.is_finished(
-            devices, retraining_results.is_finished, workdir
-        ):
+        if is_finished:
             logging.info("The retraining in %s is finished already.", workdir)
         else:
             _retrain(config, cells, workdir, start, devices, profile)
@@ -120,11 +112,10 @@ def load_data(config, devices=None):
         num_examples=config.data.num_examples,
         image_size=config.data.image_size,
     )
-    datasets.check_colors(train.image_shape, config.data.color_jitter)
     shares = config.data.train_fraction, config.data.validation_fraction
     data = datasets.for_retraining(train, test, indices, *shares)
-    devices = devices or tf.distribute.get_strategy()
-    _batches(config, data, devices, epoch=0, first_step=0)  # Checks its size.
+    # Checks their size.
+    _batches(config, data, devices or tf.distribute.get_strategy(), 0, 0)
     return data
 
 
@@ -137,7 +128,10 @@ def make_trainer(config, cells, source):
         source: `ImageSource` of the images.
     """
     network, training = config.network, config.training
-    with precision.policy(_POLICIES[training.precision]):
+    policy = training.precision
+    if policy != "float32":
+        policy = f"mixed_{policy}"
+    with precision.policy(policy):
         target = target_network.TargetNetwork(
             cells,
             source.num_classes,
@@ -207,34 +201,60 @@ def _retrain(config, cells, workdir, start, devices, profile):
     data = load_data(config, devices)
     totals = count(config, cells, data.source)
 
-    def run(config, path, start):
+    def run(config, workdir, start):
         with session.locked_workdir(
-            path, config, devices, (session.CHECKPOINTS,)
+            workdir, config, devices, (checkpoints.DIRECTORY,)
         ):
-            _write_genotype(path, cells, devices)
+            _write_genotype(workdir, cells, devices)
             if not session.is_finished(
-                devices, retraining_results.is_finished, path
+                devices, retraining_results.is_finished, workdir, config
             ):
-                runtime.prepare(config.seed, config.deterministic)
-                with devices.scope():
-                    trainer = make_trainer(config, cells, data.source)
                 _tell(config, data, totals, devices)
-                loop = _make_loop(config, path, data, trainer, start, profile)
-                progress = loop.run()
+                progress = _train(
+                    config, cells, workdir, start, devices, profile, data
+                )
                 if distribution.is_chief(devices):
-                    retraining_results.write(path, progress, totals, config)
+                    retraining_results.write(workdir, progress, totals, config)
 
     if config.num_runs == 1:
         run(config, workdir, start)
         return
     with session.locked_workdir(workdir, config, devices):
         _write_genotype(workdir, cells, devices)
-        for single, path, since in session.repeated_runs(
+        for part in session.repeated_runs(
             config, workdir, "num_runs", retraining_results.directory, start
         ):
-            run(single, path, since)
+            run(*part)
         if distribution.is_chief(devices):
             retraining_results.write_several(workdir, config)
+
+
+def _train(config, cells, workdir, start, devices, profile, data):
+    """Runs what is left of one run; returns its `Progress` at the end."""
+    runtime.prepare(config.seed, config.deterministic)
+    training = config.training
+    with devices.scope():
+        trainer = make_trainer(config, cells, data.source)
+    run = retraining_run.RetrainingRun(
+        trainer,
+        os.path.join(workdir, checkpoints.DIRECTORY),
+        training,
+        len(data.indices) // training.batch_size,
+        lambda: evaluation.test(
+            trainer, data.test_source, data.test_indices, training.batch_size
+        ),
+    )
+    hooks = [
+        *callbacks.usual(run, workdir, profile),
+        tensorboard.WriteTensorBoard(workdir),
+    ]
+    return loop.TrainingLoop(
+        run,
+        workdir,
+        hooks,
+        lambda epoch, step: _batches(config, data, devices, epoch, step),
+        start,
+    ).run()
 
 
 def _write_genotype(workdir, cells, devices):
@@ -251,29 +271,19 @@ def _batches(config, data, devices, epoch, first_step):
         seed=config.seed,
         epoch=epoch,
         first_step=first_step,
-        crop_padding=config.data.crop_padding,
-        flip=config.data.flip,
-        cutout_length=config.data.cutout_length,
-        min_crop_area=config.data.min_crop_area,
-        color_jitter=config.data.color_jitter,
+        augmentation=augment.Augmentation.of(config.data),
         **distribution.shares(devices),
     )
 
 
 def _tell(config, data, totals, devices):
-    """Says what is about to run."""
-    height, width, channels = data.source.image_shape
-    logging.info("device   %s", runtime.device_name(devices))
-    logging.info(
-        "data     %s, %d images to train and %d to %s, %d classes, %dx%dx%d",
-        data.source.name,
-        len(data.indices),
-        len(data.test_indices),
-        "choose by" if config.data.validation_fraction else "test",
-        data.source.num_classes,
-        width,
-        height,
-        channels,
+    """Logs what is about to run."""
+    use = "choose by" if config.data.validation_fraction else "test"
+    session.tell(
+        devices,
+        data.source,
+        f"{len(data.indices)} images to train and {len(data.test_indices)} to "
+        f"{use}",
     )
     logging.info(
         "network  %d cells, %d channels at first, %d weights, %d with the "
@@ -282,58 +292,4 @@ def _tell(config, data, totals, devices):
         config.network.init_channels,
         totals["parameters"],
         totals["parameters_with_auxiliary"],
-    )
-
-
-def _make_loop(config, workdir, data, trainer, start, profile):
-    """Returns the `training_loop.TrainingLoop` of a run."""
-    training = config.training
-    num_steps = len(data.indices) // training.batch_size
-    directory = os.path.join(workdir, session.CHECKPOINTS)
-    devices = trainer.distribute_strategy
-    hooks = []
-    if distribution.is_chief(devices):
-        hooks = [
-            callbacks.ShowProgress(training.epochs, num_steps),
-            callbacks.WriteMetrics(workdir),
-            tensorboard.WriteTensorBoard(workdir),
-            *([callbacks.Profile(workdir)] if profile else []),
-        ]
-    return training_loop.TrainingLoop(
-        _make_run(training, directory, data, trainer, num_steps),
-        directory,
-        hooks,
-        num_epochs=training.epochs,
-        num_steps=num_steps,
-        make_batches=lambda epoch, step: _batches(
-            config, data, devices, epoch, step
-        ),
-        eval_every_epochs=training.eval_every_epochs,
-        read_every_steps=training.read_every_steps,
-        checkpoint_every_steps=training.checkpoint_every_steps,
-        checkpoints_to_keep=training.checkpoints_to_keep,
-        start=start,
-    )
-
-
-def _make_run(training, directory, data, trainer, num_steps):
-    """Returns the `retraining_run.RetrainingRun` of a `TrainingConfig`."""
-    num_epochs = training.epochs
-    return retraining_run.RetrainingRun(
-        trainer,
-        directory,
-        batch_size=training.batch_size,
-        learning_rate=lambda step: schedules.warmed_up(
-            training.warmup_epochs * num_steps,
-            schedules.SCHEDULES[training.schedule],
-            training.learning_rate,
-            step,
-            num_epochs * num_steps,
-        ),
-        drop_path_rate=lambda epoch: (
-            training.drop_path_rate * epoch / num_epochs
-        ),
-        evaluate=lambda: evaluation.test(
-            trainer, data.test_source, data.test_indices, training.batch_size
-        ),
     )

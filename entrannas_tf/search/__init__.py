@@ -1,11 +1,11 @@
 """From a configuration to a genotype.
 
 `workflow` is the whole of it, `step` the step that updates weights and
-architecture in turn, `run` what the training loop asks for, `results` what is
-left in the workdir. `methods` are EnTranNAS and its baselines as
-configurations; `second_order`, `random_search` and `stages` (P-DARTS) are what
-those need more, `repeats` keeps the best of several searches. May import all
-rooms but `tuning` and `studies`.
+architecture in turn, `run` answers the training loop, `results` writes the
+workdir. `methods` are EnTranNAS and its baselines as configurations;
+`second_order`, `random_search` and `stages` (P-DARTS) serve the baselines,
+`repeats` keeps the best of several searches. May import all rooms but `tuning`
+and `studies`.
 
 `entrannas_tf.search` is this package and a function too: calling it calls
 `workflow.search`.
@@ -20,7 +20,7 @@ class _CallableRoom(types.ModuleType):
     """A module that can be called."""
 
     def __call__(self, config_dict, workdir, strategy=None, profile=False):
-        """Searches the cells of a network, as `workflow.search` says.
+        """Searches the cells of a network, see `workflow.search`.
 
         Example:
 
@@ -37,7 +37,7 @@ class _CallableRoom(types.ModuleType):
         workflow = importlib.import_module(f"{__name__}.workflow")
         return workflow.search(config_dict, workdir, strategy, profile)
 
-    def __reduce__(self):  # As a function it may be sent to other processes.
+    def __reduce__(self):  # For other processes, as a function has it.
         return importlib.import_module, (self.__name__,)
 
 

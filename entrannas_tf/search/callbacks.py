@@ -17,9 +17,9 @@ MAX_SKIPS = 2  # Of a good normal cell, by experience (Liang et al., DARTS+).
 class WarnOfSkips(callbacks.Callback):
     """Warns when the normal cell collapses into skip connections.
 
-    It does so where the networks are evaluated, and at the end. As nearly all
-    connections of EnTranNAS-DST begin alive, before the end skips must also be
-    more than twice their share.
+    It looks after evaluations and at the end. Nearly all connections of
+    EnTranNAS-DST begin alive; so before the end skips must also be more than
+    twice their share.
 
     Args:
         num_epochs: Number of epochs of the search.
@@ -81,8 +81,8 @@ class WriteGenotypes(callbacks.Callback):
 class WriteSearch(tensorboard.WriteTensorBoard):
     """Writes curves each epoch, and pictures where networks are evaluated.
 
-    Pictures take a second or two: but for the last epoch's they are left out
-    where they would take more than a twentieth of the time.
+    Pictures take a second or two. Except in the last epoch they are left out
+    if they would take more than a twentieth of the time.
 
     Args:
         workdir: Directory of the search.

@@ -18,8 +18,7 @@ def accuracies(trainer, source, indices, batch_size):
         trainer: A `search_step.SearchTrainer`.
         source: `ImageSource`.
         indices: Integers [N], the images of it to use.
-        batch_size: Images of a batch that the replicas share; see batch norms
-            above.
+        batch_size: Global batch size; it matters to batch norms, see above.
 
     Returns:
         {"supernet_accuracy": ..., "child_accuracy": ...}, from 0 to 1.
@@ -31,7 +30,7 @@ def accuracies(trainer, source, indices, batch_size):
     coefficients = trainer.coefficients()
     genotype = trainer.derive(coefficients)
     if trainer.architecture.sparse:
-        check_derivation(
+        _check_derivation(
             genotype,
             {kind: c.numpy() for kind, c in coefficients.items()},
             trainer.architecture.searched_space,
@@ -44,33 +43,16 @@ def accuracies(trainer, source, indices, batch_size):
     return dict(zip(networks, found, strict=True))
 
 
-def child_accuracies(trainer, genotypes, source, indices, batch_size):
-    """Measures the child networks of several genotypes on images.
-
-    Args:
-        trainer: As in `accuracies`.
-        genotypes: Sequence of `genotypes.Genotype`.
-        source: As in `accuracies`.
-        indices: Likewise.
-        batch_size: Likewise.
-
-    Returns:
-        List of accuracies, from 0 to 1.
-    """
-    networks = [(None, genotype) for genotype in genotypes]
-    return measure(trainer, networks, source, indices, batch_size)
-
-
 def measure(trainer, networks, source, indices, batch_size):
     """Measures a super-net as several networks on images.
 
     Args:
-        trainer: As in `accuracies`.
+        trainer: A `search_step.SearchTrainer`.
         networks: Sequence of pairs: {kind of cell: float32 [E, K]}, None for a
             child network; and a `genotypes.Genotype`.
-        source: As in `accuracies`.
-        indices: Likewise.
-        batch_size: Likewise.
+        source: `ImageSource`.
+        indices: Integers [N], the images of it to use.
+        batch_size: Global batch size.
 
     Returns:
         List of accuracies, from 0 to 1.
@@ -87,18 +69,8 @@ def measure(trainer, networks, source, indices, batch_size):
     return (hits / len(indices)).tolist()
 
 
-def check_derivation(genotype, coefficients, space):
-    """Checks that the derived connections are the non-zero ones (Eq. 10).
-
-    Args:
-        genotype: A `genotypes.Genotype`.
-        coefficients: {kind of cell: float [E, K]}.
-        space: The `search_space.SearchSpace` whose K primitives the columns
-            are.
-
-    Raises:
-        RuntimeError: If they are not.
-    """
+def _check_derivation(genotype, coefficients, space):
+    """Raises RuntimeError unless the non-zero ones are derived (Eq. 10)."""
     for kind, values in coefficients.items():
         derived = derivation.indicator(getattr(genotype, kind), space)
         wrong = np.count_nonzero((derived > 0) != (values > 0))

@@ -1,18 +1,17 @@
 """Search methods by name, each a configuration of the same super-net.
 
-A method says which fields of `search_config.Config` it sets, and no more:
-data, size of the network, batch and learning rates stay those of the
-experiment, so that methods can be compared in one frame; the epochs too, but
-for P-DARTS, which goes through them in stages. Where alpha stands still at
-first, Adam's moments gather meanwhile, unlike in the authors' programs:
-without, alpha's first steps were so large that super-nets suffered.
+A method sets only the fields of `search_config.Config` that make it what it
+is. Data, size of the network, batch and learning rates stay those of the
+experiment, so that methods can be compared; so do the epochs, but for P-DARTS,
+which goes through them in stages. During a warm-up of alpha Adam's moments
+gather, unlike in the authors' programs: without them alpha's first steps were
+so large that super-nets suffered.
 """
 
 import dataclasses
 
 from entrannas_tf.architecture import search_space
 from entrannas_tf.config import schema
-from entrannas_tf.config import search as search_config
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -20,10 +19,10 @@ class Method:
     """A search method.
 
     Attributes:
-        title: What it is called.
-        source: What it is, and where it is from, in a line.
-        switches: {dotted path: value} of the fields that make it what it is;
-            no two methods have the same.
+        title: Its name in texts.
+        source: A short description, with the paper.
+        switches: {dotted path: value} of the fields that define it; no two
+            methods have the same.
         settings: {dotted path: value} of the published numbers that belong to
             it and not to the experiment.
         epochs: Share of the experiment's epochs that it takes, or that each of
@@ -149,10 +148,9 @@ def apply(values, name, kept=()):
     """Returns a configuration with the fields of a method.
 
     Args:
-        values: A `ConfigDict` of configs/, or nested dicts likewise. It is not
-            changed.
+        values: A `ConfigDict` of configs/, or nested dicts. It is not changed.
         name: Name of a method; None for the configuration as it is.
-        kept: Dotted paths of fields to leave alone: a user's own.
+        kept: Dotted paths of fields to leave alone, those that a user set.
 
     Raises:
         ValueError: If the method is not known.
@@ -170,11 +168,8 @@ def apply(values, name, kept=()):
 
 
 def title(config):
-    """Returns what the method of a `search_config.Config` is called.
-
-    Its switches alone tell; where they are those of no method, it says so.
-    """
-    values = search_config.to_flat_dict(config)
+    """Returns the title of the method whose switches a configuration has."""
+    values = schema.flatten(dataclasses.asdict(config))
     for method in METHODS.values():
         if all(values[path] == v for path, v in method.switches.items()):
             return method.title

@@ -13,22 +13,22 @@ _PICTURES = (".dot", ".svg", ".png")
 def write(genotype, workdir, output):
     """Writes the cells of a genotype, or the film of a search.
 
-    Exactly one of `genotype` and `workdir` is to be given.
+    Exactly one of `genotype` and `workdir` must be given.
 
     Args:
-        genotype: A genotype as `published.load_genotype` takes it, whose cells
-            are drawn; or None.
-        workdir: Directory of a search, which need not have ended, whose film
-            is made; or None.
+        genotype: The genotype to draw, as `published.load_genotype` takes it;
+            or None.
+        workdir: Directory of the search to film, which need not have ended; or
+            None.
         output: Path of the folder of the cells' pictures, or of the film,
             which ends in .gif. Folders are made if they are not there.
 
     Returns:
-        The paths of the files that were written, a list.
+        List of the paths of the files that were written.
 
     Raises:
-        ValueError: If both or none are given, the output does not suit, the
-            genotype is none, or the search has no epoch.
+        ValueError: If both or neither are given, the output does not suit,
+            there is no such genotype, or the search has no epoch.
         OSError: If a file cannot be read or written.
     """
     if bool(genotype) == bool(workdir):
@@ -67,7 +67,7 @@ def _write_film(workdir, path, suffix):
 
 
 def _name(where):
-    """Returns what titles call a genotype: its name, or that of its run."""
+    """Returns the name of a genotype or of its run, for titles."""
     path = os.path.abspath(where)
     if os.path.basename(path) == published.GENOTYPE_FILE:
         path = os.path.dirname(path)

@@ -1,22 +1,20 @@
 """Random search with shared weights (Li and Talwalkar, UAI 2019).
 
 Each step trains the weights of one genotype, drawn anew. At the end candidates,
-drawn likewise, are tried with these weights on the architecture's images, and
-the best is kept. All cells of the super-net are Transit-cells.
+also drawn, are tried with these weights on the architecture's images, and the
+best is kept. All cells of the super-net are Transit-cells.
 
-What is equal to a search by gradients of the same configuration: the steps for
-the weights, with the same batches; and the images of the architecture's half
-that pass through the super-net. There, alpha's step goes forward and back on a
-batch. This search goes forward only, to see how good a drawn genotype is, and
-what the ways back would have seen passes forward through candidates: an epoch's
-images through one candidate, so that there are as many candidates as epochs
-(`search.num_candidates` chooses another number). Equal, then, is the number of
-passes over images, where the halves are equally large; evaluations that only
+A search by gradients of the same configuration takes the same steps for the
+weights, on the same batches. Its steps of alpha go forward and back; this
+search goes forward only, and spends the passes saved on candidates: an epoch's
+images on each, so that there are as many candidates as epochs
+(`search.num_candidates` chooses another number). The number of passes over
+images is then equal if the halves are equally large; evaluations that only
 report, which a random search does without, are not counted. Time is not equal:
 a pass is cheaper here, for lack of Engine-cells.
 
-Genotypes are functions of the seed and a number alone, so that a search goes on
-with the same ones after it was killed.
+Genotypes are functions of the seed and a number alone, so that a resumed search
+goes on with the same ones.
 """
 
 import statistics
@@ -42,7 +40,7 @@ class RandomSearch:
         self._num_candidates = num_candidates
 
     def draw(self, step):
-        """Returns the `Genotype` that is trained after so many steps."""
+        """Returns the `Genotype` that the step of this number trains."""
         return genotypes.draw((self._seed, _STEPS, step), self._space)
 
     def candidates(self):
@@ -55,14 +53,14 @@ class RandomSearch:
     def choose(self, trainer, source, indices, batch_size):
         """Settles the architecture on the best of the candidates.
 
-        It is the one whose child network is most accurate; the first of
+        The best is the one whose child network is most accurate; the first of
         equals.
 
         Args:
             trainer: A `search_step.SearchTrainer`, without Engine-cells.
-            source: As in `search_evaluation.accuracies`.
-            indices: Likewise.
-            batch_size: Likewise.
+            source: `ImageSource`.
+            indices: Integers [N], the images of it to use.
+            batch_size: Global batch size.
 
         Returns:
             {"supernet_accuracy": ..., "child_accuracy": ...} of the best,
@@ -70,8 +68,9 @@ class RandomSearch:
             all.
         """
         candidates = self.candidates()
-        accuracies = search_evaluation.child_accuracies(
-            trainer, candidates, source, indices, batch_size
+        networks = [(None, genotype) for genotype in candidates]
+        accuracies = search_evaluation.measure(
+            trainer, networks, source, indices, batch_size
         )
         best = max(accuracies)
         trainer.architecture.fix(candidates[accuracies.index(best)])

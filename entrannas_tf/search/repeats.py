@@ -1,8 +1,8 @@
 """Several searches of one configuration: the best is kept (section 4.2).
 
-Each has a workdir of its own under `searches/`. When all have ended, the files
-of the best one are copied to the workdir of the whole, which then looks like
-that of a single search, beside a table of all.
+Each has its own workdir under `searches/`. When all have ended, the files of
+the best one are copied to the workdir of the whole, which then looks like that
+of a single search, and a table of all is added.
 """
 
 import os
@@ -21,7 +21,7 @@ def directory(workdir, number):
     return os.path.join(workdir, _SEARCHES, f"{number:02d}")
 
 
-def keep(workdir, num_searches):
+def keep(workdir, config):
     """Copies the files of the best search, and writes the table of all.
 
     The best is the one whose child network was most accurate at the end, on
@@ -29,14 +29,13 @@ def keep(workdir, num_searches):
 
     Args:
         workdir: Directory of the whole, in which `directory` has them all.
-        num_searches: Number of searches, all ended.
+        config: `search_config.Config` of the whole; all searches have ended.
 
     Raises:
         OSError: If a file cannot be read or written.
     """
-    found = [
-        directory(workdir, number) for number in range(1, num_searches + 1)
-    ]
+    numbers = range(1, config.num_searches + 1)
+    found = [directory(workdir, number) for number in numbers]
     best = max(found, key=_accuracy)
     files.write_text(
         os.path.join(workdir, TABLE_FILE), _table(found, found.index(best))

@@ -113,11 +113,7 @@ def read_genotype(workdir):
 
 
 def summary(workdir):
-    """Returns in a few lines what a finished search found, and where it is.
-
-    Args:
-        workdir: Directory of the search.
-    """
+    """Returns the results of a finished search in a few lines."""
     genotype, record = read_genotype(workdir), workdirs.last_record(workdir)
     timing = record["timing"]
     tensorboard = os.path.join(workdir, "tensorboard")
@@ -142,7 +138,7 @@ def summary(workdir):
 
 
 def _copy_metrics(source, target, seconds):
-    """Copies the epochs' records, each with so many seconds more behind it."""
+    """Copies the epochs' records, and adds seconds to their elapsed times."""
     path = os.path.join(source, workdirs.METRICS_FILE)
     records = files.read_json_lines(path)
     for record in records:
@@ -184,14 +180,14 @@ def _film_frames(workdir):
             yield _read_frame(path, f"epoch {epoch} of {total}")
         except KeyError as error:
             raise ValueError(
-                f"{path} lacks {error}; expected what a search writes."
+                f"{path} lacks {error}; expected a file that a search wrote."
             ) from None
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
 
 
 def _epochs_done(workdir):
-    """Returns the numbers of the epochs that `epoch_file` is there of."""
+    """Returns the numbers of the epochs whose `epoch_file` exists."""
     folder = os.path.join(workdir, GENOTYPES)
     names = os.listdir(folder) if os.path.isdir(folder) else []
     found = (re.fullmatch(r"epoch_(\d+)\.json", name) for name in names)

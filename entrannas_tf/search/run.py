@@ -1,10 +1,9 @@
 """A search as a `Run`: its rates, its temperature, its reports."""
 
 import dataclasses
-from typing import NamedTuple
 
 from entrannas_tf.architecture import derivation, genotypes
-from entrannas_tf.training import checkpoints, provenance
+from entrannas_tf.training import checkpoints, schedules
 from entrannas_tf.training import run as training_run
 
 _GENOTYPES = "before", "genotype"  # The fields that hold one.
@@ -17,32 +16,17 @@ class Progress(training_run.Progress):
     Attributes:
         before: `Genotype` at the end of the epoch before, or at the start.
         genotype: `Genotype` of the last step, or at the start.
-        num_derivations: Number of steps of the epoch that runs whose genotype
-            was another than that of the step before.
+        num_derivations: Number of steps of the current epoch whose genotype
+            differs from that of the step before.
     """
 
     before: genotypes.Genotype
     genotype: genotypes.Genotype
     num_derivations: int = 0
 
-    def end_step(self, seconds, genotype):
-        """Counts a step that took this long and ran this `Genotype`."""
-        super().end_step(seconds)
-        self.num_derivations += genotype != self.genotype
-        self.genotype = genotype
-
-    def end_epoch(self, genotype):
-        """Goes to the start of the next epoch; this one ended so."""
-        super().end_epoch()
-        self.before = genotype
-        self.num_derivations = 0
-
     def to_dict(self):
-        values = {
-            f.name: getattr(self, f.name) for f in dataclasses.fields(self)
-        }
-        cells = {name: genotypes.to_json(values[name]) for name in _GENOTYPES}
-        return {**values, **cells}
+        cells = {n: genotypes.to_json(getattr(self, n)) for n in _GENOTYPES}
+        return {**vars(self), **cells}
 
     @classmethod
     def from_dict(cls, values):
@@ -50,142 +34,35 @@ class Progress(training_run.Progress):
         return cls(**{**values, **cells})
 
 
-class StepReport(NamedTuple):
-    """What is known after a step.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EpochReport(training_run.EpochReport):
+    """What callbacks get of a search's epoch.
 
     Attributes:
-        epoch: Number of epochs done, this one not included.
-        step: Number of steps done in this epoch, this one included.
-        metrics: {name: float}, the epoch's means so far: `loss`, `accuracy`,
-            `validation_loss`, `validation_accuracy`.
-        temperature: tau of Eq. 5.
-        genotype: `Genotype` that the weights' step ran.
-    """
-
-    epoch: int
-    step: int
-    metrics: dict
-    temperature: float
-    genotype: genotypes.Genotype
-
-    def summary(self):
-        """Returns the step's numbers in a line."""
-        return _summary(self.metrics, self.temperature, self.genotype)
-
-
-class EpochReport(NamedTuple):
-    """What is known after an epoch.
-
-    Attributes:
-        record: Dict that JSON can hold, a line of metrics.jsonl; what depends
-            on the clock, or on when the search was resumed, is in "timing".
         genotype: `Genotype` at the end of the epoch.
         primitives: Names of the K candidates.
         alpha: {kind of cell: float32 [E, K]}.
         coefficients: {kind of cell: float32 [E, K]}.
     """
 
-    record: dict
     genotype: genotypes.Genotype
     primitives: tuple
     alpha: dict
     coefficients: dict
 
-    @property
-    def evaluated(self):
-        """Whether the accuracies of the networks were measured."""
-        return "child_accuracy" in self.record
-
-    def lines(self):
-        """Returns the epoch's numbers in a line, and the normal cell."""
-        record = self.record
-        line = _summary(record, record["temperature"], self.genotype)
-        if self.evaluated:
-            line += (
-                f", super-net {record['supernet_accuracy']:.1%}, child "
-                f"network {record['child_accuracy']:.1%}"
-            )
-        return line, f"  {self.genotype.describe('normal')}"
-
-
-def make_epoch_report(trainer, progress, numbers, batch_size):
-    """Returns the `EpochReport` of an epoch whose last step is done.
-
-    Args:
-        trainer: A `search_step.SearchTrainer`.
-        progress: `Progress`, not yet at the next epoch.
-        numbers: {name: float}, the epoch's metrics, and where it was due what
-            `search_evaluation.accuracies` gave.
-        batch_size: Images of each of a step's two batches.
-    """
-    architecture = trainer.architecture
-    tensors = trainer.coefficients()
-    coefficients = {kind: c.numpy() for kind, c in tensors.items()}
-    genotype = trainer.derive(tensors)
-    kinds = architecture.space.kinds
-    cells = {kind: getattr(genotype, kind) for kind in kinds}
-    record = {
-        "epoch": progress.epoch + 1,
-        **numbers,
-        "temperature": float(architecture.temperature.numpy()),
-        "learning_rate": float(trainer.weight_optimizer.learning_rate.numpy()),
-        "num_connections": _map(genotypes.num_connections, cells),
-        "num_skip_connections": _map(genotypes.num_skip_connections, cells),
-        "num_changed": {
-            kind: genotypes.num_changed(getattr(progress.before, kind), cell)
-            for kind, cell in cells.items()
-        },
-        "num_derivations": progress.num_derivations,
-        "mean_entropy": _map(derivation.mean_entropy, coefficients),
-        "thresholds": {
-            kind: t.numpy().tolist()
-            for kind, t in architecture.thresholds().items()
-        },
-        "timing": _timing(trainer.supernet.cache, progress, batch_size),
-    }
-    return EpochReport(
-        record,
-        genotype,
-        architecture.searched_space.primitives,
-        {kind: alpha.numpy() for kind, alpha in architecture.alpha.items()},
-        coefficients,
-    )
-
-
-def _map(function, values):
-    return {kind: function(value) for kind, value in values.items()}
-
-
-def _timing(cache, progress, batch_size):
-    """Returns times and memory, from the program's last start on if total."""
-    images = progress.step * batch_size  # That trained the weights.
-    return {
-        "seconds": progress.epoch_seconds,
-        "elapsed_seconds": progress.elapsed_seconds,
-        "images_per_second": images / max(progress.epoch_seconds, 1e-9),
-        "num_graphs_built": cache.num_built,
-        "graph_build_seconds": cache.build_seconds,
-        "peak_memory_mib": provenance.peak_memory_mib(),
-    }
-
 
 class SearchRun(training_run.Run):
-    """A search, for `training_loop.TrainingLoop`.
+    """A search, for `loop.TrainingLoop`.
 
     Args:
         trainer: `search_step.SearchTrainer` at the search's start.
-        batch_size: Images of each of a step's two batches.
-        learning_rate: Maps the number of steps done since the search began to
-            the weights' learning rate.
-        architecture_learning_rate: The same for alpha and beta.
-        temperature: Maps the number of epochs done to tau.
-        skip_dropout_rate: Likewise, to the rate of the trainer's
-            `skip_dropout`; without that it does not act.
-        evaluate: Called without arguments, returns what
+        settings: `search_config.SearchConfig`.
+        num_steps: Number of steps of an epoch.
+        evaluate: Called without arguments; returns the accuracies as
             `search_evaluation.accuracies` does.
-        draw: Maps the number of steps done to the `Genotype` that the next one
-            runs, in a random search: alpha then takes no steps. None for a
-            search by gradients.
+        draw: Callable of the number of steps done, which returns the
+            `Genotype` that the next one runs, in a random search: alpha then
+            takes no steps. None for a search by gradients.
     """
 
     losses = ("loss", "validation_loss")
@@ -194,26 +71,10 @@ class SearchRun(training_run.Run):
         "search.weight_learning_rate or search.architecture_learning_rate."
     )
 
-    def __init__(
-        self,
-        trainer,
-        *,
-        batch_size,
-        learning_rate,
-        architecture_learning_rate,
-        temperature,
-        evaluate,
-        draw=None,
-        skip_dropout_rate=None,
-    ):
+    def __init__(self, trainer, settings, num_steps, evaluate, draw=None):
         variables = checkpoints.search_variables(trainer)
-        super().__init__(trainer, variables, evaluate)
-        self._batch_size = batch_size
-        self._learning_rate = learning_rate
-        self._architecture_learning_rate = architecture_learning_rate
-        self._temperature = temperature
+        super().__init__(trainer, variables, settings, num_steps, evaluate)
         self._draw = draw
-        self._skip_dropout_rate = skip_dropout_rate
 
     def make_progress(self, saved):
         if saved is not None:
@@ -225,48 +86,116 @@ class SearchRun(training_run.Run):
         trainer = self.trainer
         trainer.architecture.temperature.assign(self._temperature(epoch))
         if trainer.skip_dropout is not None:
-            trainer.skip_dropout.rate.assign(self._skip_dropout_rate(epoch))
+            rate = schedules.skip_dropout(
+                self.settings.skip_dropout_rate,
+                self.settings.architecture_warmup_epochs,
+                epoch,
+                self.settings.epochs,
+            )
+            trainer.skip_dropout.rate.assign(rate)
 
     def prepare_step(self, num_steps):
-        trainer = self.trainer
-        trainer.weight_optimizer.learning_rate = self._learning_rate(num_steps)
+        trainer, settings = self.trainer, self.settings
+        num_all = settings.epochs * self.num_steps
+        trainer.weight_optimizer.learning_rate = schedules.cosine(
+            settings.weight_learning_rate, num_steps, num_all
+        )
         if self._draw is not None:
             trainer.holds_architecture = True
             trainer.architecture.fix(self._draw(num_steps))
             return
         # At a rate of 0 Adam's moments gather: steps without a past are large.
-        trainer.architecture_optimizer.learning_rate = (
-            self._architecture_learning_rate(num_steps)
+        trainer.architecture_optimizer.learning_rate = schedules.after(
+            settings.architecture_warmup_epochs * self.num_steps,
+            schedules.SCHEDULES[settings.architecture_schedule],
+            settings.architecture_learning_rate,
+            num_steps,
+            num_all,
         )
 
     def check_replicas(self):
         self.trainer.check_replicas()
 
     def end_step(self, progress, seconds):
-        progress.end_step(seconds, self.trainer.genotype)
+        super().end_step(progress, seconds)
+        genotype = self.trainer.genotype
+        progress.num_derivations += genotype != progress.genotype
+        progress.genotype = genotype
 
     def report_step(self, progress, metrics):
-        return StepReport(
-            progress.epoch,
-            progress.step,
-            metrics,
-            self._temperature(progress.epoch),
-            self.trainer.genotype,
-        )
+        temperature = self._temperature(progress.epoch)
+        line = summary(metrics, temperature, self.trainer.genotype)
+        return training_run.StepReport(progress.epoch, progress.step, line)
 
     def report_epoch(self, progress, scores):
-        return make_epoch_report(
-            self.trainer,
-            progress,
-            {**self.read_metrics(), **scores},
-            self._batch_size,
+        trainer, architecture = self.trainer, self.trainer.architecture
+        tensors = trainer.coefficients()
+        coefficients = {kind: c.numpy() for kind, c in tensors.items()}
+        genotype = trainer.derive(tensors)
+        kinds = architecture.space.kinds
+        cells = {kind: getattr(genotype, kind) for kind in kinds}
+        cache = trainer.supernet.cache
+        record = {
+            "epoch": progress.epoch + 1,
+            **self.read_metrics(),
+            **scores,
+            "temperature": float(architecture.temperature.numpy()),
+            "learning_rate": float(
+                trainer.weight_optimizer.learning_rate.numpy()
+            ),
+            "num_connections": _map(genotypes.num_connections, cells),
+            "num_skip_connections": _map(genotypes.num_skip_connections, cells),
+            "num_changed": {
+                kind: genotypes.num_changed(
+                    getattr(progress.before, kind), cell
+                )
+                for kind, cell in cells.items()
+            },
+            "num_derivations": progress.num_derivations,
+            "mean_entropy": _map(derivation.mean_entropy, coefficients),
+            "thresholds": {
+                kind: t.numpy().tolist()
+                for kind, t in architecture.thresholds().items()
+            },
+            "timing": {
+                **self.timing(progress),
+                # Since the program was started last.
+                "num_graphs_built": cache.num_built,
+                "graph_build_seconds": cache.build_seconds,
+            },
+        }
+        line = summary(record, record["temperature"], genotype)
+        if scores:
+            line += (
+                f", super-net {scores['supernet_accuracy']:.1%}, child network "
+                f"{scores['child_accuracy']:.1%}"
+            )
+        return EpochReport(
+            record=record,
+            evaluated=bool(scores),
+            lines=(line, f"  {genotype.describe('normal')}"),
+            genotype=genotype,
+            primitives=architecture.searched_space.primitives,
+            alpha={k: alpha.numpy() for k, alpha in architecture.alpha.items()},
+            coefficients=coefficients,
         )
 
     def end_epoch(self, progress, report):
-        progress.end_epoch(report.genotype)
+        super().end_epoch(progress, report)
+        progress.before = report.genotype
+        progress.num_derivations = 0
+
+    def _temperature(self, epoch):
+        """Returns tau of Eq. 5, the same in all steps of an epoch."""
+        settings = self.settings
+        return settings.initial_temperature * settings.temperature_decay**epoch
 
 
-def _summary(metrics, temperature, genotype):
+def _map(function, values):
+    return {kind: function(value) for kind, value in values.items()}
+
+
+def summary(metrics, temperature, genotype):
     """Returns losses, accuracies, temperature and counts of connections.
 
     Args:
@@ -281,7 +210,7 @@ def _summary(metrics, temperature, genotype):
     )
     skips = genotypes.num_skip_connections(genotype.normal)
     return (
-        f"loss {metrics['loss']:.3f} acc {metrics['accuracy']:.1%}, "
+        f"{training_run.summary(metrics)}, "
         f"val {metrics['validation_loss']:.3f} "
         f"{metrics['validation_accuracy']:.1%}, tau {temperature:.3g}, "
         f"{connections} connections, {skips} skip{'' if skips == 1 else 's'}"

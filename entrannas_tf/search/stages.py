@@ -1,12 +1,12 @@
 """The stages of a search that goes deeper and chooses from less (P-DARTS).
 
 Chen et al., "Progressive Differentiable Architecture Search", 2019, section 3.
-Each stage is a search of its own, with weights and alpha drawn anew, and has a
-workdir of its own under `stages/`. An edge chooses from the primitives that
-were its strongest at the end of the stage before; an operation that no edge
-chooses from is not made, which pays for the depth. When all have ended, the
-files of the last one are copied to the workdir of the whole, which then looks
-like that of a single search.
+Each stage is a whole search, with weights and alpha drawn anew and its own
+workdir under `stages/`. An edge chooses from the primitives that were its
+strongest at the end of the stage before; an operation that no edge chooses from
+is not made, which pays for the depth. When all have ended, the files of the
+last one are copied to the workdir of the whole, which then looks like that of
+a single search.
 """
 
 import dataclasses
@@ -25,7 +25,7 @@ _STAGES = "stages"
 
 
 def has_stages(config):
-    """Whether a `search_config.Config` is that of a whole search in stages."""
+    """Returns whether a `search_config.Config` is a whole search in stages."""
     return bool(config.progressive.num_cells) and not config.progressive.stage
 
 
@@ -56,12 +56,12 @@ def each(config, workdir, strategy, start):
         config: `search_config.Config` of the whole.
         workdir: Its directory.
         strategy: `tf.distribute.Strategy`.
-        start: What `time.monotonic` was when the program was started.
+        start: Value of `time.monotonic` when the program was started.
 
     Yields:
-        For each stage its configuration, its directory, its masks (dict by
-        kind of cell of bool [E, K], None for the first) and when it started.
-        Before the next one it must have ended.
+        For each stage its configuration, its directory, when it started and
+        its masks (dict by kind of cell of bool [E, K], None for the first).
+        It must have ended before the next one.
     """
     masks, counts = None, config.progressive.num_primitives
     for number, stage in enumerate(stages(config), 1):
@@ -77,14 +77,14 @@ def each(config, workdir, strategy, start):
             counts[number - 1],
             path,
         )
-        yield stage, path, masks, start
+        yield stage, path, start, masks
         start = time.monotonic()
 
 
 def keep(workdir, config):
     """Copies the files of the last stage to the workdir of the whole.
 
-    There the time of all stages counts.
+    The elapsed times there include those of the stages before.
 
     Raises:
         OSError: If a file cannot be read or written.
@@ -99,14 +99,7 @@ def keep(workdir, config):
 
 
 def _masks(workdir, config, strategy, count):
-    """Returns the masks that a stage's last coefficients lead to.
-
-    Args:
-        workdir: Directory of that stage, which the chief alone reads.
-        config: `search_config.Config`.
-        strategy: `tf.distribute.Strategy`.
-        count: Number of primitives to keep on each edge.
-    """
+    """Returns masks of the `count` strongest primitives of a stage's edges."""
     text = b""
     if distribution.is_chief(strategy):
         path = search_results.epoch_file(workdir, config.search.epochs)

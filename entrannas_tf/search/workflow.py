@@ -3,6 +3,7 @@
 Workflows unpack configurations; layers, steps and loops take plain arguments.
 """
 
+import dataclasses
 import os
 import time
 
@@ -12,8 +13,9 @@ from absl import logging
 
 from entrannas_tf.architecture import genotypes, search_space
 from entrannas_tf.architecture import parameters as parameters_lib
+from entrannas_tf.config import schema
 from entrannas_tf.config import search as search_config
-from entrannas_tf.data import datasets, pipeline
+from entrannas_tf.data import augment, datasets, pipeline
 from entrannas_tf.networks import supernet
 from entrannas_tf.networks.execution import graphs
 from entrannas_tf.search import callbacks as search_callbacks
@@ -30,24 +32,23 @@ from entrannas_tf.search import run as search_run
 from entrannas_tf.search import step as search_step
 from entrannas_tf.training import (
     callbacks,
+    checkpoints,
     distribution,
+    loop,
     optimizers,
     runtime,
-    schedules,
     session,
-    workdirs,
 )
-from entrannas_tf.training import loop as training_loop
 
 
 def search(config_dict, workdir, strategy=None, profile=False):
-    """Searches the cells of a network; resumes where a search has been.
+    """Searches the cells of a network; resumes an interrupted search.
 
     Args:
-        config_dict: A `ConfigDict` of configs/, or a dict likewise.
+        config_dict: A `ConfigDict` of configs/, or nested dicts.
         workdir: Directory of the search, made if it is not there. Of several
             workers the chief alone reads and writes it.
-        strategy: Stands in for `distribution.strategy` where it is not None.
+        strategy: Replaces `distribution.strategy` unless it is None.
         profile: Whether to say where a step's time goes, and write a trace.
 
     Returns:
@@ -59,62 +60,74 @@ def search(config_dict, workdir, strategy=None, profile=False):
         OSError: If a file cannot be read or written.
         FloatingPointError: If a loss is not a number or infinite. The last
             good checkpoint stays.
-        interruptions.WorkerLost: If another worker is gone; likewise.
+        interruptions.WorkerLost: If another worker is gone. The last
+            checkpoint stays.
         interruptions.Preempted: If the process got SIGTERM; there is a
             checkpoint of the last step.
     """
     start = time.monotonic()
-    config = search_config.from_config_dict(config_dict)
+    config = schema.read(search_config.Config, config_dict)
     workdir = os.fspath(workdir)
     with session.prepare_devices(
         config, strategy, "search.batch_size"
     ) as devices:
-        is_chief = distribution.is_chief(devices)
-        if is_chief:
-            workdirs.check_workdir(workdir, config)
-        if session.is_finished(devices, search_results.is_finished, workdir):
+        if session.is_finished(
+            devices, search_results.is_finished, workdir, config
+        ):
             logging.info("The search in %s is finished already.", workdir)
         else:
-            run = _search_one if config.num_searches == 1 else _search_several
-            run(config, workdir, start, devices, profile)
+            _search(config, workdir, start, devices, profile)
         found = None
-        if is_chief:
+        if distribution.is_chief(devices):
             found = genotypes.to_json(search_results.read_genotype(workdir))
             found = found.encode()
         found = distribution.from_chief(devices, found)
-    if is_chief:
+    if distribution.is_chief(devices):
         if config.num_searches > 1:
             print(repeats.read_table(workdir), flush=True)
         print(search_results.summary(workdir), flush=True)
     return genotypes.from_json(found.decode())
 
 
-def _search_one(config, workdir, start, devices, profile, masks=None):
-    """Runs what is left of a search, perhaps one in stages.
+def _search(config, workdir, start, devices, profile, masks=None):
+    """Runs what is left of a search, of several, or of one in stages.
 
     Args:
         config: `search_config.Config` of the search.
         workdir: Its directory.
-        start: What `time.monotonic` was when it began.
+        start: Value of `time.monotonic` when it began.
         devices: `tf.distribute.Strategy`.
-        profile: As for `search`.
+        profile: Whether to say where a step's time goes.
         masks: Dict by kind of cell of bool [E, K], the primitives to choose
             from; None for all.
     """
-    if distribution.is_chief(devices):
-        workdirs.check_workdir(workdir, config)
-    if not session.is_finished(devices, search_results.is_finished, workdir):
-        if stages.has_stages(config):
-            _search_in_stages(config, workdir, start, devices, profile)
-        else:
-            _search(config, workdir, start, devices, profile, masks)
+    if config.num_searches > 1:
+        keep = repeats.keep
+        parts = session.repeated_runs(
+            config, workdir, "num_searches", repeats.directory, start
+        )
+    elif stages.has_stages(config):
+        keep, parts = stages.keep, stages.each(config, workdir, devices, start)
+    else:
+        _search_once(config, workdir, start, devices, profile, masks)
+        return
+    # If the data are not as they should be, nothing is written.
+    load_data(config, devices)
+    with session.locked_workdir(workdir, config, devices):
+        for part, path, since, *more in parts:
+            if not session.is_finished(
+                devices, search_results.is_finished, path, part
+            ):
+                _search(part, path, since, devices, profile, *more)
+        if distribution.is_chief(devices):
+            keep(workdir, config)
 
 
-def _search(config, workdir, start, devices, profile, masks):
+def _search_once(config, workdir, start, devices, profile, masks):
     """Runs what is left of a search without stages, and writes its files."""
     runtime.prepare(config.seed, config.deterministic)
     data = load_data(config, devices)
-    names = (session.CHECKPOINTS, *search_results.DIRECTORIES)
+    names = (checkpoints.DIRECTORY, *search_results.DIRECTORIES)
     with (
         graphs.without_grappler(),
         session.locked_workdir(workdir, config, devices, names),
@@ -122,36 +135,22 @@ def _search(config, workdir, start, devices, profile, masks):
         with devices.scope():
             trainer = make_trainer(config, data.source_w, masks)
         _tell(config, data, trainer)
-        loop = _make_loop(config, workdir, data, trainer, start, profile)
-        progress = loop.run()
+        run = _make_run(config, data, trainer)
+        hooks = [
+            *callbacks.usual(run, workdir, profile),
+            search_callbacks.WarnOfSkips(config.search.epochs),
+            search_callbacks.WriteGenotypes(workdir),
+            search_callbacks.WriteSearch(workdir, config.search.epochs),
+        ]
+        progress = loop.TrainingLoop(
+            run,
+            workdir,
+            hooks,
+            lambda epoch, step: _batches(config, data, devices, epoch, step),
+            start,
+        ).run()
         if distribution.is_chief(devices):
             search_results.write(workdir, progress.before, config)
-
-
-def _search_several(config, workdir, start, devices, profile):
-    """Runs what is left of several searches, and keeps the best."""
-    # Where the data are not as they should be, nothing is written.
-    load_data(config, devices)
-    with session.locked_workdir(workdir, config, devices):
-        for single, path, since in session.repeated_runs(
-            config, workdir, "num_searches", repeats.directory, start
-        ):
-            _search_one(single, path, since, devices, profile)
-        if distribution.is_chief(devices):
-            repeats.keep(workdir, config.num_searches)
-
-
-def _search_in_stages(config, workdir, start, devices, profile):
-    """Runs what is left of a search's stages, and keeps the last one's."""
-    # Where the data are not as they should be, nothing is written.
-    load_data(config, devices)
-    with session.locked_workdir(workdir, config, devices):
-        for stage, path, masks, since in stages.each(
-            config, workdir, devices, start
-        ):
-            _search_one(stage, path, since, devices, profile, masks)
-        if distribution.is_chief(devices):
-            stages.keep(workdir, config)
 
 
 def load_data(config, devices=None):
@@ -171,7 +170,6 @@ def load_data(config, devices=None):
         num_examples=config.data.num_examples,
         image_size=config.data.image_size,
     )
-    datasets.check_colors(train.image_shape, config.data.color_jitter)
     datasets.check_size(
         train.image_shape,
         search_space.STEM_REDUCTIONS[config.network.stem]
@@ -187,13 +185,12 @@ def load_data(config, devices=None):
         config.seed,
         config.data.architecture_fraction,
     )
-    devices = devices or tf.distribute.get_strategy()
-    # Checks its size.
-    _search_batches(config, data, devices, epoch=0, first_step=0)
+    # Checks their size.
+    _batches(config, data, devices or tf.distribute.get_strategy(), 0, 0)
     return data
 
 
-def _search_batches(config, data, devices, epoch, first_step):
+def _batches(config, data, devices, epoch, first_step):
     return pipeline.search_batches(
         data.source_w,
         data.indices_w,
@@ -203,35 +200,22 @@ def _search_batches(config, data, devices, epoch, first_step):
         seed=config.seed,
         epoch=epoch,
         first_step=first_step,
-        crop_padding=config.data.crop_padding,
-        flip=config.data.flip,
-        cutout_length=config.data.cutout_length,
-        min_crop_area=config.data.min_crop_area,
-        color_jitter=config.data.color_jitter,
+        augmentation=augment.Augmentation.of(config.data),
         **distribution.shares(devices),
     )
 
 
 def _tell(config, data, trainer):
-    """Says what is about to run."""
-    height, width, channels = data.source_w.image_shape
+    """Logs what is about to run."""
     num_weights = sum(
         np.prod(variable.shape)
         for variable in trainer.supernet.trainable_variables
     )
-    logging.info(
-        "device   %s", runtime.device_name(trainer.distribute_strategy)
-    )
-    logging.info(
-        "data     %s, %d images for the weights and %d for the architecture, "
-        "%d classes, %dx%dx%d",
-        data.source_w.name,
-        len(data.indices_w),
-        len(data.indices_a),
-        data.source_w.num_classes,
-        width,
-        height,
-        channels,
+    session.tell(
+        trainer.distribute_strategy,
+        data.source_w,
+        f"{len(data.indices_w)} images for the weights and "
+        f"{len(data.indices_a)} for the architecture",
     )
     logging.info(
         "network  %s, %d cells, %d channels at first, %d weights",
@@ -242,79 +226,29 @@ def _tell(config, data, trainer):
     )
 
 
-def _make_loop(config, workdir, data, trainer, start, profile):
-    """Returns the `training_loop.TrainingLoop` of a search."""
-    settings = config.search
-    num_steps = len(data.indices_w) // settings.batch_size
-    num_epochs = settings.epochs
-    devices = trainer.distribute_strategy
-    hooks = []
-    if distribution.is_chief(devices):
-        hooks = [
-            callbacks.ShowProgress(num_epochs, num_steps),
-            search_callbacks.WarnOfSkips(num_epochs),
-            callbacks.WriteMetrics(workdir),
-            search_callbacks.WriteGenotypes(workdir),
-            search_callbacks.WriteSearch(workdir, num_epochs),
-            *([callbacks.Profile(workdir)] if profile else []),
-        ]
-    return training_loop.TrainingLoop(
-        _make_run(config, data, trainer, num_steps),
-        os.path.join(workdir, session.CHECKPOINTS),
-        hooks,
-        num_epochs=num_epochs,
-        num_steps=num_steps,
-        make_batches=lambda epoch, step: _search_batches(
-            config, data, devices, epoch, step
-        ),
-        eval_every_epochs=num_epochs
-        if settings.architecture == "random"
-        else settings.eval_every_epochs,
-        read_every_steps=settings.read_every_steps,
-        checkpoint_every_steps=settings.checkpoint_every_steps,
-        checkpoints_to_keep=settings.checkpoints_to_keep,
-        start=start,
-    )
-
-
-def _make_run(config, data, trainer, num_steps):
+def _make_run(config, data, trainer):
     """Returns the `search_run.SearchRun` of a `search_config.Config`."""
     settings = config.search
-    num_epochs = settings.epochs
     evaluate, draw = search_evaluation.accuracies, None
     if settings.architecture == "random":
         drawn = random_search.RandomSearch(
             config.seed,
             trainer.architecture.space,
-            settings.num_candidates or num_epochs,
+            settings.num_candidates or settings.epochs,
         )
         evaluate, draw = drawn.choose, drawn.draw
+        # Its evaluation settles the architecture: at the end alone.
+        settings = dataclasses.replace(
+            settings, eval_every_epochs=settings.epochs
+        )
     return search_run.SearchRun(
         trainer,
-        batch_size=settings.batch_size,
-        learning_rate=lambda step: schedules.cosine(
-            settings.weight_learning_rate, step, num_epochs * num_steps
-        ),
-        architecture_learning_rate=lambda step: schedules.after(
-            settings.architecture_warmup_epochs * num_steps,
-            schedules.SCHEDULES[settings.architecture_schedule],
-            settings.architecture_learning_rate,
-            step,
-            num_epochs * num_steps,
-        ),
-        temperature=lambda epoch: schedules.temperature(
-            settings.initial_temperature, settings.temperature_decay, epoch
-        ),
-        skip_dropout_rate=lambda epoch: schedules.skip_dropout(
-            settings.skip_dropout_rate,
-            settings.architecture_warmup_epochs,
-            epoch,
-            num_epochs,
-        ),
-        evaluate=lambda: evaluate(
+        settings,
+        len(data.indices_w) // settings.batch_size,
+        lambda: evaluate(
             trainer, data.source_a, data.indices_a, settings.batch_size
         ),
-        draw=draw,
+        draw,
     )
 
 

@@ -1,4 +1,4 @@
-"""What a search and a retraining share, from devices to the command line.
+"""The parts of searches and retrainings, from devices to the command line.
 
 The loop over epochs and steps with its checkpoints and callbacks, optimizers,
 losses and schedules, strategies and several workers, workdirs, and how a

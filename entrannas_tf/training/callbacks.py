@@ -17,30 +17,26 @@ from entrannas_tf.training import files, formatting, workdirs
 _DRAW_SECONDS = 0.1  # Between two pictures of the bar.
 _LINE_SECONDS = 30.0  # Between two lines where there is no terminal.
 
-# What terminals do: go to the line's start and clear it; go up a line.
+# Codes of terminals: go to the line's start and clear it; go up a line.
 _ERASE = "\r\x1b[K"
 _UP = "\x1b[1A"
 
 
 class Callback:
-    """Does something at fixed places of a run; nothing where not said.
-
-    What is reported is what a `training_run.Run` makes of a step or epoch.
-    """
+    """Does something at fixed places of a run; by default nothing."""
 
     def on_begin(self, progress):
         """Called before the first step, and when a run is resumed.
 
         Args:
-            progress: `training_run.Progress`.
+            progress: `run.Progress`.
         """
 
     def on_step_end(self, report):
         """Called after each step.
 
         Args:
-            report: Has `epoch`, the number of epochs done, `step`, that of
-                steps done of the next, and `summary()`, its numbers in a line.
+            report: `run.StepReport`.
         """
 
     def on_epoch_end(self, report):
@@ -49,9 +45,7 @@ class Callback:
         A run that is killed between the two calls it again.
 
         Args:
-            report: Has `record`, a dict that JSON can hold, `evaluated`,
-                whether the network was measured, and `lines()`, the numbers in
-                a line and perhaps further lines.
+            report: `run.EpochReport`.
         """
 
 
@@ -61,7 +55,7 @@ class ShowProgress(Callback):
     Args:
         num_epochs: Number of epochs of the run.
         num_steps: Number of steps of an epoch.
-        stream: Text stream that the bar is drawn on, where it is a terminal.
+        stream: Text stream that the bar is drawn on if it is a terminal.
     """
 
     def __init__(self, num_epochs, num_steps, stream=None):
@@ -93,7 +87,7 @@ class ShowProgress(Callback):
 
     def on_epoch_end(self, report):
         record = report.record
-        first, *others = report.lines()
+        first, *others = report.lines
         if self._stream.isatty():
             self._draw("")
         logging.info(
@@ -111,7 +105,7 @@ class ShowProgress(Callback):
         return (
             f"epoch {report.epoch + 1}/{self._num_epochs} "
             f"{formatting.bar(report.step, self._num_steps)}"
-            f"{self._time_left(report)}, {report.summary()}"
+            f"{self._time_left(report)}, {report.summary}"
         )
 
     def _time_left(self, report):
@@ -128,7 +122,7 @@ class ShowProgress(Callback):
         )
 
     def _draw(self, text):
-        """Draws over what was drawn before, on as many lines as it takes."""
+        """Replaces the text drawn before, on as many lines as it takes."""
         columns = shutil.get_terminal_size().columns
         lines = textwrap.wrap(text, columns - 1)
         self._stream.write(_ERASE + f"{_UP}{_ERASE}" * self._lines_above)
@@ -199,3 +193,10 @@ class Profile(Callback):
             )
             profiling.abandon()
         self._num_steps = needed
+
+
+def usual(run, workdir, profile):
+    """Returns the callbacks of every run; `profile` adds `Profile`."""
+    show = ShowProgress(run.settings.epochs, run.num_steps)
+    made = [show, WriteMetrics(workdir)]
+    return [*made, Profile(workdir)] if profile else made

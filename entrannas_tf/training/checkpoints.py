@@ -1,8 +1,8 @@
 """Checkpoints: the whole state of a run in one file, whole or not at all.
 
-A file is the SHA-256 of what follows, then a NumPy archive of the variables
-and of the run's progress. Cut short or altered, it is told from a good one
-before anything of it is used.
+A file is a SHA-256 digest, then the NumPy archive that it is of: the variables
+and the run's progress. So a file that is cut short or altered is found before
+it is used.
 """
 
 import hashlib
@@ -16,6 +16,8 @@ from absl import logging
 
 from entrannas_tf.training import distribution, files
 
+DIRECTORY = "checkpoints"  # In the workdir of a run.
+
 _NAME = re.compile(r"step_(\d{8})\.checkpoint")
 _PROGRESS = "progress"
 _DIGEST_BYTES = hashlib.sha256().digest_size
@@ -24,10 +26,10 @@ _DIGEST_BYTES = hashlib.sha256().digest_size
 def search_variables(trainer):
     """Returns all that changes during a search: {name: variable}.
 
-    The names count variables, for Keras's own also count the layers that were
-    made before in the same process.
+    The names count variables, as Keras's own names also count the layers that
+    were made before in the same process.
 
-    Random numbers are not among it: batches, their order and augmentation are
+    Random numbers are not included: batches, their order and augmentation are
     functions of the seed and the step, and a step draws none.
 
     Args:
@@ -38,8 +40,7 @@ def search_variables(trainer):
         supernet=trainer.supernet.variables,
         architecture_optimizer=trainer.architecture_optimizer.variables,
         weight_optimizer=trainer.weight_optimizer.variables,
-        **_scale_variables(trainer),
-        **_metric_variables(trainer),
+        **_scales_and_metrics(trainer),
     )
 
 
@@ -52,8 +53,7 @@ def retrain_variables(trainer):
     return _named(
         network=trainer.training_network.variables,
         optimizer=trainer.sgd.variables,
-        **_scale_variables(trainer),
-        **_metric_variables(trainer),
+        **_scales_and_metrics(trainer),
     )
 
 
@@ -62,15 +62,12 @@ def network_variables(trainer):
     return _named(network=trainer.training_network.variables)
 
 
-def _scale_variables(trainer):
-    return {
+def _scales_and_metrics(trainer):
+    scales = {
         f"{target}_loss_scale": scale.variables
         for target, scale in trainer.loss_scales.items()
     }
-
-
-def _metric_variables(trainer):
-    return {f"metric_{m.name}": m.variables for m in trainer.metrics}
+    return scales | {f"metric_{m.name}": m.variables for m in trainer.metrics}
 
 
 def _named(**groups):
@@ -87,7 +84,7 @@ def save(directory, num_steps, arrays, progress, keep):
     Args:
         directory: Directory of the checkpoints, which exists.
         num_steps: Number of steps done since the run began.
-        arrays: What `values` returned.
+        arrays: {name: array} of `values`.
         progress: A dict that JSON can hold.
         keep: Number of checkpoints that stay, the new one included.
 
@@ -130,7 +127,7 @@ def write(path, arrays, progress):
 
     Args:
         path: Path of the file, in a directory that exists.
-        arrays: What `values` returned.
+        arrays: {name: array} of `values`.
         progress: A dict that JSON can hold.
 
     Raises:
@@ -143,7 +140,7 @@ def write(path, arrays, progress):
 
 
 def read(path, variables):
-    """Puts a checkpoint's values back, those of other variables left out.
+    """Puts back a checkpoint's values of some variables.
 
     Args:
         path: Path of the file.
@@ -165,18 +162,8 @@ def read(path, variables):
 
 
 def newest(directory):
-    """Returns the path of the newest good checkpoint, None without any.
-
-    It warns of damaged ones.
-
-    Args:
-        directory: Directory of the checkpoints; it need not exist.
-
-    Raises:
-        OSError: If a checkpoint cannot be read.
-    """
-    path, _ = _read_newest(directory)
-    return path
+    """Returns the path of the newest good checkpoint, None without any."""
+    return _read_newest(directory)[0]
 
 
 def restore(directory, variables, strategy=None):
@@ -184,13 +171,13 @@ def restore(directory, variables, strategy=None):
 
     Args:
         directory: Directory of the checkpoints; it need not exist.
-        variables: {name: variable}, as those that were saved.
+        variables: {name: variable}, all that were saved.
         strategy: `tf.distribute.Strategy`; None for one worker. Of several,
             which must all call it, the chief alone reads a file.
 
     Returns:
-        The progress that was saved with it; None where there is no good
-        checkpoint, and then the variables are as they were.
+        The progress that was saved with it; None if there is no good
+        checkpoint, and then the variables keep their values.
 
     Raises:
         ValueError: If the checkpoint is whole but not one of these variables.

@@ -1,11 +1,10 @@
 """Flags, messages and exit codes of the programs in launch/.
 
-A user's mistake ends in one line on the standard error and exit code 2, a
-run that fails in one line and code 3, Ctrl-C in one line and code 130. A
-run that SIGTERM ended, after a checkpoint, has code 75, and one that lost
-another worker code 69: the same command goes on with either.
-Whatever else happens is a fault of the software and shows its traceback, as
-the first two do after `--verbosity=1`.
+Each of these ends in one line on the standard error: a user's mistake with exit
+code 2, a run that fails with code 3, Ctrl-C with code 130, SIGTERM, after a
+checkpoint, with code 75, the loss of another worker with code 69. The same
+command resumes after the last three. Anything else is a fault of the software
+and shows its traceback, as the first two do after `--verbosity=1`.
 """
 
 import contextlib
@@ -18,6 +17,7 @@ import tempfile
 
 from absl import app, flags, logging
 
+from entrannas_tf.config import schema
 from entrannas_tf.config import search as search_config
 from entrannas_tf.training import interruptions
 
@@ -32,11 +32,10 @@ _LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 
 @contextlib.contextmanager
 def quiet_loading():
-    """Keeps to itself what TensorFlow prints while it is imported.
+    """Hides the messages of TensorFlow's import, unless it fails.
 
-    It prints that there is no GPU and which processor it was built for, from
-    C++ and before its log level counts. If the import fails, all is shown.
-    Who sets TF_CPP_MIN_LOG_LEVEL himself sees everything.
+    They say that there is no GPU and which processor it was built for, from
+    C++ and before its log level counts. Set TF_CPP_MIN_LOG_LEVEL to see them.
     """
     if _LEVEL in os.environ:
         yield
@@ -68,12 +67,11 @@ def run(main, required, config_kind=search_config.Config):
 
     Args:
         main: Called without arguments when the flags are parsed. A ValueError
-            or OSError is taken for bad input, a FloatingPointError or an
-            `interruptions.RunFailed` for a run that failed.
-        required: Names of the flags that must be given. "config" is that of
+            or OSError means bad input, a FloatingPointError or an
+            `interruptions.RunFailed` a run that failed.
+        required: Names of the flags that must be given. "config" is a flag of
             `config_flags.DEFINE_config_file`.
-        config_kind: The class of the configuration: `search_config.Config`, or
-            `retrain_config.RetrainConfig`.
+        config_kind: The class of the configuration.
     """
     python_logging.getLogger("tensorflow").setLevel("ERROR")
     try:
@@ -112,7 +110,7 @@ def _run_main(main):
 
 
 def _is_for_users(record):
-    """Leaves out what libraries, such as tensorflow-datasets, do by the way."""
+    """Leaves out the messages of libraries, such as tensorflow-datasets."""
     package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     is_ours = os.path.abspath(record.pathname).startswith(package + os.sep)
     return is_ours or record.levelno >= python_logging.WARNING
@@ -152,7 +150,7 @@ def _check_overrides(argv, config_kind):
     for arg in argv[1:]:
         override = re.match(r"--?(?:no)?config\.([^=]*)", arg)
         if override:
-            search_config.expected_type(override[1], config_kind)
+            schema.expected_type(config_kind, override[1])
             if not given:
                 raise ValueError(_missing("config"))
 
@@ -174,7 +172,7 @@ def _check_flags(rest, required):
                 "as configs/digits.py, in the directory you are in."
             )
         try:
-            # What could not be read answers each question by an OSError.
+            # A file that could not be read raises OSError when it is used.
             getattr(flags.FLAGS.config, "name", None)
         except OSError as error:
             reason = str(error).strip().splitlines()[-1].strip()
@@ -198,6 +196,6 @@ def _explain(error, config_kind):
         return f"{flag.partition(': ')[0]}: {reason}"
     field = re.match(r"flag --config\.([\w.]+)=", text)
     if field:
-        expected = search_config.expected_type(field[1], config_kind)
+        expected = schema.expected_type(config_kind, field[1])
         return f"{text}; expected {expected}."
     return text

@@ -1,11 +1,11 @@
 """One device, several, or several machines: what a run is spread over.
 
 A run holds a `tf.distribute.Strategy` and is the same code on all of them:
-`strategy.run` takes a step on each replica, and what is here does the rest.
-Without a strategy TensorFlow's default one stands in, at no cost.
+`strategy.run` takes a step on each replica, and this module does the rest. On
+one device the strategy is TensorFlow's default one, at no cost.
 
-Each worker, a process, feeds its own replicas, its devices; one of the workers,
-the chief, writes files.
+Each worker is a process and feeds its own devices, the replicas; the chief is
+the worker that writes files.
 """
 
 import itertools
@@ -21,20 +21,24 @@ _CHECKSUM_BITS = 20
 
 def worker_number(strategy):
     """Returns which worker this process is, from 0; the chief is 0."""
-    resolver = strategy.cluster_resolver
-    if resolver is None or not resolver.cluster_spec():
+    resolver, jobs = strategy.cluster_resolver, _jobs(strategy)
+    if not jobs:
         return 0
-    jobs = resolver.cluster_spec().as_dict()
     before = len(jobs.get("chief", ())) if resolver.task_type != "chief" else 0
     return before + resolver.task_id
 
 
 def num_workers(strategy):
     """Returns the number of processes."""
+    return sum(map(len, _jobs(strategy).values())) or 1
+
+
+def _jobs(strategy):
+    """Returns {job: list of addresses}; {} of a single process."""
     resolver = strategy.cluster_resolver
     if resolver is None or not resolver.cluster_spec():
-        return 1
-    return sum(len(job) for job in resolver.cluster_spec().as_dict().values())
+        return {}
+    return resolver.cluster_spec().as_dict()
 
 
 def is_chief(strategy):
@@ -66,7 +70,7 @@ def batches(strategy, elements):
             in the order of `local_replicas`.
 
     Yields:
-        What `strategy.run` takes: for each step one nest.
+        For each step one nest, for `strategy.run`.
     """
     count = len(local_replicas(strategy))
     elements = iter(elements)
@@ -106,24 +110,19 @@ def first_local(strategy, nest):
 
 
 def graph(method):
-    """Returns a graph of a method, one for all replicas together.
+    """Returns a graph of a method for `strategy.run`, the same on all replicas.
 
-    For `strategy.run`. (What `tf.function` makes as a decorator of a method
-    loses its `self` there.)
+    As a decorator of a method, `tf.function` would lose `self` there.
     """
     return tf.function(method, autograph=False, jit_compile=False)
 
 
 def mean(tensors):
-    """Averages tensors over the replicas; to be called on each of them.
-
-    Args:
-        tensors: Sequence of float tensors.
-    """
+    """Returns the means of float tensors over the replicas, on each of them."""
     context = tf.distribute.get_replica_context()
     if context.num_replicas_in_sync == 1:
         return list(tensors)
-    # What came as an argument has no device, which workers need it to have.
+    # Arguments have no device, and workers need one: hence the identity.
     return context.all_reduce("MEAN", [tf.identity(t) for t in tensors])
 
 
@@ -150,7 +149,7 @@ def total(strategy, values):
 
 
 def any_worker(strategy, flag):
-    """Returns whether the flag is true on any worker; all get to know."""
+    """Returns on each worker whether the flag is true on any of them."""
     return bool(total(strategy, int(flag)) > 0)
 
 
@@ -178,7 +177,7 @@ def check_equal(strategy, variables, trail, what):
         strategy: `tf.distribute.Strategy`.
         variables: Sequence of small float32 variables.
         trail: Integer, a checksum of what this worker did.
-        what: What it is that must be the same, for the error.
+        what: Name of what must be the same, for the error.
 
     Raises:
         RuntimeError: If a replica's variables, or a worker's trail, differ.
@@ -194,8 +193,8 @@ def check_equal(strategy, variables, trail, what):
         raise RuntimeError(
             f"The replicas no longer have the same {what}: a device or a "
             "worker computes wrongly, or runs another version of this "
-            "software. See to it, then start again by the same command: it "
-            "goes on from the last checkpoint."
+            "software. Find out which, then start again by the same command: "
+            "it resumes from the last checkpoint."
         )
 
 

@@ -13,12 +13,12 @@ def test(trainer, source, indices, batch_size):
         trainer: A `retraining_step.RetrainTrainer`.
         source: `ImageSource`.
         indices: Integers [N], the images of it to use.
-        batch_size: Images of a batch that the replicas share.
+        batch_size: Global batch size.
 
     Returns:
         {"test_loss": ..., "test_accuracy": ..., "test_top5_accuracy": ...}:
-        the mean cross entropy in nats, and the shares of images whose class is
-        the most likely one, and among the five most likely, from 0 to 1.
+        the mean cross entropy in nats, the accuracy and the top-5 accuracy,
+        from 0 to 1.
     """
     step = trainer.test_step
     sums = add_up(trainer, step, source, indices, batch_size)
@@ -27,17 +27,18 @@ def test(trainer, source, indices, batch_size):
 
 
 def add_up(trainer, measure, source, indices, batch_size):
-    """Adds up what replicas measure of images, over all of them.
+    """Returns sums over images of a measurement, over all replicas.
 
     Args:
-        trainer: Its strategy tells the replicas.
-        measure: Callable of images, labels and weights; returns float32 [n].
+        trainer: A trainer, for its `distribute_strategy`.
+        measure: Callable of a batch's images, labels and weights; returns its
+            sums, float32 [n].
         source: `ImageSource`.
-        indices: Integers [N].
-        batch_size: Images of a batch that the replicas share.
+        indices: Integers [N], the images of it to use.
+        batch_size: Global batch size.
 
     Returns:
-        Array [n].
+        float64 [n].
     """
     strategy = trainer.distribute_strategy
     batches = pipeline.evaluation_batches(

@@ -1,7 +1,7 @@
-"""Files that others read: written whole or not at all.
+"""Writes files whole or not at all.
 
-A reader, and whoever finds the directory after a crash, sees a file as it was
-before or as it is after, never a part of it.
+A reader, also after a crash, sees a file as it was before or as it is after,
+never a part of it.
 """
 
 import json
@@ -17,7 +17,7 @@ def write_bytes(path, data):
         data: Bytes of the file.
 
     Raises:
-        OSError: If it cannot be written; it names `path`. A former file of
+        OSError: If it cannot be written; it names `path`. An older file of
             that name stays as it was, and nothing is left beside it.
     """
     path = os.fspath(path)
@@ -55,9 +55,9 @@ def write_text(path, text):
 
 
 def append_line(path, text):
-    """Adds a line to a file, which is there in full or not at all.
+    """Adds a line to a file, whole or not at all.
 
-    The whole file is written anew, which is cheap for a line an epoch.
+    The whole file is written again, which is cheap for a line an epoch.
 
     Args:
         path: Path of the file, which need not exist.

@@ -16,11 +16,11 @@ class Preempted(Exception):
 
 
 class RunFailed(RuntimeError):
-    """What was to run did not come to its end; the message says why."""
+    """A run failed; the message says why."""
 
 
 class OutOfMemory(ValueError):
-    """The device has too little memory for what was to run."""
+    """The device has too little memory for the run."""
 
 
 class WorkerLost(Exception):
@@ -33,12 +33,7 @@ def is_due():
 
 
 def check():
-    """Ends a sequence of runs where SIGTERM came too late to end the last one.
-
-    Raises:
-        Preempted: If it came while the last `watch` lasted and nothing has
-            been raised since.
-    """
+    """Raises `Preempted` if SIGTERM came too late to end the last run."""
     if _told.is_set():
         _told.clear()
         raise Preempted
@@ -46,7 +41,7 @@ def check():
 
 @contextlib.contextmanager
 def watch():
-    """Takes note of SIGTERM, which else ends the process at once."""
+    """Notes SIGTERM, which would otherwise end the process at once."""
     _told.clear()
     if threading.current_thread() is not threading.main_thread():
         yield  # Signals reach the main thread only.

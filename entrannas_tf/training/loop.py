@@ -1,11 +1,12 @@
 """Epochs and steps, from the newest checkpoint on: of a search or a training.
 
-A `training_run.Run` says what a step needs and what is reported; that a run
-may be killed at any moment is taken care of here.
+A `run.Run` says what a step needs and what is reported; this module takes care
+that a run may be killed at any moment.
 """
 
 import contextlib
 import math
+import os
 import time
 
 import tensorflow as tf
@@ -19,51 +20,25 @@ class TrainingLoop:
     """Runs epochs to their end.
 
     Args:
-        run: A `training_run.Run`, at its start.
-        directory: Directory of the checkpoints, which exists.
-        callbacks: Sequence of `callbacks.Callback`.
-        num_epochs: Number of epochs.
-        num_steps: Number of steps of an epoch.
+        run: A `run.Run`, at its start. Its settings say how many epochs there
+            are, and when to evaluate, to read the metrics and to save.
+        workdir: Directory of the run, which holds that of the checkpoints.
+        callbacks: Sequence of `callbacks.Callback`. The chief alone calls them.
         make_batches: Maps the number of epochs done, and of steps done in the
-            next, to an iterable of what the trainer's `train_step` takes.
-        eval_every_epochs: Epochs between evaluations; the last epoch is always
-            evaluated.
-        read_every_steps: Steps between two looks at the metrics, see `_look`.
-        checkpoint_every_steps: Steps between checkpoints beside the one at
-            the end of each epoch; 0 for that one alone.
-        checkpoints_to_keep: Number of checkpoints that stay.
-        start: What `time.monotonic` was when the program was started.
+            next, to an iterable of batches for the trainer's `train_step`.
+        start: Value of `time.monotonic` when the program was started.
     """
 
-    def __init__(
-        self,
-        run,
-        directory,
-        callbacks,
-        *,
-        num_epochs,
-        num_steps,
-        make_batches,
-        eval_every_epochs,
-        read_every_steps,
-        checkpoint_every_steps,
-        checkpoints_to_keep,
-        start,
-    ):
+    def __init__(self, run, workdir, callbacks, make_batches, start):
         self._run = run
-        self._directory = directory
-        self._callbacks = callbacks
-        self._num_epochs = num_epochs
-        self._num_steps = num_steps
+        self._settings = run.settings
+        self._directory = os.path.join(workdir, checkpoints.DIRECTORY)
         self._make_batches = make_batches
-        self._eval_every_epochs = eval_every_epochs
-        self._read_every_steps = read_every_steps
-        self._checkpoint_every_steps = checkpoint_every_steps
-        self._checkpoints_to_keep = checkpoints_to_keep
         self._start = start
         self._strategy = run.trainer.distribute_strategy
         self._is_chief = distribution.is_chief(self._strategy)
         self._is_alone = distribution.num_workers(self._strategy) == 1
+        self._callbacks = callbacks if self._is_chief else ()
         self._progress = None
         self._metrics = None
 
@@ -71,13 +46,13 @@ class TrainingLoop:
         """Runs what is left.
 
         Returns:
-            The `training_run.Progress` at the end.
+            The `run.Progress` at the end.
 
         Raises:
             FloatingPointError: If a loss or a variable is not finite.
             OSError: If a file cannot be written.
-            interruptions.Preempted: If the process was told to end; a
-                checkpoint of this moment is written before.
+            interruptions.Preempted: If the process was told to end; it writes
+                a checkpoint first.
             RuntimeError: If replicas have come apart.
         """
         run = self._run
@@ -87,14 +62,14 @@ class TrainingLoop:
         self._progress = progress = run.make_progress(saved)
         if saved is not None:
             logging.info(
-                "Goes on after %d epochs and %d steps of the next.",
+                "Resumes after %d epochs and %d steps of the next.",
                 progress.epoch,
                 progress.step,
             )
         self._start -= progress.elapsed_seconds
         for callback in self._callbacks:
             callback.on_begin(progress)
-        while progress.epoch < self._num_epochs:
+        while progress.epoch < self._settings.epochs:
             self._run_steps()
             scores = self._evaluate()
             self._stop_clock()
@@ -104,7 +79,7 @@ class TrainingLoop:
                 callback.on_epoch_end(report)
             run.end_epoch(progress, report)
             self._save()
-            if progress.epoch < self._num_epochs and self._is_to_stop():
+            if progress.epoch < self._settings.epochs and self._is_to_stop():
                 raise interruptions.Preempted
         return progress
 
@@ -121,7 +96,7 @@ class TrainingLoop:
             run.prepare_step(self._num_steps_done())
             self._take_step(batch)
             looks = self._metrics is None or self._is_nth(
-                self._read_every_steps, self._progress.step + 1
+                self._settings.read_every_steps, self._progress.step + 1
             )
             if looks:
                 self._look()
@@ -134,12 +109,12 @@ class TrainingLoop:
 
     def _is_nth(self, every, step):
         """Whether a step of the epoch is the last, or a multiple."""
-        return step == self._num_steps or step % every == 0
+        return step == self._run.num_steps or step % every == 0
 
     def _save_or_stop(self, looked):
         """Writes a checkpoint where it is due, or the process is to end."""
         stops = (looked or self._is_alone) and self._is_to_stop()
-        every = self._checkpoint_every_steps
+        every = self._settings.checkpoint_every_steps
         if stops or (every and self._num_steps_done() % every == 0):
             self._save()
         if stops:
@@ -160,11 +135,7 @@ class TrainingLoop:
             raise
 
     def _look(self):
-        """Reads the metrics, and checks that all is well.
-
-        It is not done at every step, as it waits for the devices. The workers
-        do it at the same step.
-        """
+        """Reads the metrics, which waits for the devices, and checks them."""
         run = self._run
         with profiling.Part(profiling.READING):
             self._metrics = run.read_metrics()
@@ -181,7 +152,10 @@ class TrainingLoop:
     def _evaluate(self):
         """Returns the scores of the epoch that ends, {} if none are due."""
         epoch = self._progress.epoch + 1
-        if epoch % self._eval_every_epochs and epoch != self._num_epochs:
+        if (
+            epoch % self._settings.eval_every_epochs
+            and epoch != self._settings.epochs
+        ):
             return {}
         return self._run.evaluate()
 
@@ -192,7 +166,7 @@ class TrainingLoop:
         )
 
     def _num_steps_done(self):
-        return self._progress.epoch * self._num_steps + self._progress.step
+        return self._progress.epoch * self._run.num_steps + self._progress.step
 
     def _stop_clock(self):
         self._progress.elapsed_seconds = time.monotonic() - self._start
@@ -207,12 +181,12 @@ class TrainingLoop:
                     self._num_steps_done(),
                     arrays,
                     self._progress.to_dict(),
-                    self._checkpoints_to_keep,
+                    self._settings.checkpoints_to_keep,
                 )
 
     @contextlib.contextmanager
     def _advised(self):
-        """Says when a variable is not finite, and what to do about it."""
+        """Adds to errors of variables where they arose and what to do."""
         try:
             yield
         except FloatingPointError as error:

@@ -1,10 +1,10 @@
 """Loss scaling, which keeps float16's small gradients from vanishing.
 
-`keras.optimizers.LossScaleOptimizer` does the like around an optimizer's
-`apply`. It fits neither trainer: it passes on no masks, it cannot stand before
+It replaces `keras.optimizers.LossScaleOptimizer`, which wraps an optimizer's
+`apply` and fits neither trainer: it passes on no masks, it cannot act before
 the chain from the coefficients' gradients to alpha's, where Eq. 11's penalty
 joins, it merges replicas, which a tf.function on one of them may not, and its
-scale has no bounds, so that it grows to infinity and never comes back.
+scale has no bounds, so that it grows to infinity for good.
 """
 
 import keras
@@ -61,25 +61,20 @@ class LossScale(keras.layers.Layer):
         return x * tf.convert_to_tensor(self.scale)
 
     def unscale(self, gradients):
-        """Undoes `scaled` for what it has led to.
+        """Divides gradients of a scaled loss by the scale.
 
         Args:
             gradients: Sequence of float32 tensors.
 
         Returns:
-            The gradients without the scale, a list, and a bool scalar: whether
-            they are finite, all of them.
+            List of the gradients, and whether all are finite, a bool scalar.
         """
         factor = 1.0 / tf.convert_to_tensor(self.scale)
         gradients = [g * factor for g in gradients]
         return gradients, tf.math.is_finite(tf.linalg.global_norm(gradients))
 
     def update(self, is_finite):
-        """Moves the scale after a step.
-
-        Args:
-            is_finite: bool scalar, what `unscale` returned.
-        """
+        """Moves the scale after a step, given the bool scalar of `unscale`."""
         scale = tf.convert_to_tensor(self.scale)
         count = tf.convert_to_tensor(self.count) + 1
         is_due = count >= self.good_steps
@@ -100,8 +95,8 @@ class LossScale(keras.layers.Layer):
             apply: Callable of the list of gradients without the scale, which
                 takes the step.
             variables: All variables that it assigns. They get their values
-                back where the gradients are not finite. (A `tf.cond` around
-                the step would forbid optimizers to merge replicas.)
+                back if the gradients are not finite. (With a `tf.cond` around
+                the step optimizers could not merge replicas.)
         """
         gradients, is_finite = self.unscale(gradients)
         before = [tf.identity(tf.convert_to_tensor(v)) for v in variables]
@@ -110,6 +105,3 @@ class LossScale(keras.layers.Layer):
             new = tf.convert_to_tensor(variable)
             variable.assign(tf.where(is_finite, new, old))
         self.update(is_finite)
-
-    def get_config(self):
-        return {**super().get_config(), "good_steps": self.good_steps}

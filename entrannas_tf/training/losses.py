@@ -4,7 +4,7 @@ import tensorflow as tf
 
 
 def threshold_penalty(t):
-    """Pushes thresholds up, and so connections out (Eq. 11, second term).
+    """Returns the penalty that pushes thresholds up (Eq. 11, second term).
 
     Args:
         t: float32 [M], thresholds of the intermediate nodes, within (0, 1).
@@ -16,7 +16,7 @@ def threshold_penalty(t):
 
 
 def cross_entropy(labels, logits, smoothing=0.0):
-    """Mean cross entropy of a batch.
+    """Returns the mean cross entropy of a batch.
 
     Args:
         labels: int32 [B].

@@ -1,4 +1,4 @@
-"""Optimizers as PyTorch has them, which DARTS uses: L2 is in the gradient.
+"""PyTorch's optimizers, which DARTS uses: L2 is part of the gradient.
 
 With several replicas each calls `apply` with the same gradients, those of the
 global batch.
@@ -11,9 +11,9 @@ import tensorflow as tf
 class CoupledSGD(keras.optimizers.Optimizer):
     """SGD with momentum and L2, which may touch masked-in entries only.
 
-    v = momentum * v + g + weight_decay * w, w = w - learning_rate * v.
-    Keras's own has the rate inside of v, which differs as the rate falls, and
-    a decoupled `weight_decay`.
+    v = momentum * v + g + weight_decay * w, w = w - learning_rate * v. It
+    replaces Keras's own, which has the rate inside v, a difference when the
+    rate falls, and a decoupled `weight_decay`.
 
     Args:
         learning_rate: Step size, above 0.
@@ -91,7 +91,7 @@ class CoupledSGD(keras.optimizers.Optimizer):
 class CoupledAdam(keras.optimizers.Adam):
     """Adam whose L2 term is part of the gradient, as DARTS's.
 
-    Keras's own `weight_decay` is decoupled (AdamW).
+    In Keras's own, `weight_decay` is decoupled (AdamW).
 
     Args:
         learning_rate: Step size, above 0.

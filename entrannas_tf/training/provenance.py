@@ -1,26 +1,25 @@
-"""Where a result comes from, and what it took."""
+"""The provenance of a result, and the memory it took."""
 
+import dataclasses
 import hashlib
 import json
 import platform
 import resource
 from importlib import metadata
 
-from entrannas_tf.config import search as search_config
-
 _DISTRIBUTIONS = ("entrannas_tf", "tensorflow", "keras", "numpy")
 
 
 def config_hash(config):
-    """Returns 12 hexadecimal digits that stand for a configuration.
+    """Returns the first 12 hexadecimal digits of a configuration's SHA-256.
 
     Every field counts, also those that only change the speed.
 
     Args:
-        config: A `search_config.Config` or a `retrain_config.RetrainConfig`.
+        config: A configuration of any kind.
     """
     text = json.dumps(
-        search_config.to_dict(config), sort_keys=True, separators=(",", ":")
+        dataclasses.asdict(config), sort_keys=True, separators=(",", ":")
     )
     return hashlib.sha256(text.encode("utf-8")).hexdigest()[:12]
 
@@ -35,7 +34,7 @@ def collect(config, metrics):
     """Returns the member `provenance` of a result.
 
     Args:
-        config: A `search_config.Config` or a `retrain_config.RetrainConfig`.
+        config: A `common_config.RunConfig`.
         metrics: A dict from names to numbers, such as accuracies.
 
     Returns:

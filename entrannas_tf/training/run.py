@@ -1,6 +1,9 @@
 """A run, search or retraining, as the training loop sees it."""
 
 import dataclasses
+from typing import NamedTuple
+
+from entrannas_tf.training import provenance
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -9,9 +12,9 @@ class Progress:
 
     Attributes:
         epoch: Number of epochs done.
-        step: Number of steps done of the epoch that runs.
+        step: Number of steps done of the current epoch.
         epoch_seconds: Time that these took.
-        elapsed_seconds: Time that the run took, all starts together.
+        elapsed_seconds: Time that the run took, resumed or not.
     """
 
     epoch: int = 0
@@ -19,36 +22,56 @@ class Progress:
     epoch_seconds: float = 0.0
     elapsed_seconds: float = 0.0
 
-    def end_step(self, seconds):
-        """Counts a step that took this long."""
-        self.step += 1
-        self.epoch_seconds += seconds
-
-    def end_epoch(self):
-        """Goes to the start of the next epoch."""
-        self.epoch += 1
-        self.step = 0
-        self.epoch_seconds = 0.0
-
     def to_dict(self):
         """Returns it as a dict that JSON can hold."""
         return dataclasses.asdict(self)
 
     @classmethod
     def from_dict(cls, values):
-        """Returns what `to_dict` described."""
+        """Returns the `Progress` of a dict of `to_dict`."""
         return cls(**values)
 
 
+class StepReport(NamedTuple):
+    """What callbacks get of a step.
+
+    Attributes:
+        epoch: Number of epochs done, this one not included.
+        step: Number of steps done in this epoch, this one included.
+        summary: The epoch's means so far, in a line.
+    """
+
+    epoch: int
+    step: int
+    summary: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EpochReport:
+    """What callbacks get of an epoch.
+
+    Attributes:
+        record: Dict that JSON can hold, a line of metrics.jsonl. Numbers that
+            depend on the clock, or on a resumption, are in "timing".
+        evaluated: Whether the network was measured.
+        lines: Tuple of its numbers in a line, and perhaps further lines.
+    """
+
+    record: dict
+    evaluated: bool
+    lines: tuple
+
+
 class Run:
-    """What a `training_loop.TrainingLoop` follows: a search, or a training.
+    """A search or a training, for `loop.TrainingLoop`.
 
     Args:
-        trainer: What takes the steps: `train_step` takes a batch, `metrics`
-            are the `keras.metrics` of an epoch, `distribute_strategy` is what
-            it was made under.
+        trainer: `search_step.SearchTrainer` or `retraining_step.RetrainTrainer`
+            at the start.
         variables: {name: variable}, all that changes while it trains.
-        evaluate: Measures the network: called without arguments, returns
+        settings: Its `common_config.LoopConfig`.
+        num_steps: Number of steps of an epoch.
+        evaluate: Called without arguments; measures the network and returns
             {name: float}.
     """
 
@@ -56,60 +79,76 @@ class Run:
     losses = ("loss",)
     remedy = ""
 
-    def __init__(self, trainer, variables, evaluate):
+    def __init__(self, trainer, variables, settings, num_steps, evaluate):
         self.trainer = trainer
         self.variables = variables
+        self.settings = settings
+        self.num_steps = num_steps
         self.evaluate = evaluate
 
     def make_progress(self, saved):
         """Returns the `Progress` at the start, or that of a checkpoint.
 
         Args:
-            saved: What its `to_dict` gave; None at the start.
+            saved: Dict of its `to_dict`; None at the start.
         """
         raise NotImplementedError
 
     def prepare_epoch(self, epoch):
-        """Sets what is the same for all steps after so many epochs."""
+        """Sets what is constant in an epoch, given the number of those done."""
 
     def prepare_step(self, num_steps):
-        """Sets what changes from step to step, after so many of all steps."""
+        """Sets what changes at each step, given the number done in all."""
 
     def read_metrics(self):
         """Waits for the devices; returns the epoch's means, {name: float}."""
         return {m.name: float(m.result()) for m in self.trainer.metrics}
 
     def check_replicas(self):
-        """Raises RuntimeError if replicas hold what they should not."""
+        """Raises RuntimeError if replicas have come apart."""
 
     def end_step(self, progress, seconds):
-        """Counts a step.
-
-        Args:
-            progress: The `Progress` to count it in.
-            seconds: Time that the step took.
-        """
-        raise NotImplementedError
+        """Counts a step that took this long in a `Progress`."""
+        progress.step += 1
+        progress.epoch_seconds += seconds
 
     def report_step(self, progress, metrics):
-        """Returns the report that callbacks get of a step.
+        """Returns the `StepReport` of the last step that was counted.
 
         Args:
-            progress: The `Progress`, the step counted.
-            metrics: What `read_metrics` returned last.
+            progress: The `Progress`.
+            metrics: {name: float}, the last that `read_metrics` returned.
         """
-        raise NotImplementedError
+        line = summary(metrics)
+        return StepReport(progress.epoch, progress.step, line)
 
     def report_epoch(self, progress, scores):
-        """Returns the report of an epoch whose last step is done.
+        """Returns the `EpochReport` of an epoch whose last step is done.
 
         Args:
             progress: The `Progress`, not yet at the next epoch.
-            scores: What `evaluate` gave; {} where it was not due.
+            scores: {name: float} of `evaluate`; {} if it was not due.
         """
         raise NotImplementedError
 
     def end_epoch(self, progress, report):
-        """Goes to the start of the next epoch."""
+        """Moves a `Progress` to the start of the next epoch."""
         del report
-        progress.end_epoch()
+        progress.epoch += 1
+        progress.step = 0
+        progress.epoch_seconds = 0.0
+
+    def timing(self, progress):
+        """Returns the times and the memory of an epoch, {name: float}."""
+        images = progress.step * self.settings.batch_size
+        return {
+            "seconds": progress.epoch_seconds,
+            "elapsed_seconds": progress.elapsed_seconds,
+            "images_per_second": images / max(progress.epoch_seconds, 1e-9),
+            "peak_memory_mib": provenance.peak_memory_mib(),
+        }
+
+
+def summary(metrics):
+    """Returns the loss and the accuracy on training batches, a line."""
+    return f"loss {metrics['loss']:.3f} acc {metrics['accuracy']:.1%}"

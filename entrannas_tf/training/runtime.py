@@ -1,4 +1,4 @@
-"""TensorFlow before a run, and its errors in plain words."""
+"""Prepares TensorFlow for a run, and explains its errors."""
 
 import contextlib
 import os
@@ -12,12 +12,7 @@ from entrannas_tf.training import distribution, interruptions
 
 
 def prepare(seed, deterministic):
-    """Seeds all random numbers of this process.
-
-    Args:
-        seed: From 0 to 2**31 - 1.
-        deterministic: Whether TensorFlow must give the same bits each time.
-    """
+    """Seeds all random numbers; `deterministic` asks for bitwise equality."""
     keras.utils.set_random_seed(seed)
     if deterministic:
         tf.config.experimental.enable_op_determinism()
@@ -25,7 +20,7 @@ def prepare(seed, deterministic):
 
 @contextlib.contextmanager
 def cleared():
-    """Frees what a run leaves behind, also where it fails."""
+    """Frees the memory of a run, also if it fails."""
     try:
         yield
     finally:
@@ -49,12 +44,9 @@ def device_name(strategy):
 
 
 def use_xla(wanted):
-    """Returns whether XLA is to compile graphs; says so if it is not after all.
+    """Returns whether XLA is to compile graphs: if wanted, and on a GPU.
 
     Measured: on a CPU it runs depthwise convolutions 10 to 20 times slower.
-
-    Args:
-        wanted: Whether the configuration asks for it.
     """
     if wanted and not tf.config.list_physical_devices("GPU"):
         logging.info(
@@ -66,13 +58,13 @@ def use_xla(wanted):
 
 @contextlib.contextmanager
 def plain_errors(batch_size_field):
-    """Says in plain words what TensorFlow reports from inside a graph.
+    """Explains the errors that TensorFlow reports from inside a graph.
 
     Args:
         batch_size_field: Dotted path of the batch size in the configuration.
 
     Raises:
-        interruptions.OutOfMemory: If the memory does not suffice.
+        interruptions.OutOfMemory: If the device runs out of memory.
         ValueError: If an image is broken.
     """
     try:

@@ -1,4 +1,4 @@
-"""How learning rate and temperature fall, as functions of time."""
+"""Learning rates and other rates as functions of time."""
 
 import math
 
@@ -31,7 +31,7 @@ def after(num_waiting, schedule, initial, step, num_steps):
     Args:
         num_waiting: Number of steps at the start whose rate is 0.
         schedule: `constant` or `cosine`.
-        initial: As for the schedule.
+        initial: Rate of the first step after these.
         step: Number of steps done, those at the start included.
         num_steps: Number of steps, those at the start included.
     """
@@ -44,9 +44,9 @@ def warmed_up(num_rising, schedule, initial, step, num_steps):
     """Returns a rate that rises along a line first, then follows a schedule.
 
     Args:
-        num_rising: Number of steps at the start; the last has the whole rate.
+        num_rising: Number of steps at the start; the last has the full rate.
         schedule: `cosine` or `linear`.
-        initial: As for the schedule.
+        initial: Full rate.
         step: Number of steps done, those at the start included.
         num_steps: Number of steps, those at the start included.
     """
@@ -58,13 +58,14 @@ def warmed_up(num_rising, schedule, initial, step, num_steps):
 def skip_dropout(initial, num_waiting, epoch, num_epochs):
     """Returns the rate of the dropout behind skip connections (P-DARTS).
 
-    While alpha waits it falls slowly along a line; then it starts once more,
-    and falls by e in 5 epochs. The paper says that it decays; how, the authors'
-    program does (github.com/chenxin061/pdarts, train_search.py).
+    During the warm-up of alpha it falls slowly along a line; then it starts
+    again, and falls by e in 5 epochs. The paper says only that it decays; this
+    is how the authors' program does it (github.com/chenxin061/pdarts,
+    train_search.py).
 
     Args:
         initial: Rate of epoch 0, but for the line's first step.
-        num_waiting: Number of epochs at the start in which alpha stays.
+        num_waiting: Number of epochs of alpha's warm-up.
         epoch: Number of epochs done, from 0 to below num_epochs.
         num_epochs: Number of epochs.
     """
@@ -75,14 +76,3 @@ def skip_dropout(initial, num_waiting, epoch, num_epochs):
 
 # By the name that the configuration has for it.
 SCHEDULES = {"constant": constant, "cosine": cosine, "linear": linear}
-
-
-def temperature(initial, decay, epoch):
-    """Returns tau of Eq. 5, constant within an epoch.
-
-    Args:
-        initial: tau of epoch 0, above 0.
-        decay: Factor from epoch to epoch, above 0, at most 1.
-        epoch: Number of epochs done, at least 0.
-    """
-    return initial * decay**epoch

@@ -1,4 +1,4 @@
-"""Where a run takes place: its devices, its locked workdir, repeated runs."""
+"""The surroundings of a run: devices, locked workdir, repeated runs."""
 
 import contextlib
 import dataclasses
@@ -16,25 +16,24 @@ from entrannas_tf.training import (
     workdirs,
 )
 
-CHECKPOINTS = "checkpoints"
-
 
 @contextlib.contextmanager
 def prepare_devices(config, strategy, batch_size_field):
-    """Prepares the devices of a run, and says errors in plain words.
+    """Prepares the devices of a run, and explains errors.
 
     Args:
-        config: The run's configuration, of either kind.
-        strategy: Name that stands in for that of the configuration, or None.
+        config: `common_config.RunConfig`.
+        strategy: Name that replaces that of the configuration, or None.
         batch_size_field: Dotted path of the batch size in the configuration.
 
     Yields:
         The `tf.distribute.Strategy`.
 
     Raises:
-        ValueError: As `strategies.make_strategy` and `runtime.plain_errors`.
+        ValueError: If the devices are not there, memory runs out, or an image
+            is broken.
         interruptions.WorkerLost: If another worker is gone.
-        interruptions.Preempted: If the run was told to end.
+        interruptions.Preempted: If the process got SIGTERM.
     """
     settings = config.distribution
     made = strategies.make_strategy(
@@ -62,12 +61,13 @@ def locked_workdir(workdir, config, strategy, directories=()):
 
     Args:
         workdir: Path of the directory.
-        config: The run's configuration, of either kind.
-        strategy: `tf.distribute.Strategy`; without the chief nothing is done.
+        config: `common_config.RunConfig`.
+        strategy: `tf.distribute.Strategy`; nothing is done on other workers
+            than the chief.
         directories: Names of directories to make in it.
 
     Raises:
-        ValueError: As `workdirs.check_workdir`.
+        ValueError: If the directory is that of another configuration.
         OSError: If the directory cannot be made, or is in use.
     """
     if not distribution.is_chief(strategy):
@@ -82,16 +82,34 @@ def locked_workdir(workdir, config, strategy, directories=()):
         yield
 
 
-def is_finished(strategy, rule, workdir):
+def is_finished(strategy, rule, workdir, config):
     """Returns on each worker whether the chief finds a run finished.
 
     Args:
         strategy: `tf.distribute.Strategy`.
-        rule: Callable that tells it of a workdir.
-        workdir: Path of the directory.
+        rule: Callable of a workdir: whether the run in it has ended.
+        workdir: Path of the directory, checked by `workdirs.check_workdir`.
+        config: The run's configuration.
     """
     is_chief = distribution.is_chief(strategy)
+    if is_chief:
+        workdirs.check_workdir(workdir, config)
     return distribution.any_worker(strategy, is_chief and rule(workdir))
+
+
+def tell(strategy, source, counts):
+    """Logs the devices and the data of a run; counts says which images."""
+    height, width, channels = source.image_shape
+    logging.info("device   %s", runtime.device_name(strategy))
+    logging.info(
+        "data     %s, %s, %d classes, %dx%dx%d",
+        source.name,
+        counts,
+        source.num_classes,
+        width,
+        height,
+        channels,
+    )
 
 
 def repeated_runs(config, workdir, field, directory, start):
@@ -103,7 +121,7 @@ def repeated_runs(config, workdir, field, directory, start):
         field: The field of `config` that counts them: "num_searches".
         directory: Maps the workdir and a number from 1 on to the directory of
             a run.
-        start: What `time.monotonic` was when the program was started.
+        start: Value of `time.monotonic` when the program was started.
 
     Yields:
         For each run its configuration, its directory and when it started.

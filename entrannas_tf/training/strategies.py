@@ -1,4 +1,4 @@
-"""Makes the `tf.distribute.Strategy` of a run, and explains how it may fail."""
+"""Makes the `tf.distribute.Strategy` of a run, and explains its errors."""
 
 import contextlib
 import functools
@@ -23,22 +23,22 @@ _LOSSES = (
 def make_strategy(name, num_devices=0, timeout_seconds=60):
     """Returns the `tf.distribute.Strategy` of a run.
 
-    To be called before anything is computed: TensorFlow takes no further
-    devices or workers then.
+    Call it before anything is computed: TensorFlow takes no further devices or
+    workers afterwards.
 
     Args:
         name: "one_device"; "mirrored", the devices of this machine; or
             "multi_worker", those of all machines that TF_CONFIG lists, which
             this call waits for.
-        num_devices: Number of devices of this machine: GPUs, or where there is
-            none, logical devices that the CPU is split into. 0 takes all GPUs,
-            or the whole CPU.
+        num_devices: Number of devices of this machine: GPUs, or without any,
+            logical devices that the CPU is split into. 0 takes all GPUs, or
+            the whole CPU.
         timeout_seconds: Time after which a worker that takes no part in a sum
-            is taken for lost. One that has died is known after 10 to 20.
+            is taken for lost. A dead one is noticed after 10 to 20.
 
     Raises:
-        ValueError: If there are not so many devices, there is no GPU to
-            mirror on, or TF_CONFIG is not as it should be.
+        ValueError: If there are too few devices, no GPU to mirror on, or
+            TF_CONFIG is not as it should be.
     """
     if name == "one_device":
         return tf.distribute.get_strategy()
@@ -55,24 +55,16 @@ def make_strategy(name, num_devices=0, timeout_seconds=60):
 
 @functools.cache
 def _mirror(devices):
-    """Returns this process's only MirroredStrategy of these devices.
+    """Returns this process's only MirroredStrategy of a tuple of devices.
 
-    TensorFlow names the sums of two such strategies alike, and what one left
-    behind makes the other fail: "Shape mismatch in the collective instance".
-
-    Args:
-        devices: Tuple of their names.
+    TensorFlow names the sums of two such strategies alike, so that the second
+    may fail: "Shape mismatch in the collective instance".
     """
     return tf.distribute.MirroredStrategy(devices)
 
 
 def _choose_devices(num_devices, alone):
-    """Returns the names of this machine's devices, as many as are asked for.
-
-    Args:
-        num_devices: As for `make_strategy`.
-        alone: Whether there is no other machine.
-    """
+    """Returns the names of this machine's devices to use."""
     gpus = tf.config.list_physical_devices("GPU")
     if gpus:
         if num_devices > len(gpus):
@@ -95,7 +87,7 @@ def _choose_devices(num_devices, alone):
 
 
 def _split_cpu(count):
-    """Sees to it that the CPU is split into so many logical devices."""
+    """Splits the CPU into at least this number of logical devices."""
     cpu = tf.config.list_physical_devices("CPU")[0]
     if count <= len(tf.config.get_logical_device_configuration(cpu) or [cpu]):
         return
@@ -112,12 +104,7 @@ def _split_cpu(count):
 
 
 def _read_cluster():
-    """Returns what TF_CONFIG says, checked.
-
-    Raises:
-        ValueError: If it does not say which workers there are, and which of
-            them this one is.
-    """
+    """Returns the dict of TF_CONFIG; raises ValueError if it makes no sense."""
     expected = (
         f"expected {_CLUSTER} to be JSON such as "
         '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": '
@@ -146,14 +133,7 @@ def _read_cluster():
 
 @contextlib.contextmanager
 def plain_errors(strategy):
-    """Says in plain words that another worker is gone.
-
-    Args:
-        strategy: `tf.distribute.Strategy`.
-
-    Raises:
-        interruptions.WorkerLost: If TensorFlow found that out.
-    """
+    """Raises `interruptions.WorkerLost` for errors that mean it."""
     try:
         yield
     except tf.errors.OpError as error:

@@ -35,7 +35,7 @@ class WriteTensorBoard(callbacks.Callback):
             raise OSError(f"{self._path} cannot be written: {reason}") from None
 
     def write(self, report):
-        """Writes what belongs to an epoch."""
+        """Writes the summaries of an epoch; called with the writer set."""
         _write_scalars(report.record)
 
 

@@ -1,10 +1,11 @@
 """The directory of a run, which belongs to one configuration.
 
-`check_workdir` writes nothing and may come first, before data are loaded;
-`make_workdir` comes when all else is known to be good.
+`check_workdir` writes nothing and may be called before data are loaded;
+`make_workdir` is called when all else is known to be good.
 """
 
 import contextlib
+import dataclasses
 import errno
 import fcntl
 import json
@@ -17,7 +18,7 @@ from entrannas_tf.training import files
 CONFIG_FILE = "config.json"
 METRICS_FILE = "metrics.jsonl"
 
-_FREE = "distribution."  # Fields that a run may resume without.
+_FREE = "distribution."  # Fields that may change when a run is resumed.
 
 
 def check_workdir(workdir, config):
@@ -25,15 +26,15 @@ def check_workdir(workdir, config):
 
     Args:
         workdir: Path of the directory, which need not exist.
-        config: The run's configuration, of either kind.
+        config: The run's configuration.
 
     Returns:
-        Whether a run of this configuration has been there.
+        Whether it holds a run of this configuration.
 
     Raises:
         ValueError: If the directory is that of another configuration (the
-            message lists the fields that differ), or holds a config.json that
-            is none.
+            message lists the fields that differ), or its config.json is no
+            configuration.
         OSError: If the path is a file, or cannot be written or read.
     """
     workdir = os.fspath(workdir)
@@ -68,19 +69,18 @@ def check_workdir(workdir, config):
 def make_workdir(workdir, config):
     """Makes the directory of a run and writes its config.json.
 
-    It resumes a run where one of this configuration has been there. If it
-    fails, no directory is left that was not there before.
+    If it fails, it leaves no directory that was not there before.
 
     Args:
         workdir: Path of the directory; its parents are made as well.
-        config: The run's configuration, of either kind.
+        config: The run's configuration.
 
     Returns:
-        Whether a run of this configuration has been there.
+        Whether it held a run of this configuration already.
 
     Raises:
-        ValueError: As `check_workdir`.
-        OSError: As `check_workdir`, or if the disk is full.
+        ValueError: If it is that of another configuration.
+        OSError: If it cannot be written, or the disk is full.
     """
     if check_workdir(workdir, config):
         return True
@@ -89,7 +89,7 @@ def make_workdir(workdir, config):
     while not os.path.lexists(path):
         missing.append(path)
         path = os.path.dirname(path)
-    text = json.dumps(search_config.to_dict(config), indent=2) + "\n"
+    text = json.dumps(dataclasses.asdict(config), indent=2) + "\n"
     try:
         os.makedirs(workdir, exist_ok=True)
         files.write_text(os.path.join(workdir, CONFIG_FILE), text)
@@ -106,7 +106,7 @@ def make_workdir(workdir, config):
 def locked(workdir):
     """Keeps other processes from running in the same directory.
 
-    The lock goes with the process, however that ends.
+    The lock ends with the process, however that ends.
 
     Args:
         workdir: Path of a directory that `make_workdir` made.
@@ -134,16 +134,16 @@ def read_config(workdir, kind=search_config.Config):
 
     Args:
         workdir: Path of the directory.
-        kind: `search_config.Config`, or `retrain_config.RetrainConfig`.
+        kind: Class of the configuration.
 
     Raises:
         ValueError: If its config.json is not such a configuration.
-        OSError: If there is none.
+        OSError: If there is no config.json.
     """
     path = os.path.join(workdir, CONFIG_FILE)
     values = _read_config(path)
     try:
-        return search_config.from_config_dict(values, kind)
+        return schema.read(kind, values)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
 
@@ -151,19 +151,19 @@ def read_config(workdir, kind=search_config.Config):
 def differences(there, config):
     """Returns in words which fields differ, in the order of the fields.
 
-    A field that is absent there has its default: the run was made before there
-    was such a field.
+    A field that is absent there counts as its default, as in the configuration
+    of a run that is older than the field.
 
     Args:
         there: Another run's configuration, as nested dicts.
         config: A configuration, of any kind.
     """
-    # Where it is no such configuration, the differences say why.
+    # If it is no such configuration, the differences say why.
     with contextlib.suppress(ValueError):
         made = schema.make(type(config), there)
-        there = search_config.to_dict(made)
-    there = search_config.flatten(there)
-    here = search_config.to_flat_dict(config)
+        there = dataclasses.asdict(made)
+    there = schema.flatten(there)
+    here = schema.flatten(dataclasses.asdict(config))
     return [
         f"{path} is {_shown(there, path)} there and {_shown(here, path)} here"
         for path in {**here, **there}

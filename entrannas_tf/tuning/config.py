@@ -1,7 +1,7 @@
-"""The configuration of a tuning, and how it is read."""
+"""The configuration of a tuning, for `schema.read`."""
 
 import dataclasses
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 from entrannas_tf.config import retrain as retrain_config
 from entrannas_tf.config import schema
@@ -19,25 +19,25 @@ class TuningConfig:
             choice.
         first_epochs: Epochs of the first round of trainings. The last one has
             `training.epochs` of the retraining.
-        factor: By what epochs grow, and networks become fewer, from round to
-            round; 2 or more.
+        factor: Factor by which epochs grow, and networks become fewer, from
+            round to round; 2 or more.
         hyperparameters: What differs from search to search, drawn at random,
             see `parse`: "search.initial_temperature: 0.5 .. 5 log; network.
             sparse: true, false" without the line break. "" for the seed.
         max_retries_per_trial: Times that a trial is run again if it fails.
         max_consecutive_failed_trials: Failures in a row that end the tuning.
-        timeout_seconds: Time after which a worker that is not heard of is
-            taken for dead, and its trial goes to another.
+        timeout_seconds: Time after which a silent worker is taken for dead,
+            and its trial goes to another.
     """
 
-    num_searches: int = 5
-    num_candidates: int = 0
-    first_epochs: int
-    factor: int = 3
+    num_searches: Annotated[int, schema.FROM_1] = 5
+    num_candidates: Annotated[int, schema.FROM_0] = 0
+    first_epochs: Annotated[int, schema.FROM_1]
+    factor: Annotated[int, schema.FROM_2] = 3
     hyperparameters: str = ""
-    max_retries_per_trial: int = 0
-    max_consecutive_failed_trials: int = 3
-    timeout_seconds: int = 60
+    max_retries_per_trial: Annotated[int, schema.FROM_0] = 0
+    max_consecutive_failed_trials: Annotated[int, schema.FROM_1] = 3
+    timeout_seconds: Annotated[int, schema.FROM_1] = 60
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -46,16 +46,20 @@ class TuneConfig:
 
     Attributes:
         name: What the experiment is called in records, not empty.
-        search: A `search_config.Config`; its `num_searches` does not act.
-        retraining: A `retrain_config.RetrainConfig`; its
-            `data.validation_fraction` must be above 0.
-        tuning: A `TuningConfig`.
+        search: The searches; its `num_searches` is ignored.
+        retraining: The trainings; its `data.validation_fraction` must be above
+            0.
+        tuning: How many there are of each.
     """
 
-    name: str
+    name: Annotated[str, schema.NOT_EMPTY]
     search: search_config.Config
     retraining: retrain_config.RetrainConfig
     tuning: TuningConfig
+
+    def check(self):
+        """Raises ValueError unless the hyperparameters can be read."""
+        parse(self.tuning.hyperparameters)
 
 
 class Parameter(NamedTuple):
@@ -63,8 +67,8 @@ class Parameter(NamedTuple):
 
     Attributes:
         path: Dotted path of a field of `search_config.Config`.
-        values: Tuple of those to choose from; of a range its two ends.
-        is_range: Whether what lies between is meant too.
+        values: Tuple of the values to choose from, or the ends of a range.
+        is_range: Whether it is a range.
         is_log: Whether a range is drawn from by its logarithm.
     """
 
@@ -72,33 +76,6 @@ class Parameter(NamedTuple):
     values: tuple
     is_range: bool = False
     is_log: bool = False
-
-
-def from_config_dict(config_dict):
-    """Returns the checked `TuneConfig` that a `ConfigDict` or dict describes.
-
-    Raises:
-        ValueError: In one line, if a field is unknown, missing, of another
-            type or out of range.
-    """
-    plain = search_config.to_plain(config_dict, TuneConfig)
-    made = schema.make(TuneConfig, plain)
-    schema.check_sections(
-        {
-            "search": search_config.to_flat_dict(made.search),
-            "retraining": search_config.to_flat_dict(made.retraining),
-        }
-    )
-    schema.check_ranges(
-        {
-            "name": made.name,
-            **search_config.flatten(
-                {"tuning": dataclasses.asdict(made.tuning)}
-            ),
-        }
-    )
-    parse(made.tuning.hyperparameters)
-    return made
 
 
 def parse(text):
@@ -109,15 +86,15 @@ def parse(text):
             log", several with semicolons between them.
 
     Raises:
-        ValueError: In one line, if it is none of these, or a path is no field
-            of `search_config.Config`.
+        ValueError: In one line, if the text is none of these, or a path is no
+            field of `search_config.Config`.
     """
     found = []
     for part in filter(None, map(str.strip, text.split(";"))):
         path, colon, values = map(str.strip, part.partition(":"))
         if not colon or not values:
             raise _not_understood(part)
-        search_config.expected_type(path)
+        schema.expected_type(search_config.Config, path)
         found.append(_parse_values(path, values, part))
     paths = [parameter.path for parameter in found]
     for path in paths:
@@ -130,7 +107,6 @@ def parse(text):
 
 
 def _parse_values(path, text, part):
-    """Returns the `Parameter` of a path."""
     low, dots, high = text.partition("..")
     if not dots:
         values = [_parse_value(v.strip()) for v in text.split(",")]
@@ -153,15 +129,13 @@ def _parse_values(path, text, part):
 def _of_one_kind(path, values, text):
     """Returns a tuple of values, numbers where the field is a number."""
     kinds = {type(value) for value in values}
-    if (
-        kinds <= {int, float}
-        and search_config.expected_type(path) == "a number"
-    ):
+    expected = schema.expected_type(search_config.Config, path)
+    if kinds <= {int, float} and expected == "a number":
         return tuple(map(float, values))
     if len(kinds) > 1:
         raise ValueError(
             f"tuning.hyperparameters has {text!r} for {path}; expected values "
-            f"of one kind, each {search_config.expected_type(path)}."
+            f"of one kind, each {expected}."
         )
     return tuple(values)
 

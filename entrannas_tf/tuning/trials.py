@@ -5,6 +5,8 @@ from its workers as they are, and its workers from it; a trial's message and its
 attributes do not.
 """
 
+import dataclasses
+
 from keras_tuner.engine import trial as trial_lib
 
 from entrannas_tf.config import retrain as retrain_config_lib
@@ -187,9 +189,9 @@ class TrialConfigs:
     """
 
     def __init__(self, search_config, retrain_config):
-        self.of_search = search_config_lib.from_config_dict(search_config)
-        self.of_training = search_config_lib.from_config_dict(
-            retrain_config, retrain_config_lib.RetrainConfig
+        self.of_search = schema.read(search_config_lib.Config, search_config)
+        self.of_training = schema.read(
+            retrain_config_lib.RetrainConfig, retrain_config
         )
 
     def check(self, oracle):
@@ -232,25 +234,25 @@ class TrialConfigs:
             ValueError: If there is no such field, or they do not go together.
         """
         for path in values:
-            search_config_lib.expected_type(path)
+            schema.expected_type(search_config_lib.Config, path)
             if path == "num_searches":
                 raise ValueError(
                     "num_searches is no hyperparameter: a trial is one search. "
                     "The oracle has an argument of that name."
                 )
-        made = search_config_lib.to_dict(self.of_search)
+        made = dataclasses.asdict(self.of_search)
         fields = {**values, "num_searches": 1}
-        return search_config_lib.from_config_dict(schema.replaced(made, fields))
+        return schema.read(
+            search_config_lib.Config, schema.replaced(made, fields)
+        )
 
     def training(self, epochs):
         """Returns the checked configuration of a training, as dicts."""
         made = schema.replaced(
-            search_config_lib.to_dict(self.of_training),
+            dataclasses.asdict(self.of_training),
             {"training.epochs": epochs},
         )
-        search_config_lib.from_config_dict(
-            made, retrain_config_lib.RetrainConfig
-        )
+        schema.read(retrain_config_lib.RetrainConfig, made)
         return made
 
 

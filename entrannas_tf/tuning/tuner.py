@@ -1,6 +1,7 @@
 """The tuner: runs what the oracle proposes, each trial in its own workdir."""
 
 import contextlib
+import dataclasses
 import json
 import os
 import threading
@@ -11,7 +12,6 @@ import keras_tuner
 from absl import logging
 
 from entrannas_tf.architecture import genotypes, published
-from entrannas_tf.config import search as search_config_lib
 from entrannas_tf.retraining import export
 from entrannas_tf.retraining import workflow as retraining_workflow
 from entrannas_tf.search import workflow as search_workflow
@@ -219,7 +219,7 @@ class EnTranNASTuner(keras_tuner.Tuner):
         return os.path.join(self.get_trial_dir(trial.trial_id), _RUN)
 
     def _run_search(self, trial, workdir):
-        config = search_config_lib.to_dict(self.search_config(trial))
+        config = dataclasses.asdict(self.search_config(trial))
         found = genotypes.to_json(search_workflow.search(config, workdir))
         values = trial.hyperparameters.values
         values[trials_lib.GENOTYPE] = json.dumps(json.loads(found))
@@ -277,10 +277,8 @@ class EnTranNASTuner(keras_tuner.Tuner):
     def get_state(self):
         return {
             **super().get_state(),
-            "search_config": search_config_lib.to_dict(self._configs.of_search),
-            "retrain_config": search_config_lib.to_dict(
-                self._configs.of_training
-            ),
+            "search_config": dataclasses.asdict(self._configs.of_search),
+            "retrain_config": dataclasses.asdict(self._configs.of_training),
         }
 
     def set_state(self, state):

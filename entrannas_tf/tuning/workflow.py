@@ -6,7 +6,7 @@ import os
 import keras_tuner
 
 from entrannas_tf.architecture import genotypes, published
-from entrannas_tf.config import search as search_config
+from entrannas_tf.config import schema
 from entrannas_tf.retraining import workflow as retraining_workflow
 from entrannas_tf.search import workflow as search_workflow
 from entrannas_tf.training import files, interruptions, provenance, workdirs
@@ -46,11 +46,11 @@ def tune(config_dict, workdir):
         interruptions.Preempted: If the process got SIGTERM; the same call
             goes on.
     """
-    config = tuning_config.from_config_dict(config_dict)
+    config = schema.read(tuning_config.TuneConfig, config_dict)
     workdir = os.fspath(workdir)
     trials.TrialConfigs(
-        search_config.to_dict(config.search),
-        search_config.to_dict(config.retraining),
+        dataclasses.asdict(config.search),
+        dataclasses.asdict(config.retraining),
     ).check(_make_oracle(config))
     workdirs.check_workdir(workdir, config)
     if workers.is_worker():
@@ -80,8 +80,8 @@ def make_tuner(config, workdir):
         ValueError: As `tuner.EnTranNASTuner`.
     """
     return tuner.EnTranNASTuner(
-        search_config.to_dict(config.search),
-        search_config.to_dict(config.retraining),
+        dataclasses.asdict(config.search),
+        dataclasses.asdict(config.retraining),
         _make_oracle(config),
         directory=workdir,
         project_name=_TRIALS,
@@ -165,7 +165,7 @@ def _last_training(config):
 
     The test images are looked at once, after the last epoch.
     """
-    made = search_config.to_dict(config)
+    made = dataclasses.asdict(config)
     made["data"]["validation_fraction"] = 0.0
     made["training"]["eval_every_epochs"] = config.training.epochs
     return made

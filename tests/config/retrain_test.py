@@ -1,7 +1,10 @@
+import dataclasses
+
 import pytest
 
 from configs import digits, retrain_cifar10
 from entrannas_tf.config import retrain as retrain_config
+from entrannas_tf.config import schema
 from entrannas_tf.config import search as search_config
 from tests.support import changed_config
 
@@ -14,17 +17,15 @@ def make_dict(**changes):
 
 
 def test_round_trips():
-    first = search_config.from_config_dict(make_dict(), RetrainConfig)
+    first = schema.read(RetrainConfig, make_dict())
     assert isinstance(first.training, retrain_config.TrainingConfig)
-    assert search_config.from_config_dict(
-        search_config.to_dict(first), RetrainConfig
-    ) == (first)
+    assert schema.read(RetrainConfig, dataclasses.asdict(first)) == (first)
 
 
 def test_defaults_fill_in():
     values = make_dict()
     del values["training"]["label_smoothing"], values["num_runs"]
-    made = search_config.from_config_dict(values, RetrainConfig)
+    made = schema.read(RetrainConfig, values)
     assert (made.training.label_smoothing, made.num_runs) == (0.0, 1)
 
 
@@ -74,19 +75,19 @@ def test_defaults_fill_in():
 )
 def test_bad_values_are_named(changes, message):
     with pytest.raises(ValueError) as caught:
-        search_config.from_config_dict(make_dict(**changes), RetrainConfig)
+        schema.read(RetrainConfig, make_dict(**changes))
     assert str(caught.value).startswith(message)
 
 
 def test_the_other_kind_is_told():
     with pytest.raises(ValueError, match=r"section search: it is one for lau"):
-        search_config.from_config_dict(digits.get_config(), RetrainConfig)
+        schema.read(RetrainConfig, digits.get_config())
     with pytest.raises(ValueError, match=r"section training: it is one for l"):
-        search_config.from_config_dict(retrain_cifar10.get_config())
+        schema.read(search_config.Config, retrain_cifar10.get_config())
 
 
 def test_expected_type():
     path = "training.drop_path_rate"
-    assert search_config.expected_type(path, RetrainConfig) == "a number"
+    assert schema.expected_type(RetrainConfig, path) == "a number"
     with pytest.raises(ValueError, match=r"Unknown field training"):
-        search_config.expected_type(path)
+        schema.expected_type(search_config.Config, path)

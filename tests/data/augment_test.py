@@ -86,9 +86,7 @@ def test_padding_is_black_and_cutout_is_the_mean():
         _seed(5),
         _MEAN,
         _STD,
-        crop_padding=3,
-        flip=True,
-        cutout_length=4,
+        augment.Augmentation(3, True, 4),
     )
     pixels = np.unique(result.numpy().reshape(-1, 3).round(4), axis=0)
     expected = np.unique(np.round([black, [0, 0, 0], white], 4), axis=0)
@@ -102,9 +100,7 @@ def test_the_seed_decides_in_graphs_too(images):
             seed,
             _MEAN,
             _STD,
-            crop_padding=2,
-            flip=True,
-            cutout_length=4,
+            augment.Augmentation(2, True, 4),
         )
 
     first = run(images, _seed(1))
@@ -121,9 +117,7 @@ def test_all_off_is_normalisation_alone(images):
         _seed(1),
         _MEAN,
         _STD,
-        crop_padding=0,
-        flip=False,
-        cutout_length=0,
+        augment.Augmentation(0, False, 0),
     )
     np.testing.assert_array_equal(
         result, augment.normalise(images, _MEAN, _STD)

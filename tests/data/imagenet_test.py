@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from entrannas_tf.data import datasets, imagenet, pipeline
+from entrannas_tf.data import augment, datasets, imagenet, pipeline
 from entrannas_tf.training import runtime
 from tests.support import tfds_imagenet
 
@@ -16,15 +16,11 @@ def train(imagenet_dir):
     return imagenet.load(imagenet_dir, SIZE)[0]
 
 
+PHOTOS = augment.Augmentation(0, True, 0, 0.2, 0.4)
+
+
 def batches(train, **changes):
-    settings = {
-        "seed": 1,
-        "epoch": 2,
-        "flip": True,
-        "min_crop_area": 0.2,
-        "color_jitter": 0.4,
-        **changes,
-    }
+    settings = {"seed": 1, "epoch": 2, "augmentation": PHOTOS, **changes}
     chosen = np.arange(tfds_imagenet.NUM_TRAIN)
     made = pipeline.training_batches(train, chosen, 16, **settings)
     return list(made.as_numpy_iterator())
@@ -52,9 +48,9 @@ def test_images_have_224_pixels_unless_told(imagenet_dir):
 
 def test_labels_belong_to_the_images(train):
     """The blue of gradient i is 255 (i % 16) / 16."""
-    seen = {}
+    seen, plain = {}, PHOTOS._replace(color_jitter=0.0)
     for epoch in range(2):
-        for images, labels in batches(train, epoch=epoch, color_jitter=0.0):
+        for images, labels in batches(train, epoch=epoch, augmentation=plain):
             blue = images[..., 2].mean((1, 2)) * train.std[2] + train.mean[2]
             for value, label in zip(np.rint(blue * 16), labels, strict=True):
                 seen.setdefault(int(value), set()).add(int(label))
@@ -85,8 +81,7 @@ def test_replicas_share_each_batch_bit_for_bit(train):
 
 
 def test_without_a_random_size_crops_are_padded_centres(train):
-    plain = {"flip": False, "min_crop_area": 0.0, "color_jitter": 0.0}
-    images, labels = batches(train, **plain)[0]
+    images, labels = batches(train, augmentation=augment.NONE)[0]
     whole, all_labels = train.fetch(tf.range(60, dtype=tf.int64))
     whole = (whole / 255 - train.mean) / train.std
     for image, label in zip(images, labels, strict=True):

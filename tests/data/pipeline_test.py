@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from entrannas_tf.data import datasets, digits, pipeline, source
+from entrannas_tf.data import augment, datasets, digits, pipeline, source
+
+AUGMENTATION = augment.Augmentation(2, True, 4)
 
 
 @pytest.fixture(scope="module")
@@ -24,9 +26,7 @@ def _search(train, halves, **changes):
     settings = {
         "seed": 3,
         "epoch": 2,
-        "crop_padding": 2,
-        "flip": True,
-        "cutout_length": 4,
+        "augmentation": AUGMENTATION,
     }
     weight, validation = halves
     return pipeline.search_batches(
@@ -104,7 +104,12 @@ def test_another_seed_or_epoch_gives_other_batches(train, halves, changes):
 def test_the_same_example_is_augmented_anew_each_step():
     numbered = _numbered(100)
     dataset = pipeline.training_batches(
-        numbered, np.repeat(7, 64), 8, seed=0, epoch=0, cutout_length=2
+        numbered,
+        np.repeat(7, 64),
+        8,
+        seed=0,
+        epoch=0,
+        augmentation=augment.Augmentation(cutout_length=2),
     )
     images = [batch.tobytes() for batch, _ in dataset.as_numpy_iterator()]
     assert len(set(images)) == 8
@@ -118,9 +123,7 @@ def test_training_batches_are_the_weights_batches_of_the_search(train, halves):
         seed=3,
         epoch=2,
         first_step=4,
-        crop_padding=2,
-        flip=True,
-        cutout_length=4,
+        augmentation=AUGMENTATION,
     )
     searched = _flat(_search(train, halves, first_step=4))
     _assert_same(_flat(alone), [element[2:] for element in searched])
@@ -131,9 +134,7 @@ def _training(train, halves, **changes):
         "seed": 3,
         "epoch": 2,
         "first_step": 9,
-        "crop_padding": 2,
-        "flip": True,
-        "cutout_length": 4,
+        "augmentation": AUGMENTATION,
     }
     return pipeline.training_batches(
         train, halves[0], 64, **(settings | changes)
@@ -149,9 +150,9 @@ def _photographs(train, halves, **changes):
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (64, 12, 16, 3), dtype=np.uint8)
     made = source.from_arrays("s", images, np.arange(64) % 2, ("a", "b"))
-    changes = {"min_crop_area": 0.1, "color_jitter": 0.4, **changes}
+    photos = augment.Augmentation(min_crop_area=0.1, color_jitter=0.4)
     return pipeline.training_batches(
-        made, np.arange(64), 32, seed=1, epoch=0, **changes
+        made, np.arange(64), 32, seed=1, epoch=0, augmentation=photos, **changes
     )
 
 

@@ -7,14 +7,14 @@ import pytest
 from configs import retrain_digits
 from entrannas_tf.architecture import genotypes, published
 from entrannas_tf.config import retrain as retrain_config
-from entrannas_tf.config import search as search_config
+from entrannas_tf.config import schema
 from entrannas_tf.retraining import results as retraining_results
 from entrannas_tf.retraining import run as retraining_run
 from entrannas_tf.training import files
 
-CONFIG = search_config.from_config_dict(
-    {**retrain_digits.get_config().to_dict(), "num_runs": 2, "seed": 7},
+CONFIG = schema.read(
     retrain_config.RetrainConfig,
+    {**retrain_digits.get_config().to_dict(), "num_runs": 2, "seed": 7},
 )
 TOTALS = {
     "parameters": 1000,
@@ -60,9 +60,7 @@ def test_one_run(tmp_path):
         "network         1,000 parameters, 30,000 multiply-adds (31,000 as "
         "published)"
     )
-    assert accuracy == (
-        "test accuracy   50.00%, among five 100.00% (last epoch)"
-    )
+    assert accuracy == ("test accuracy   50.00%, top-5 100.00% (last epoch)")
     assert best == "best on test    75.00%, after epoch 6"
     assert time == (
         "wall time       1:01, 12.3 images a second, at most 1,234 MiB of "
@@ -99,10 +97,10 @@ def test_several_runs(tmp_path):
     assert results["provenance"]["seed"] == 7
     summary = retraining_results.summary(tmp_path)
     assert (
-        "test accuracy   55.00% +- 7.07, among five 100.00% +- 0.00 (last "
+        "test accuracy   55.00% +- 7.07, top-5 100.00% +- 0.00 (last "
         "epoch, mean of 2 runs)" in summary
     )
-    assert "  seed 7        50.00%, among five 100.00%" in summary
+    assert "  seed 7        50.00%, top-5 100.00%" in summary
 
 
 def test_multiply_adds_that_were_not_counted(tmp_path):

@@ -5,6 +5,7 @@ import keras
 import pytest
 import tensorflow as tf
 
+from entrannas_tf.config import retrain as retrain_config
 from entrannas_tf.retraining import run as retraining_run
 from entrannas_tf.training import checkpoints
 
@@ -38,19 +39,27 @@ def make_run(directory):
     return retraining_run.RetrainingRun(
         make_trainer(),
         directory,
-        batch_size=10,
-        learning_rate=lambda step: 1.0 / (1 + step),
-        drop_path_rate=lambda epoch: 0.1 * epoch,
-        evaluate=dict,
+        retrain_config.TrainingConfig(
+            epochs=10,
+            batch_size=10,
+            learning_rate=1.0,
+            schedule="linear",
+            warmup_epochs=1,
+            weight_decay=0.0,
+            drop_path_rate=0.5,
+        ),
+        4,
+        dict,
     )
 
 
 def test_rates(tmp_path):
     run = make_run(tmp_path)
-    run.prepare_epoch(3)
-    run.prepare_step(4)
-    assert float(run.trainer.drop_path_rate) == pytest.approx(0.3)
-    assert float(run.trainer.sgd.learning_rate) == pytest.approx(0.2)
+    run.prepare_epoch(4)
+    assert float(run.trainer.drop_path_rate) == pytest.approx(0.2)
+    for step, rate in ((0, 0.25), (3, 1.0), (13, 0.75)):
+        run.prepare_step(step)
+        assert float(run.trainer.sgd.learning_rate) == pytest.approx(rate)
 
 
 def test_the_first_best_network_is_kept(tmp_path):
@@ -72,7 +81,7 @@ def test_the_first_best_network_is_kept(tmp_path):
         checkpoints.read(path, {"network/0": rate})
         kept.append(float(rate))
         run.end_epoch(progress, report)
-    assert kept == pytest.approx([0.0, 0.0, 0.2, 0.2, 0.2])
+    assert kept == pytest.approx([0.0, 0.0, 0.1, 0.1, 0.1])
     assert (progress.best_epoch, progress.best_accuracy) == (3, 0.75)
     assert os.listdir(tmp_path) == [retraining_run.BEST_FILE]
     again = run.make_progress(progress.to_dict())
@@ -87,11 +96,9 @@ def test_what_is_reported(tmp_path):
     run.end_step(progress, 2.0)
     step = run.report_step(progress, {"loss": 1.25, "accuracy": 0.5})
     assert (step.epoch, step.step) == (0, 1)
-    assert step.summary() == "loss 1.250 acc 50.0%"
+    assert step.summary == "loss 1.250 acc 50.0%"
     report = run.report_epoch(progress, make_scores(0.5))
-    assert report.lines() == (
-        "loss 0.500 acc 50.0%, test 50.0%, among five 100.0%",
-    )
+    assert report.lines == ("loss 0.500 acc 50.0%, test 50.0%, top-5 100.0%",)
     timing = report.record.pop("timing")
     assert timing["images_per_second"] == pytest.approx(5.0)
     assert report.record == pytest.approx(
@@ -102,7 +109,7 @@ def test_what_is_reported(tmp_path):
             "test_loss": 1.0,
             "test_accuracy": 0.5,
             "test_top5_accuracy": 1.0,
-            "learning_rate": 1.0,
+            "learning_rate": 0.25,
             "drop_path_rate": 0.0,
         }
     )

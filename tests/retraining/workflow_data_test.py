@@ -9,7 +9,7 @@ from PIL import Image
 
 from entrannas_tf.architecture import published
 from entrannas_tf.config import retrain as retrain_config
-from entrannas_tf.config import search as search_config
+from entrannas_tf.config import schema
 from entrannas_tf.retraining import workflow as retraining_workflow
 from entrannas_tf.training import checkpoints, files
 from tests.support import toy_genotype, toy_retrain_config
@@ -63,7 +63,7 @@ def test_imagenets_network_and_augmentation(tmp_path):
     record = retrain(config, tmp_path)
     assert 0 < record["loss"] < 5
     assert (record["test_accuracy"] * 5) % 1 == pytest.approx(0)
-    made = search_config.from_config_dict(config, retrain_config.RetrainConfig)
+    made = schema.read(retrain_config.RetrainConfig, config)
     data = retraining_workflow.load_data(made)
     trainer = retraining_workflow.make_trainer(
         made, toy_genotype.GENOTYPE, data.source
@@ -71,9 +71,7 @@ def test_imagenets_network_and_augmentation(tmp_path):
     assert {v.dtype for v in trainer.network.trainable_variables} == {"float32"}
     assert trainer.network.get_layer("cell_0").compute_dtype == "bfloat16"
     # What is made afterwards is in float32 again.
-    assert search_config.from_config_dict(
-        make_config(), retrain_config.RetrainConfig
-    )
+    assert schema.read(retrain_config.RetrainConfig, make_config())
     assert keras.config.dtype_policy().name == "float32"
 
 
@@ -85,7 +83,7 @@ def test_without_val_a_share_of_the_folder_tests(tmp_path):
     config.data.train_fraction = 0.75
     config.training.batch_size = 4
     data = retraining_workflow.load_data(
-        search_config.from_config_dict(config, retrain_config.RetrainConfig)
+        schema.read(retrain_config.RetrainConfig, config)
     )
     assert (len(data.indices), len(data.test_indices)) == (15, 5)
     assert not set(data.indices) & set(data.test_indices)
@@ -133,7 +131,7 @@ def test_a_retraining_has_no_other_variables():
     """Whatever the trainer tracks is in a checkpoint."""
     config = make_config()
     config.training.precision = "float16"
-    made = search_config.from_config_dict(config, retrain_config.RetrainConfig)
+    made = schema.read(retrain_config.RetrainConfig, config)
     data = retraining_workflow.load_data(made)
     trainer = retraining_workflow.make_trainer(
         made, toy_genotype.GENOTYPE, data.source

@@ -50,16 +50,23 @@ def test_genotypes_of_epochs_can_be_read(tmp_path):
 
 def report_of_a_step(epoch, evaluated):
     trainer = toy_trainer.ToyTrainer(sparse=True)
-    genotype = trainer.derive()
-    progress = search_run.Progress(
-        before=genotype, genotype=genotype, epoch=epoch - 1
+    run = search_run.SearchRun(
+        trainer, toy_trainer.make_settings(), toy_trainer.NUM_STEPS, dict
     )
+    progress = run.make_progress(None)
+    progress.epoch = epoch - 1
     trainer.train_step((0, 0))
-    progress.end_step(0.5, trainer.genotype)
-    numbers = {m.name: float(m.result()) for m in trainer.metrics}
-    if evaluated:
-        numbers |= {"supernet_accuracy": 0.5, "child_accuracy": 0.25}
-    return search_run.make_epoch_report(trainer, progress, numbers, 4)
+    run.end_step(progress, 0.5)
+    scores = {"supernet_accuracy": 0.5, "child_accuracy": 0.25}
+    return run.report_epoch(progress, scores if evaluated else {})
+
+
+def test_lines_of_an_epoch():
+    first, second = report_of_a_step(2, True).lines
+    assert first.startswith("loss ")
+    assert first.endswith(", super-net 50.0%, child network 25.0%")
+    assert second.startswith("  2: ")
+    assert not report_of_a_step(1, False).lines[0].count("child network")
 
 
 def test_curves_and_pictures(tmp_path):

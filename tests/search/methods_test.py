@@ -1,6 +1,9 @@
+import dataclasses
+
 import pytest
 
 from configs import digits, imagenet_entrannas_dst
+from entrannas_tf.config import schema
 from entrannas_tf.config import search as search_config
 from entrannas_tf.search import methods
 
@@ -10,9 +13,9 @@ every_method = pytest.mark.parametrize("name", methods.METHODS)
 @every_method
 def test_method_is_a_good_configuration(name):
     changed = methods.apply(digits.get_config(), name)
-    made = search_config.from_config_dict(changed)
+    made = schema.read(search_config.Config, changed)
     assert methods.title(made) == methods.METHODS[name].title
-    values = search_config.to_flat_dict(made)
+    values = schema.flatten(dataclasses.asdict(made))
     method = methods.METHODS[name]
     for path, value in {**method.switches, **method.settings}.items():
         assert values[path] == value
@@ -76,7 +79,9 @@ def test_published_numbers(name):
     experiment.search.architecture_warmup_epochs = 3
     experiment.search.initial_temperature = 5.0
     changed = methods.apply(experiment, name)
-    values = search_config.to_flat_dict(search_config.from_config_dict(changed))
+    values = schema.flatten(
+        dataclasses.asdict(schema.read(search_config.Config, changed))
+    )
     found = {path: values[path] for path in PUBLISHED[name]}
     assert found == PUBLISHED[name]
 
@@ -89,10 +94,8 @@ def test_a_stage_has_an_epoch_at_least():
 
 @every_method
 def test_method_leaves_the_experiment_alone(name):
-    before = search_config.flatten(digits.get_config().to_dict())
-    after = search_config.flatten(
-        methods.apply(digits.get_config(), name).to_dict()
-    )
+    before = schema.flatten(digits.get_config().to_dict())
+    after = schema.flatten(methods.apply(digits.get_config(), name).to_dict())
     changed = {path for path in before if before[path] != after[path]}
     assert set(after) == set(before)
     if not methods.METHODS[name].switches["progressive.num_cells"]:
@@ -125,7 +128,9 @@ def test_first_the_method_and_back_again():
     dst = imagenet_entrannas_dst.get_config()
     dst.data.data_dir = "somewhere"
     plain = methods.apply(methods.apply(dst, "darts"), "entrannas")
-    assert methods.title(search_config.from_config_dict(plain)) == "EnTranNAS"
+    assert (
+        methods.title(schema.read(search_config.Config, plain)) == "EnTranNAS"
+    )
 
 
 def test_plain_dicts_are_taken_and_left_alone():
@@ -140,7 +145,7 @@ def test_fields_of_the_user_are_kept():
     changed = methods.apply(digits.get_config(), "darts", kept)
     assert changed.network.bottleneck == 4
     assert changed.network.engine_cells == "all"
-    made = search_config.from_config_dict(changed)
+    made = schema.read(search_config.Config, changed)
     assert methods.title(made) == "a mixture of methods"
 
 

@@ -6,6 +6,7 @@ from PIL import Image
 
 from configs import digits
 from entrannas_tf.architecture import genotypes, published, search_space
+from entrannas_tf.config import schema
 from entrannas_tf.config import search as search_config
 from entrannas_tf.search import pictures
 from entrannas_tf.search import results as search_results
@@ -24,7 +25,7 @@ def workdir(tmp_path):
     """The workdir of a search that has done two epochs."""
     workdir = tmp_path / "run"
     workdirs.make_workdir(
-        workdir, search_config.from_config_dict(digits.get_config())
+        workdir, schema.read(search_config.Config, digits.get_config())
     )
     (workdir / search_results.GENOTYPES).mkdir()
     names = search_space.STANDARD.primitives

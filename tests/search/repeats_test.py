@@ -7,12 +7,14 @@ import pytest
 
 from configs import digits
 from entrannas_tf.architecture import genotypes
+from entrannas_tf.config import schema
 from entrannas_tf.config import search as search_config
 from entrannas_tf.search import repeats
 from entrannas_tf.search import results as search_results
 from entrannas_tf.training import files, workdirs
 
-CONFIG = search_config.from_config_dict(digits.get_config())
+CONFIG = schema.read(search_config.Config, digits.get_config())
+WHOLE = dataclasses.replace(CONFIG, num_searches=3)
 # Of the child networks; the third is as good as the second.
 ACCURACIES = 0.25, 0.75, 0.75
 PRIMITIVES = "skip_connect", "sep_conv_3x3", "max_pool_3x3"
@@ -50,7 +52,7 @@ def workdir(tmp_path):
 
 def test_the_best_is_kept(workdir):
     assert not search_results.is_finished(workdir)
-    repeats.keep(workdir, len(ACCURACIES))
+    repeats.keep(workdir, WHOLE)
     assert search_results.is_finished(workdir)
     best = workdir / "searches" / "02"
     names = [p.relative_to(best) for p in best.rglob("*") if p.is_file()]
@@ -62,7 +64,7 @@ def test_the_best_is_kept(workdir):
 
 
 def test_table(workdir):
-    repeats.keep(workdir, len(ACCURACIES))
+    repeats.keep(workdir, WHOLE)
     cell = "2: {0}(0) / 3: {0}(0) / 4: {0}(0) / 5: {0}(0)"
     rows = [
         f"| {number} | {seed} | 50.00% | {accuracy} | 1:00 | {found} | "

@@ -8,11 +8,12 @@ from PIL import Image
 
 from configs import digits
 from entrannas_tf.architecture import derivation, genotypes, search_space
+from entrannas_tf.config import schema
 from entrannas_tf.config import search as search_config
 from entrannas_tf.search import results as search_results
 from entrannas_tf.training import files, workdirs
 
-CONFIG = search_config.from_config_dict(digits.get_config())
+CONFIG = schema.read(search_config.Config, digits.get_config())
 SPACE = search_space.STANDARD
 
 

@@ -1,5 +1,6 @@
 """Searches in stages, at toy size, killed between stages and not."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from entrannas_tf.architecture import derivation, genotypes, search_space
+from entrannas_tf.config import schema
 from entrannas_tf.config import search as search_config
 from entrannas_tf.search import results as search_results
 from entrannas_tf.search import stages
@@ -47,7 +49,7 @@ def get_config():
     return values
 
 
-CONFIG = search_config.from_config_dict(get_config())
+CONFIG = schema.read(search_config.Config, get_config())
 
 
 def run(workdir, moment=0):
@@ -71,9 +73,9 @@ def test_configurations_of_the_stages():
     assert stages.has_stages(CONFIG)
     assert not stages.has_stages(first)
     assert second.progressive.stage == 2
-    again = search_config.from_config_dict(search_config.to_dict(second))
+    again = schema.read(search_config.Config, dataclasses.asdict(second))
     assert again == second
-    plain = search_config.from_config_dict(toy_config.get_config())
+    plain = schema.read(search_config.Config, toy_config.get_config())
     assert not stages.has_stages(plain)
 
 

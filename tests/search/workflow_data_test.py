@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from entrannas_tf.architecture import genotypes
+from entrannas_tf.config import schema
 from entrannas_tf.config import search as search_config
 from entrannas_tf.search import methods
 from entrannas_tf.search import workflow as search_workflow
@@ -239,7 +240,7 @@ def test_a_search_has_no_other_variables(tmp_path, name):
     """Whatever the trainer tracks is in a checkpoint."""
     values = methods.apply(make_config(), name)
     values.search.precision = "float16"
-    config = search_config.from_config_dict(values)
+    config = schema.read(search_config.Config, values)
     data = search_workflow.load_data(config)
     trainer = search_workflow.make_trainer(config, data.source_w, None)
     layer = trainer.supernet.engine.layers[1]

@@ -2,6 +2,7 @@
 
 from entrannas_tf.architecture import derivation, genotypes, search_space
 from entrannas_tf.search import run as search_run
+from entrannas_tf.training import run as training_run
 
 NAMES = search_space.STANDARD.primitives
 SKIP = NAMES.index("skip_connect")
@@ -38,8 +39,15 @@ def make_report(epoch=1, num_skips=0, evaluated=True, genotype=None):
         )
         for kind in ("normal", "reduction")
     }
+    line = search_run.summary(record, record["temperature"], genotype)
     return search_run.EpochReport(
-        record, genotype, NAMES, coefficients, coefficients
+        record=record,
+        evaluated=evaluated,
+        lines=(line, "  the normal cell"),
+        genotype=genotype,
+        primitives=NAMES,
+        alpha=coefficients,
+        coefficients=coefficients,
     )
 
 
@@ -47,4 +55,5 @@ def make_step(epoch, step):
     metrics = dict.fromkeys(("loss", "validation_loss"), 1.5) | dict.fromkeys(
         ("accuracy", "validation_accuracy"), 0.5
     )
-    return search_run.StepReport(epoch, step, metrics, 0.25, make_genotype(1))
+    summary = search_run.summary(metrics, 0.25, make_genotype(1))
+    return training_run.StepReport(epoch, step, summary)

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from entrannas_tf.architecture import parameters
+from entrannas_tf.config import search as search_config
 from entrannas_tf.training import optimizers
 
 NUM_STEPS = 3
@@ -67,6 +68,24 @@ class ToyTrainer:
         return self.architecture.derive(
             {kind: c.numpy() for kind, c in tensors.items()}
         )
+
+
+def make_settings(**changes):
+    """Returns a `SearchConfig` of two epochs that is not evaluated before."""
+    values = {
+        "epochs": 2,
+        "batch_size": 4,
+        "eval_every_epochs": 3,
+        "weight_learning_rate": 1.0,
+        "weight_decay": 0.0,
+        "architecture_learning_rate": 2.0,
+        "initial_temperature": 2.0,
+        "temperature_decay": 0.5,
+        "read_every_steps": 1,
+        "checkpoint_every_steps": 2,
+        "checkpoints_to_keep": 2,
+    }
+    return search_config.SearchConfig(**{**values, **changes})
 
 
 def make_batches(epoch, step):

@@ -85,10 +85,8 @@ def test_lines_without_a_terminal(told, clock):
     show.on_epoch_end(toy_reports.make_report(num_skips=2))
     assert [record.message for record in told.records[1:]] == [
         "epoch 1/2 1:01, loss 1.250 acc 50.0%, val 1.500 43.8%, tau 0.5, 8+8 "
-        "connections, 2 skips, super-net 50.0%, child network 25.0%",
-        "  2: skip_connect(0) skip_connect(1) | 3: sep_conv_3x3(0) "
-        "sep_conv_3x3(1) | 4: sep_conv_3x3(0) sep_conv_3x3(1) | 5: "
-        "sep_conv_3x3(0) sep_conv_3x3(1)",
+        "connections, 2 skips",
+        "  the normal cell",
     ]
     assert stream.getvalue() == ""
 

@@ -21,6 +21,7 @@ PROGRAM = """
 from absl import flags, logging
 from ml_collections import config_flags
 
+from entrannas_tf.config import schema
 from entrannas_tf.config import search as search_config
 from entrannas_tf.training import command_line, interruptions
 
@@ -35,7 +36,7 @@ ENDS = {
 }
 
 def main():
-    made = search_config.from_config_dict(CONFIG.value)
+    made = schema.read(search_config.Config, CONFIG.value)
     if made.name in ENDS:
         raise ENDS[made.name]
     print(WORKDIR.value, made.search.epochs, made.data.flip)
@@ -97,16 +98,15 @@ def test_program_runs():
             [DIGITS, WORKDIR, "--config.search.epoch=2"],
             "Unknown field search.epoch; did you mean search.epochs? The "
             "fields of search are epochs, batch_size, eval_every_epochs, "
+            "weight_decay, gradient_clip_norm, precision, xla, "
+            "read_every_steps, checkpoint_every_steps, checkpoints_to_keep, "
             "architecture, num_candidates, weight_learning_rate, "
-            "weight_momentum, weight_decay, "
-            "gradient_clip_norm, architecture_learning_rate, "
+            "weight_momentum, architecture_learning_rate, "
             "architecture_warmup_epochs, architecture_schedule, "
             "architecture_beta_1, architecture_beta_2, "
             "architecture_weight_decay, architecture_order, "
             "skip_dropout_rate, threshold_penalty, "
-            "initial_temperature, temperature_decay, read_every_steps, "
-            "checkpoint_every_steps, checkpoints_to_keep, max_graphs, "
-            "precision, xla.",
+            "initial_temperature, temperature_decay, max_graphs.",
         ),
         (
             [DIGITS, WORKDIR, "--config.network.space.x=2"],

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import math
 import time
 
 import numpy as np
@@ -14,6 +15,7 @@ from entrannas_tf.training import loop as training_loop
 from tests.support import toy_trainer
 
 NUM_EPOCHS = 2
+LAST_RATE = 0.5 * (1 + math.cos(math.pi * 5 / 6))
 
 
 class Killed(BaseException):
@@ -25,27 +27,19 @@ def make_loop(workdir, trainer=None, own=()):
         (workdir / name).mkdir(parents=True, exist_ok=True)
     search = search_run.SearchRun(
         toy_trainer.ToyTrainer() if trainer is None else trainer,
-        batch_size=4,
-        learning_rate=lambda step: 1.0 / (1 + step),
-        architecture_learning_rate=lambda step: 2.0 / (1 + step),
-        temperature=lambda epoch: 2.0 - epoch,
-        evaluate=lambda: {"supernet_accuracy": 0.5, "child_accuracy": 0.25},
+        toy_trainer.make_settings(epochs=NUM_EPOCHS),
+        toy_trainer.NUM_STEPS,
+        lambda: {"supernet_accuracy": 0.5, "child_accuracy": 0.25},
     )
     return training_loop.TrainingLoop(
         search,
-        workdir / "checkpoints",
+        workdir,
         [
             callbacks.WriteMetrics(workdir),
             search_callbacks.WriteGenotypes(workdir),
             *own,
         ],
-        num_epochs=NUM_EPOCHS,
-        num_steps=toy_trainer.NUM_STEPS,
-        make_batches=toy_trainer.make_batches,
-        eval_every_epochs=NUM_EPOCHS + 1,  # Only the last, as the last.
-        read_every_steps=1,
-        checkpoint_every_steps=2,
-        checkpoints_to_keep=2,
+        toy_trainer.make_batches,
         start=time.monotonic(),
     )
 
@@ -80,14 +74,14 @@ def test_rates_of_the_last_step(tmp_path):
             trainer.architecture_optimizer,
         )
     ]
-    assert rates == pytest.approx([1 / 6, 2 / 6])
+    assert rates == pytest.approx([LAST_RATE, 2.0])
 
 
 def test_records(uninterrupted):
     genotype, (records, epochs) = uninterrupted
     assert [record["epoch"] for record in records] == [1, 2]
     assert [record["temperature"] for record in records] == [2, 1]
-    assert records[1]["learning_rate"] == pytest.approx(1 / 6)
+    assert records[1]["learning_rate"] == pytest.approx(LAST_RATE)
     assert "child_accuracy" not in records[0]
     assert records[1]["child_accuracy"] == 0.25
     assert records[1]["num_connections"] == {"normal": 8, "reduction": 8}

@@ -8,17 +8,18 @@ import pytest
 
 from configs import digits
 from entrannas_tf.config import common as common_config
+from entrannas_tf.config import schema
 from entrannas_tf.config import search as search_config
 from entrannas_tf.training import provenance
 
-CONFIG = search_config.from_config_dict(digits.get_config())
+CONFIG = schema.read(search_config.Config, digits.get_config())
 
 
 def change(path, value):
     values = digits.get_config()
     values.unlock()
     values.update_from_flattened_dict({path: value})
-    return search_config.from_config_dict(values)
+    return schema.read(search_config.Config, values)
 
 
 @pytest.mark.parametrize(
@@ -36,9 +37,9 @@ def test_hash_is_stable():
     """Does not vary with the process, the order of fields or 1 for 1.0."""
     digest = provenance.config_hash(CONFIG)
     assert re.fullmatch("[0-9a-f]{12}", digest)
-    values = search_config.to_dict(CONFIG)
+    values = dataclasses.asdict(CONFIG)
     turned = dict(reversed(values.items()))
-    again = search_config.from_config_dict(turned)
+    again = schema.read(search_config.Config, turned)
     assert provenance.config_hash(again) == digest
     one, also_one = (
         change("search.gradient_clip_norm", value) for value in (1, 1.0)
@@ -47,7 +48,7 @@ def test_hash_is_stable():
 
 
 def test_every_field_counts():
-    flat = search_config.to_flat_dict(CONFIG)
+    flat = schema.flatten(dataclasses.asdict(CONFIG))
     hashes = {provenance.config_hash(CONFIG)}
     for path, value in flat.items():
         other = f"{value}x" if isinstance(value, str) else not value
@@ -55,7 +56,7 @@ def test_every_field_counts():
             other = value + 1
         if isinstance(value, tuple):
             other = (*value, 1)
-        sections = search_config.to_dict(CONFIG)
+        sections = dataclasses.asdict(CONFIG)
         *parents, name = path.split(".")
         section = sections
         for parent in parents:

@@ -48,13 +48,6 @@ def test_after_a_warmup(step, rate):
     assert found == pytest.approx(rate)
 
 
-def test_temperature_of_the_paper():
-    """Section 4.2: from 5.0, times 0.923 each epoch, over 50 epochs."""
-    assert schedules.temperature(5.0, 0.923, 0) == 5.0
-    assert schedules.temperature(5.0, 0.923, 2) == pytest.approx(4.259645)
-    assert schedules.temperature(5.0, 0.923, 49) == pytest.approx(0.0985, 1e-2)
-
-
 @pytest.mark.parametrize(
     ("epoch", "rate"),
     [(0, 0.672), (9, 0.42), (10, 0.7), (15, 0.7 / math.e), (24, 0.042567)],

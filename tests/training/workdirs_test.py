@@ -7,10 +7,11 @@ import os
 import pytest
 
 from configs import digits
+from entrannas_tf.config import schema
 from entrannas_tf.config import search as search_config
 from entrannas_tf.training import files, workdirs
 
-CONFIG = search_config.from_config_dict(digits.get_config())
+CONFIG = schema.read(search_config.Config, digits.get_config())
 OTHER = dataclasses.replace(
     CONFIG,
     seed=7,
@@ -69,7 +70,7 @@ def test_another_configuration_is_refused(tmp_path, use):
 
 
 def test_fields_of_another_version_are_named(tmp_path):
-    values = search_config.to_dict(CONFIG)
+    values = dataclasses.asdict(CONFIG)
     del values["search"]["max_graphs"]
     values["data"]["mixup"] = 0.5
     (tmp_path / "config.json").write_text(json.dumps(values))
@@ -80,7 +81,7 @@ def test_fields_of_another_version_are_named(tmp_path):
 
 
 def test_a_field_that_came_later_has_its_default(tmp_path):
-    values = search_config.to_dict(CONFIG)
+    values = dataclasses.asdict(CONFIG)
     del values["search"]["max_graphs"]
     (tmp_path / "config.json").write_text(json.dumps(values))
     assert workdirs.check_workdir(tmp_path, CONFIG) is True

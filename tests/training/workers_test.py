@@ -125,5 +125,5 @@ def test_on_another_number_of_replicas(preempted, tmp_path):
     workdir = shutil.copytree(preempted, tmp_path / "toy")
     done = programs.run("-m", *SEARCH, f"--workdir={workdir}", timeout=400)
     assert done.returncode == 0, done.stderr
-    assert "Goes on after 0 epochs and 1 steps" in done.stderr
+    assert "Resumes after 0 epochs and 1 steps" in done.stderr
     assert len(files.read_json_lines(workdir / "metrics.jsonl")) == 2

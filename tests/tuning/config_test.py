@@ -1,6 +1,9 @@
+import dataclasses
+
 import pytest
 
 from configs import digits, tune_digits
+from entrannas_tf.config import schema
 from entrannas_tf.config import search as search_config
 from entrannas_tf.tuning import config as tuning_config
 from tests.support import changed_config
@@ -14,17 +17,19 @@ def make_dict(**changes):
 
 
 def test_round_trips():
-    first = tuning_config.from_config_dict(make_dict())
+    first = schema.read(tuning_config.TuneConfig, make_dict())
     assert isinstance(first.search, search_config.Config)
     assert isinstance(first.tuning, tuning_config.TuningConfig)
-    plain = search_config.to_dict(first)
-    assert tuning_config.from_config_dict(plain) == first
+    plain = dataclasses.asdict(first)
+    assert schema.read(tuning_config.TuneConfig, plain) == first
 
 
 def test_defaults_are_the_papers_five():
     values = make_dict()
     values["tuning"] = {"first_epochs": 1}
-    assert tuning_config.from_config_dict(values).tuning.num_searches == 5
+    assert (
+        schema.read(tuning_config.TuneConfig, values).tuning.num_searches == 5
+    )
 
 
 @pytest.mark.parametrize(
@@ -62,15 +67,15 @@ def test_defaults_are_the_papers_five():
 )
 def test_bad_values_are_named(changes, message):
     with pytest.raises(ValueError) as caught:
-        tuning_config.from_config_dict(make_dict(**changes))
+        schema.read(tuning_config.TuneConfig, make_dict(**changes))
     assert str(caught.value).startswith(message)
 
 
 def test_the_other_kinds_are_told():
     with pytest.raises(ValueError, match=r"section tuning: it is one for laun"):
-        search_config.from_config_dict(tune_digits.get_config())
+        schema.read(search_config.Config, tune_digits.get_config())
     with pytest.raises(ValueError, match=r"Unknown field data; The fields"):
-        tuning_config.from_config_dict(digits.get_config())
+        schema.read(tuning_config.TuneConfig, digits.get_config())
 
 
 def test_parse():

@@ -7,6 +7,7 @@ import signal
 import pytest
 
 from entrannas_tf.architecture import genotypes, published
+from entrannas_tf.config import schema
 from entrannas_tf.retraining import results as retraining_results
 from entrannas_tf.retraining import workflow as retraining_workflow
 from entrannas_tf.search import workflow as search_workflow
@@ -62,7 +63,7 @@ def test_workdir(finished):
         "tuning.md",
     ]
     # The first search had ended, the second goes on.
-    assert "Goes on after 0 epochs and 2 steps of the next." in done.stderr
+    assert "Resumes after 0 epochs and 2 steps of the next." in done.stderr
     assert "trial_0000/run/cells" not in done.stdout
     table = (workdir / "tuning.md").read_text()
     results = retraining_results.read(workdir / "network")
@@ -89,7 +90,7 @@ def test_genotype(finished):
 @LONG
 def test_best_model(finished):
     workdir, _ = finished
-    config = tuning_config.from_config_dict(toy_tune_config.get_config())
+    config = schema.read(tuning_config.TuneConfig, toy_tune_config.get_config())
     made = tuning_workflow.make_tuner(config, str(workdir))
     (model,) = made.get_best_models()
     (trial,) = made.oracle.get_best_trials()
@@ -103,7 +104,7 @@ def test_best_model(finished):
 def test_images(finished):
     """Choices look at held-out images, and the end at test images once."""
     workdir, done = finished
-    config = tuning_config.from_config_dict(toy_tune_config.get_config())
+    config = schema.read(tuning_config.TuneConfig, toy_tune_config.get_config())
     data = retraining_workflow.load_data(config.retraining)
     train, held_out = len(data.indices), len(data.test_indices)
     assert (train + held_out, round(held_out, -1)) == (100, 40)

@@ -19,6 +19,7 @@ from typing import NamedTuple
 from absl import logging
 
 from entrannas_tf.architecture import genotypes, search_space
+from entrannas_tf.config import schema
 from entrannas_tf.config import search as search_config
 from entrannas_tf.networks import cost
 from entrannas_tf.retraining import results as retraining_results
@@ -167,8 +168,8 @@ def _rows(config, result):
 
 
 def _apply(config, method):
-    values = methods.apply(search_config.to_dict(config), method)
-    return search_config.from_config_dict(values)
+    values = methods.apply(dataclasses.asdict(config), method)
+    return schema.read(search_config.Config, values)
 
 
 def _changed(config, section, **fields):
@@ -236,10 +237,10 @@ def _do(run, workdir):
             pass  # It raises where another process is at it.
     if not search_results.is_finished(searched):
         with runtime.cleared():
-            search_workflow.search(search_config.to_dict(run.config), searched)
+            search_workflow.search(dataclasses.asdict(run.config), searched)
         interruptions.check()
     if run.retrain_config and not retraining_results.is_finished(trained):
-        values = search_config.to_dict(run.retrain_config)
+        values = dataclasses.asdict(run.retrain_config)
         with runtime.cleared():
             retraining_workflow.retrain(values, searched, trained)
 

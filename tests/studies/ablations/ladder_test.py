@@ -5,7 +5,6 @@ import dataclasses
 import pytest
 
 from configs import ablate_toy
-from entrannas_tf.config import search as search_config
 from entrannas_tf.studies import benchmark
 from entrannas_tf.studies.ablations import config as ablation_config
 from entrannas_tf.studies.ablations import workflow as ablation_workflow
@@ -15,7 +14,7 @@ CONFIG = ablation_config.read(ablate_toy.get_config())
 
 
 def climb(workdir, **changes):
-    values = search_config.to_dict(dataclasses.replace(CONFIG, **changes))
+    values = dataclasses.asdict(dataclasses.replace(CONFIG, **changes))
     return ablation_workflow.ablate(values, "table3", workdir, "the command")
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from configs import ablate_toy
 from entrannas_tf.architecture import genotypes
+from entrannas_tf.config import schema
 from entrannas_tf.config import search as search_config
 from entrannas_tf.retraining import workflow as retraining_workflow
 from entrannas_tf.search import workflow as search_workflow
@@ -52,7 +53,7 @@ class Runs:
     def search(self, values, workdir):
         if self.last == self.done.total():
             raise KeyboardInterrupt
-        config = search_config.from_config_dict(values)
+        config = schema.read(search_config.Config, values)
         self.done[config.seed, config.search.threshold_penalty] += 1
         if config.search.threshold_penalty in self.failures:
             raise self.failures[config.search.threshold_penalty]
@@ -105,7 +106,7 @@ def runs(monkeypatch):
 
 def ablate(result, workdir, **changes):
     config = dataclasses.replace(CONFIG, **changes)
-    values = search_config.to_dict(config)
+    values = dataclasses.asdict(config)
     return ablation_workflow.ablate(values, result, workdir, "the command")
 
 
