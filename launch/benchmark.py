@@ -35,20 +35,23 @@ _ROW = flags.DEFINE_enum(
     list(benchmark.ROWS),
     "Measure one row in this process and print it as JSON.",
 )
-_START_TIME = flags.DEFINE_float(
-    "start_time", None, "With --row: when the process started, Unix time."
-)
+_START_TIME = flags.DEFINE_float("start_time", None, "Of --row, Unix time.")
 
 
 def main():
-    settings = _BATCH_SIZE.value, _NUM_STEPS.value, _STRATEGY.value
-    size = benchmark.Size(*map(int, _SIZE.value))
+    settings = {
+        "batch_size": _BATCH_SIZE.value,
+        "num_steps": _NUM_STEPS.value,
+        "strategy": _STRATEGY.value,
+        "size": benchmark.Size(*map(int, _SIZE.value)),
+    }
     if _ROW.value:
-        settings = *settings, _NUM_DEVICES.value[0], _START_TIME.value, size
-        print(json.dumps(benchmark.measure_row(_ROW.value, *settings)))
+        settings["num_devices"] = _NUM_DEVICES.value[0]
+        settings["start_time"] = _START_TIME.value
+        print(json.dumps(benchmark.measure_row(_ROW.value, **settings)))
         return
-    settings = *settings, _NUM_DEVICES.value, size
-    measured = list(benchmark.measure(_ROWS.value, *settings))
+    settings["nums_devices"] = _NUM_DEVICES.value
+    measured = list(benchmark.measure(_ROWS.value, **settings))
     text = json.dumps(measured, indent=2) if _JSON.value else None
     print(text or benchmark.table(measured))
 

@@ -2,6 +2,8 @@
 
 import json
 
+from entrannas_tf.training import formatting
+
 _USE = {
     "savedmodel": """\
     import tensorflow as tf
@@ -56,27 +58,27 @@ def render(
     """Returns the card, Markdown.
 
     Args:
-        name: What the configuration calls the network.
+        name: Name of the network in the configuration.
         output: Directory of the export, as the user gave it.
         export_format: "savedmodel" or "litert".
         image_shape: (H, W, C) of the images.
         label_names: Names of the classes, in the order of the probabilities.
-        mean: [C], of images scaled to [0, 1], subtracted inside of the model.
-        std: [C], by which it is divided.
-        data_name: What the training images are called.
+        mean: [C], subtracted inside of the model from images in [0, 1].
+        std: [C], by which the model then divides them.
+        data_name: Name of the training images.
         num_train: Number of training images.
         num_test: Number of test images.
-        held_out: Whether these are training images that were held out.
+        held_out: Whether these are held-out training images.
         weights: "last" or "best".
-        epoch: After which epoch the weights were taken.
+        epoch: Epoch after which the weights were taken.
         accuracy: Share of test images, from 0 to 1.
-        top5_accuracy: The same among the five most likely classes; None where
-            it was not kept.
+        top5_accuracy: Top-5 accuracy on them; None where it was not kept.
         totals: `cost.Account.totals`.
         genotype: A `genotypes.Genotype`.
-        provenance: What `provenance.collect` returns.
-        largest_difference: Of a probability between export and network.
-        num_compared: Number of test images that they were compared on.
+        provenance: A dict of `provenance.collect`.
+        largest_difference: Largest difference of a probability between the
+            export and the network.
+        num_compared: Number of test images they were compared on.
     """
     height, width, channels = image_shape
     use = _USE[export_format].format(
@@ -89,7 +91,7 @@ def render(
         else f"the weights that did best on the {tested}, so that this is "
         "optimistic"
     )
-    top5 = "" if top5_accuracy is None else f", {top5_accuracy:.2%} among five"
+    top5 = "" if top5_accuracy is None else f", top-5 {top5_accuracy:.2%}"
     rows = [
         ("data", f"{data_name}, {num_train:,} training images"),
         (
@@ -99,8 +101,8 @@ def render(
         ),
         ("parameters", f"{totals['parameters']:,}"),
         ("multiply-adds", _multiply_adds(totals)),
-        ("normal cell", _cell(genotype, "normal")),
-        ("reduction cell", _cell(genotype, "reduction")),
+        ("normal cell", f"`{genotype.describe('normal')}`"),
+        ("reduction cell", f"`{genotype.describe('reduction')}`"),
         (
             "images",
             f"[B, {height}, {width}, {channels}] of any batch size B, values "
@@ -120,12 +122,12 @@ def render(
             f"{largest_difference:.1e}",
         ),
     ]
-    table = "\n".join(f"| {key} | {value} |" for key, value in rows)
     return (
         f"# {name}\n\nAn image classifier whose cells were searched by "
         "differentiable architecture search, trained from scratch and "
         "exported by entrannas_tf.\n\n"
-        f"| | |\n|---|---|\n{table}\n\n## Use\n\n{use}\n## Provenance\n\n"
+        f"{formatting.table(('', ''), rows)}\n\n## Use\n\n{use}\n"
+        "## Provenance\n\n"
         f"    {json.dumps(provenance)}\n"
     )
 
@@ -137,10 +139,6 @@ def _multiply_adds(totals):
         f"{totals['multiply_adds']:,} (convolutions and dense layers alone), "
         f"{totals['multiply_adds_published']:,} (as published)"
     )
-
-
-def _cell(genotype, kind):
-    return f"`{genotype.describe(kind).replace('|', '/')}`"
 
 
 def _numbers(values):

@@ -39,7 +39,7 @@ def test_what_it_says(values):
     for line in (
         "# mine\n",
         "| data | pets/train, 12,345 training images |",
-        "| accuracy | 91.20%, 99.90% among five, on 678 test images; epoch "
+        "| accuracy | 91.20%, top-5 99.90%, on 678 test images; epoch "
         "15, the weights after the last epoch |",
         "| parameters | 1,234,567 |",
         "| multiply-adds | 89,000 (convolutions and dense layers alone), "
