@@ -20,31 +20,30 @@ _TRIALS = "trials"
 
 
 def tune(config_dict, workdir):
-    """Searches several times and trains what was found; resumes.
+    """Searches several times and trains the networks found, or resumes.
 
-    With KERASTUNER_ORACLE_IP and its like set, this process is the chief, or
-    one of its workers: these run the trials, and the chief does all else.
+    With KERASTUNER_ORACLE_IP, KERASTUNER_ORACLE_PORT and KERASTUNER_TUNER_ID
+    set, this process is a worker, which runs trials, or the chief, which does
+    everything else.
 
-    At the end the winner is trained anew on all training images, those that
-    were held out included, and tested; nothing before looks at test images.
+    At the end the winner is trained anew on all training images, including
+    those that were held out, and tested; no choice looks at test images.
 
     Args:
-        config_dict: A `ConfigDict` of configs/, or a dict likewise, that
-            describes a `tuning_config.TuneConfig`.
+        config_dict: A `ConfigDict` of configs/, or nested dicts, that describe
+            a `tuning_config.TuneConfig`.
         workdir: Directory of the tuning, made if it is not there. Workers
             share it with their chief.
 
     Returns:
-        What `retraining_results.read` does of the winner; None of a worker.
+        The winner's results, see `retraining_results.read`; None in a worker.
 
     Raises:
-        ValueError: If the configuration, the workdir or the data are not as
-            they should be.
+        ValueError: If the configuration, the workdir or the data are invalid.
         OSError: If a file cannot be read or written.
-        interruptions.RunFailed: If too many trials failed, one after another,
-            or all.
+        interruptions.RunFailed: If too many trials failed in a row, or all.
         interruptions.Preempted: If the process got SIGTERM; the same call
-            goes on.
+            resumes.
     """
     config = tuning_config.from_config_dict(config_dict)
     workdir = os.fspath(workdir)
@@ -56,7 +55,7 @@ def tune(config_dict, workdir):
     if workers.is_worker():
         make_tuner(config, workdir).search()
         return None
-    search_workflow.load_data(config.search)  # To know that they are there.
+    search_workflow.load_data(config.search)  # Raises if there are none.
     retraining_workflow.load_data(config.retraining)
     workdirs.make_workdir(workdir, config)
     with workdirs.locked(workdir):
@@ -70,14 +69,14 @@ def tune(config_dict, workdir):
 
 
 def make_tuner(config, workdir):
-    """Returns the `tuner.EnTranNASTuner` of a tuning, as far as it is.
+    """Returns the `tuner.EnTranNASTuner` of a tuning, finished or not.
 
     Args:
         config: A `tuning_config.TuneConfig`.
         workdir: Directory of the tuning.
 
     Raises:
-        ValueError: As `tuner.EnTranNASTuner`.
+        ValueError: If the workdir has a tuning of other settings.
     """
     return tuner.EnTranNASTuner(
         search_config.to_dict(config.search),
@@ -117,7 +116,7 @@ def _hyperparameters(parameters):
 
 
 def _report(config, made, workdir):
-    """Writes the winner's genotype, trains and tests it, and says all."""
+    """Trains and tests the winner, and reports; returns the results."""
     table = _write_table(made, workdir)
     best = made.oracle.get_best_trials(1)
     if not best:
@@ -148,7 +147,7 @@ def _write_table(made, workdir):
 
 
 def _genotype_json(made, trial):
-    """Returns the genotype of a trial with its provenance."""
+    """Returns the genotype of a training with its provenance, JSON."""
     search = made.oracle.trials[trial.hyperparameters.values[trials.OF]]
     metrics = {
         "child_accuracy": search.score,
@@ -161,10 +160,7 @@ def _genotype_json(made, trial):
 
 
 def _last_training(config):
-    """Returns the configuration of the winner's training, as dicts.
-
-    The test images are looked at once, after the last epoch.
-    """
+    """Returns the winner's configuration as dicts: tested once, at the end."""
     made = search_config.to_dict(config)
     made["data"]["validation_fraction"] = 0.0
     made["training"]["eval_every_epochs"] = config.training.epochs
