@@ -147,18 +147,22 @@ class EnTranNASOracle(workers.HeartbeatOracle):
         if self.num_candidates < self.num_searches:
             found = found[: self.num_candidates] if complete else []
         entrants = {trials.genotype(trial): trial for trial in found}
-        trainings = trials.trainings(
-            self.trials, len(self.rungs), self.end_order
-        )
+        begun = [
+            trials.of_stage(self.trials, trials.RETRAIN, rung)
+            for rung in range(len(self.rungs))
+        ]
         place = halving.next_training(
-            self.rungs, list(entrants), complete, trainings
+            self.rungs,
+            list(entrants),
+            complete,
+            [list(map(self._training, rung)) for rung in begun],
         )
         if place is None:
             return None
         number, genotype = place
         # A better search may have found the same genotype meanwhile.
         search = entrants[genotype]
-        for trial in trials.of_stage(self.trials, trials.RETRAIN, rung=0):
+        for trial in begun[0]:
             if trials.genotype(trial) == genotype:
                 search = self.trials[trial.hyperparameters.values[trials.OF]]
         return {
@@ -168,6 +172,12 @@ class EnTranNASOracle(workers.HeartbeatOracle):
             trials.EPOCHS: self.rungs[number].epochs,
             trials.OF: search.trial_id,
         }
+
+    def _training(self, trial):
+        """Returns the `halving.Training` of a trial."""
+        has_ended = trial.trial_id in self.end_order
+        score = trial.score if trials.is_completed(trial) else None
+        return halving.Training(trials.genotype(trial), has_ended, score)
 
     @keras_tuner.synchronized
     def create_trial(self, tuner_id):
@@ -187,16 +197,17 @@ class EnTranNASOracle(workers.HeartbeatOracle):
     @property
     def failure(self):
         """The reason why the search ends early, a text, or None."""
-        limit = self.max_consecutive_failed_trials
-        ended = [self.trials[trial_id] for trial_id in self.end_order]
-        last = trials.failed_in_a_row(ended, limit)
-        if last is None:
-            return None
-        return (
-            f"Number of consecutive failures exceeded the limit of {limit}. "
-            f"That of trial {last.trial_id}: {trials.error(last)} Mend "
-            "it; the same command then runs failed trials again."
-        )
+        limit, in_a_row = self.max_consecutive_failed_trials, 0
+        for trial_id in self.end_order:
+            trial = self.trials[trial_id]
+            in_a_row = in_a_row + 1 if trials.has_failed(trial) else 0
+            if in_a_row == limit:
+                return (
+                    "Number of consecutive failures exceeded the limit of "
+                    f"{limit}. That of trial {trial_id}: {trials.error(trial)} "
+                    "Mend it; the same command then runs failed trials again."
+                )
+        return None
 
     def get_best_trials(self, num_trials=1):
         """Returns the last trainings of the best networks.
@@ -249,7 +260,8 @@ class EnTranNASOracle(workers.HeartbeatOracle):
     def reload(self):
         super().reload()
         if self.failure:  # Failed trials are run again.
-            for trial_id in trials.failed(self.trials):
-                self.end_order.remove(trial_id)
-                self._run_times[trial_id] = self._losses[trial_id] = 0
-                self._retry_queue.append(trial_id)
+            for trial_id, trial in sorted(self.trials.items()):
+                if trial.status == trial_lib.TrialStatus.FAILED:
+                    self.end_order.remove(trial_id)
+                    self._run_times[trial_id] = self._losses[trial_id] = 0
+                    self._retry_queue.append(trial_id)

@@ -10,7 +10,6 @@ from keras_tuner.engine import trial as trial_lib
 from entrannas_tf.config import retrain as retrain_config_lib
 from entrannas_tf.config import schema
 from entrannas_tf.config import search as search_config_lib
-from entrannas_tf.tuning import halving
 
 STAGE = "stage"  # SEARCH or RETRAIN.
 SEED = "seed"  # A field of the search, like other hyperparameters.
@@ -68,27 +67,6 @@ def of_stage(trials, stage, rung=None):
     ]
 
 
-def trainings(trials, num_rungs, end_order):
-    """Returns a list of `halving.Training` for each rung.
-
-    Args:
-        trials: {id: `Trial`}.
-        num_rungs: Number of rungs.
-        end_order: Ids of the trials that have ended.
-    """
-    return [
-        [
-            halving.Training(
-                genotype(trial),
-                trial.trial_id in end_order,
-                trial.score if is_completed(trial) else None,
-            )
-            for trial in of_stage(trials, RETRAIN, rung)
-        ]
-        for rung in range(num_rungs)
-    ]
-
-
 def best(trials):
     """Returns the completed ones of a list of trials, the best first.
 
@@ -122,27 +100,6 @@ def _one_each(trials):
     for trial in trials:
         found.setdefault(genotype(trial), trial)
     return list(found.values())
-
-
-def failed(trials):
-    """Returns the ids of the failed ones of {id: `Trial`}."""
-    status = trial_lib.TrialStatus.FAILED
-    return [key for key in sorted(trials) if trials[key].status == status]
-
-
-def failed_in_a_row(ended, limit):
-    """Returns the trial by which `limit` trials in a row have failed, or None.
-
-    Args:
-        ended: Trials in the order they ended.
-        limit: Number of failures.
-    """
-    in_a_row = 0
-    for trial in ended:
-        in_a_row = in_a_row + 1 if has_failed(trial) else 0
-        if in_a_row == limit:
-            return trial
-    return None
 
 
 def error(trial):

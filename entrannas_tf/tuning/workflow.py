@@ -129,11 +129,12 @@ def _report(config, made, workdir):
     print(table, flush=True)
     made.results_summary()
     print(f"\nThe best one, on all training images: {workdir}/{_NETWORK}")
-    results = retraining_workflow.retrain(
-        _last_training(config.retraining),
-        path,
-        os.path.join(workdir, _NETWORK),
-    )
+    last = search_config.to_dict(config.retraining)
+    last["data"]["validation_fraction"] = 0.0
+    # The test images are looked at once, at the end.
+    last["training"]["eval_every_epochs"] = last["training"]["epochs"]
+    network = os.path.join(workdir, _NETWORK)
+    results = retraining_workflow.retrain(last, path, network)
     table += tuning_table.winner(best[0], results)
     files.write_text(os.path.join(workdir, _TABLE_FILE), table)
     return results
@@ -157,11 +158,3 @@ def _genotype_json(made, trial):
         genotypes.from_json(trials.genotype(trial)),
         provenance=provenance.collect(made.search_config(trial), metrics),
     )
-
-
-def _last_training(config):
-    """Returns the winner's configuration as dicts: tested once, at the end."""
-    made = search_config.to_dict(config)
-    made["data"]["validation_fraction"] = 0.0
-    made["training"]["eval_every_epochs"] = config.training.epochs
-    return made

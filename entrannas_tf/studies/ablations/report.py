@@ -38,11 +38,11 @@ class _Table(NamedTuple):
 
     Attributes:
         title: Its title.
-        heading: Names of the columns: of the row, then as measured. "{0}" in
-            them stands for the configuration.
+        heading: Names of the columns, of the row and as measured, such as
+            "lambda | edges"; "{0}" in it stands for the configuration.
         cells: Function of a row's runs, of those of the first row, and of the
             `ablation_config.AblationConfig`; returns the texts as measured.
-        paper_heading: Names of the columns of the paper.
+        paper_heading: Names of the columns from the paper.
         paper: {row: the paper's texts}. Accuracies are in percent, memory in
             GB, cost in GPU-days on a GTX 1080 Ti, parameters and multiply-adds
             ("Flops") in millions.
@@ -51,9 +51,9 @@ class _Table(NamedTuple):
     """
 
     title: str
-    heading: tuple[str, ...]
+    heading: str
     cells: Callable
-    paper_heading: tuple[str, ...]
+    paper_heading: str
     paper: dict
     plot: Callable
     note: str
@@ -125,8 +125,9 @@ def _document(result, rows, records, config, command, failures):
     """Returns the Markdown: the table, its meaning and its provenance."""
     table = _TABLES[result]
     first = next(iter(rows.values()))
-    dashes = ("-",) * len(table.paper_heading)
-    heading = [name.format(config) for name in table.heading]
+    paper_heading = table.paper_heading.split(" | ")
+    heading = table.heading.format(config).split(" | ") + paper_heading
+    dashes = ["-"] * len(paper_heading)
     lines = [
         (
             {"all": "all (DARTS)", "half": "one half"}.get(name, name),
@@ -158,7 +159,7 @@ def _document(result, rows, records, config, command, failures):
     ]
     parts = [
         f"# {table.title}",
-        formatting.table([*heading, *table.paper_heading], lines),
+        formatting.table(heading, lines),
         f'{table.note} The columns from "paper:" on are the paper\'s own.',
         "\n".join(f"- {fact}" for fact in facts),
         f"![{table.title}]({result}.png)",
@@ -344,9 +345,9 @@ def _scatter(axes, runs, x, y, label=None):
 _TABLES = {
     "table1": _Table(
         "Table 1: Engine-cells",
-        ("Engine-cells", "super-net", "child network", "drop", "entropy"),
+        "Engine-cells | super-net | child network | drop | entropy",
         _table1,
-        ("paper: super-net", "child network", "drop"),
+        "paper: super-net | child network | drop",
         {
             "all": ("88.29", "63.97", "24.32"),
             "half": ("87.45", "65.51", "21.94"),
@@ -362,16 +363,10 @@ _TABLES = {
     ),
     "table2": _Table(
         "Table 2: Kendall's tau",
-        (
-            "method",
-            "tau, super-net",
-            "tau, child network",
-            "super-net",
-            "child network",
-            "retrained",
-        ),
+        "method | tau, super-net | tau, child network | super-net | child "
+        "network | retrained",
         _table2,
-        ("paper: tau",),
+        "paper: tau",
         {
             "darts": ("-0.47",),
             "p_darts": ("0.20",),
@@ -388,16 +383,10 @@ _TABLES = {
     ),
     "table3": _Table(
         "Table 3: memory, largest batch, time",
-        (
-            "row",
-            "MiB at batch {0.batch_size}",
-            "largest batch",
-            "s an image",
-            "cost of an epoch",
-            "ratio",
-        ),
+        "row | MiB at batch {0.batch_size} | largest batch | s an image | cost "
+        "of an epoch | ratio",
         _table3,
-        ("paper: GB", "batch", "GPU-days", "ratio"),
+        "paper: GB | batch | GPU-days | ratio",
         {
             "darts": ("9.0", "x1", "0.73", "1.0"),
             "engine_transit": ("4.5", "x2", "0.22", "3.3"),
@@ -413,17 +402,10 @@ _TABLES = {
     ),
     "table4": _Table(
         "Table 4: lambda",
-        (
-            "lambda",
-            "edges N / R",
-            "connections N / R",
-            "parameters, M",
-            "multiply-adds, M",
-            "super-net",
-            "child network",
-        ),
+        "lambda | edges N / R | connections N / R | parameters, M | "
+        "multiply-adds, M | super-net | child network",
         _table4,
-        ("paper: edges N / R", "parameters, M", "multiply-adds, M"),
+        "paper: edges N / R | parameters, M | multiply-adds, M",
         {
             "0.2": ("9 / 8", "5.07", "580"),
             "0.1": ("11 / 6", "5.88", "673"),
@@ -438,9 +420,9 @@ _TABLES = {
     ),
     "figure5": _Table(
         "Figure 5: accuracy against size",
-        ("lambda", "parameters, M", "multiply-adds, M", "test accuracy"),
+        "lambda | parameters, M | multiply-adds, M | test accuracy",
         _figure5,
-        ("paper: parameters, M", "multiply-adds, M", "accuracy"),
+        "paper: parameters, M | multiply-adds, M | accuracy",
         {
             "0.2": ("5.07", "580", "76.20"),  # Accuracy: Table 7.
             "0.1": ("5.88", "673", "-"),

@@ -55,25 +55,6 @@ class Run(NamedTuple):
     retrain_config: object
 
 
-def choose(table, figure):
-    """Returns the one of `RESULTS` that is meant.
-
-    Args:
-        table: "1" to "4", or None.
-        figure: "5", or None.
-
-    Raises:
-        ValueError: If both or neither is given.
-    """
-    if bool(table) == bool(figure):
-        came = "both" if table else "neither"
-        raise ValueError(
-            f"Got {came} of --table and --figure; expected --table=1, 2, 3 or "
-            "4, or --figure=5."
-        )
-    return f"table{table}" if table else f"figure{figure}"
-
-
 def ablate(config_dict, result, workdir, command):
     """Makes a table or a figure, or resumes one.
 
