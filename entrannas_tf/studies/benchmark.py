@@ -31,11 +31,7 @@ from entrannas_tf.training import (
 
 # What each row of Table 3 adds; a row includes those above it.
 ROWS = {
-    "darts": {
-        "engine_cells": "all",
-        "feature_sharing": False,
-        "bottleneck": 1,
-    },
+    "darts": {"engine_cells": "all", "feature_sharing": False, "bottleneck": 1},
     "engine_transit": {"feature_sharing": False, "bottleneck": 1},
     "feature_sharing": {"bottleneck": 1},
     "bottleneck": {},
@@ -43,39 +39,37 @@ ROWS = {
 _NUM_CLASSES = 10  # CIFAR-10's.
 
 
-class Size(NamedTuple):
-    """How large the super-net of a row and its images are.
+class Settings(NamedTuple):
+    """The steps that are measured, and their super-net.
 
     Attributes:
+        batch_size: Global batch size of each of a step's two batches.
+        num_steps: Number of steady steps, and of steps with a derivation that
+            was never seen, to take the medians of.
+        strategy: Name of a strategy, see `strategies.make_strategy`.
         num_cells: Number of cells.
         init_channels: Channels of the first cells, a multiple of 4.
         image_size: Side of the images in pixels.
     """
 
+    batch_size: int
+    num_steps: int
+    strategy: str = "one_device"
     num_cells: int = 8
     init_channels: int = 16
     image_size: int = 32
 
 
-_CIFAR10 = Size()
-
-
 @graphs.without_grappler()
-def measure_row(
-    row, batch_size, num_steps, strategy, num_devices, start_time, size
-):
+def measure_row(row, settings, num_devices, start_time):
     """Measures one row in this process.
 
     Args:
         row: Name of a row of `ROWS`.
-        batch_size: Global batch size of each of a step's two batches.
-        num_steps: Number of steady steps, and of steps with a derivation that
-            was never seen, to take the medians of.
-        strategy: Name of a strategy, see `strategies.make_strategy`.
+        settings: The `Settings`.
         num_devices: Number of devices, 0 for all.
         start_time: Time at which the process started, in seconds since the
             Unix epoch; None for now.
-        size: A `Size`.
 
     Returns:
         Dict: `row`, `batch_size`, `device` (its name), `num_replicas`,
@@ -92,13 +86,14 @@ def measure_row(
             `strategies.make_strategy`.
     """
     start_time = start_time or time.time()
-    devices = strategies.make_strategy(strategy, num_devices)
+    batch_size, num_steps = settings.batch_size, settings.num_steps
+    devices = strategies.make_strategy(settings.strategy, num_devices)
     num_replicas = devices.num_replicas_in_sync
     sampling.check_replicas(batch_size, num_replicas, None)
     keras.utils.set_random_seed(0)
     with devices.scope():
-        trainer = _make_trainer(ROWS[row], size)
-    data = _deal_batches(devices, batch_size, size.image_size)
+        trainer = _make_trainer(row, settings)
+    data = _deal_batches(devices, batch_size, settings.image_size)
     _seconds(trainer, data)
     first_step_seconds = time.time() - start_time
     _seconds(trainer, data)  # The second use of a graph is not yet typical.
@@ -167,40 +162,32 @@ def measure_retraining(genotype, network, batch_size, num_steps, start_time):
     }
 
 
-def measure(
-    rows,
-    batch_size,
-    num_steps,
-    strategy="one_device",
-    nums_devices=(0,),
-    size=_CIFAR10,
-):
+def measure(rows, settings, nums_devices=(0,)):
     """Measures rows, each in its own process; yields `measure_row`'s dicts.
 
     Args:
         rows: Names of rows of `ROWS`.
-        batch_size: Global batch size of each of a step's two batches.
-        num_steps: Number of steps to take the medians of.
-        strategy: Name of a strategy, see `strategies.make_strategy`.
+        settings: The `Settings`.
         nums_devices: Numbers of devices; each row is measured on each.
-        size: A `Size`.
 
     Raises:
         interruptions.RunFailed: If a row's process fails, for instance because
             it runs out of memory.
     """
     for row, num_devices in itertools.product(rows, nums_devices):
-        settings = {
-            "row": row,
-            "batch_size": batch_size,
-            "num_steps": num_steps,
-            "strategy": strategy,
-            "num_devices": num_devices,
-            "start_time": time.time(),
-            "size": ",".join(map(str, size)),
-        }
-        command = [sys.executable, "-m", "launch.benchmark"]
-        command += [f"--{name}={value}" for name, value in settings.items()]
+        command = [
+            sys.executable,
+            "-m",
+            "launch.benchmark",
+            f"--row={row}",
+            f"--num_devices={num_devices}",
+            f"--start_time={time.time()}",
+            f"--batch_size={settings.batch_size}",
+            f"--num_steps={settings.num_steps}",
+            f"--strategy={settings.strategy}",
+            f"--size={settings.num_cells},{settings.init_channels},"
+            f"{settings.image_size}",
+        ]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             raise interruptions.RunFailed(
@@ -235,19 +222,19 @@ def table(measurements):
     return formatting.table(columns, rows)
 
 
-def _make_trainer(options, size):
+def _make_trainer(row, settings):
     """Returns the trainer of a search, see `search_workflow.make_trainer`."""
     config = search_config.Config(
         name="benchmark",
         data=search_config.DataConfig(name="cifar10"),
         network=search_config.NetworkConfig(
-            num_cells=size.num_cells,
-            init_channels=size.init_channels,
-            **options,
+            num_cells=settings.num_cells,
+            init_channels=settings.init_channels,
+            **ROWS[row],
         ),
         search=search_config.SearchConfig(
             epochs=1,
-            batch_size=1,
+            batch_size=settings.batch_size,
             weight_learning_rate=0.025,
             weight_decay=3e-4,
             architecture_learning_rate=0.0,  # So that the derivation stays.

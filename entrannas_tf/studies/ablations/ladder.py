@@ -59,16 +59,16 @@ def climb(config, directory):
 
 def _measure(config, row, batch_size):
     """Returns the record of a batch that may be too large."""
-    size = benchmark.Size(
-        config.search.network.num_cells,
-        config.search.network.init_channels,
-        config.search.data.image_size or benchmark.Size().image_size,
+    settings = benchmark.Settings(
+        batch_size,
+        config.num_steps,
+        num_cells=config.search.network.num_cells,
+        init_channels=config.search.network.init_channels,
+        image_size=config.search.data.image_size or 32,  # CIFAR-10's.
     )
     start = time.monotonic()
     try:
-        (measured,) = benchmark.measure(
-            [row], batch_size, config.num_steps, size=size
-        )
+        (measured,) = benchmark.measure([row], settings)
     except interruptions.RunFailed as error:
         if batch_size == config.batch_size:
             raise
