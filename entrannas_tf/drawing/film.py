@@ -1,7 +1,7 @@
 """Films of searches: how the coefficients fade, epoch by epoch.
 
-Nodes stand at the same place in every frame, so that only what the search
-changes moves.
+Nodes stand at the same place in every frame, so that only changes by the
+search are seen to move.
 """
 
 import io
@@ -45,8 +45,8 @@ def save(frames, path, frame_seconds=0.4):
         frames: A sequence of `Frame`, all with the same primitives and of the
             same search space.
         path: Path of the GIF, in a directory that exists.
-        frame_seconds: How long a frame stays, in seconds. The last stays
-            six times as long.
+        frame_seconds: Duration of a frame in seconds; the last one stays six
+            times as long.
 
     Raises:
         ValueError: If there is no frame, a cell does not have the nodes of its

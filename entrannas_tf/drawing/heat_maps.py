@@ -10,10 +10,10 @@ _DPI = 80
 
 
 def draw(panels, edges, columns, title):
-    """Draws matrices with one row an edge side by side.
+    """Draws matrices with one row per edge, side by side.
 
     Args:
-        panels: {name: float [E, K]}; what is not finite is left white.
+        panels: {name: float [E, K]}; values that are not finite stay white.
         edges: The E pairs (source, target) of the rows.
         columns: The K names of the columns.
         title: A line over the picture.

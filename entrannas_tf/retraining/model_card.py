@@ -1,4 +1,4 @@
-"""The model card: what an exported network is, for those who get it."""
+"""The model card: describes an exported network to those who receive it."""
 
 import json
 

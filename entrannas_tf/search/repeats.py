@@ -1,8 +1,8 @@
 """Several searches of one configuration: the best is kept (section 4.2).
 
-Each has a workdir of its own under `searches/`. When all have ended, the files
-of the best one are copied to the workdir of the whole, which then looks like
-that of a single search, beside a table of all.
+Each has its own workdir under `searches/`. When all have ended, the files of
+the best one are copied to the common workdir, which then looks like that of a
+single search, beside a table of all.
 """
 
 import os
