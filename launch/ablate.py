@@ -28,6 +28,11 @@ _CONFIG = config_flags.DEFINE_config_file(
 )
 _TABLE = flags.DEFINE_enum("table", None, list("1234"), "Which table.")
 _FIGURE = flags.DEFINE_enum("figure", None, ["5"], "Which figure.")
+flags.register_multi_flags_validator(
+    ["table", "figure"],
+    lambda values: bool(values["table"]) != bool(values["figure"]),
+    "Expected --table=1, 2, 3 or 4, or --figure=5, and not both.",
+)
 _WORKDIR = flags.DEFINE_string(
     "workdir", None, "Directory of the ablations, made if it is not there."
 )
@@ -35,7 +40,9 @@ _WORKDIR = flags.DEFINE_string(
 
 def main():
     command = f"python -m launch.ablate {shlex.join(sys.argv[1:])}"
-    result = ablation_workflow.choose(_TABLE.value, _FIGURE.value)
+    result = (
+        f"table{_TABLE.value}" if _TABLE.value else f"figure{_FIGURE.value}"
+    )
     ablation_workflow.ablate(_CONFIG.value, result, _WORKDIR.value, command)
 
 

@@ -30,27 +30,29 @@ _SIZE = flags.DEFINE_list(
     "size", [8, 16, 32], "Cells, channels of the first, pixels of an image."
 )
 _ROW = flags.DEFINE_enum(
-    "row",
-    None,
-    list(benchmark.ROWS),
-    "Measure one row in this process and print it as JSON.",
+    "row", None, list(benchmark.ROWS), "Measure it in this process, as JSON."
 )
-_START_TIME = flags.DEFINE_float(
-    "start_time", None, "With --row: when the process started, Unix time."
-)
+_START_TIME = flags.DEFINE_float("start_time", None, "Of --row, Unix time.")
 
 
 def main():
-    settings = _BATCH_SIZE.value, _NUM_STEPS.value, _STRATEGY.value
-    size = benchmark.Size(*map(int, _SIZE.value))
+    num_cells, init_channels, image_size = map(int, _SIZE.value)
+    settings = benchmark.Settings(
+        batch_size=_BATCH_SIZE.value,
+        num_steps=_NUM_STEPS.value,
+        strategy=_STRATEGY.value,
+        num_cells=num_cells,
+        init_channels=init_channels,
+        image_size=image_size,
+    )
     if _ROW.value:
-        settings = *settings, _NUM_DEVICES.value[0], _START_TIME.value, size
-        print(json.dumps(benchmark.measure_row(_ROW.value, *settings)))
+        measured = benchmark.measure_row(
+            _ROW.value, settings, _NUM_DEVICES.value[0], _START_TIME.value
+        )
+        print(json.dumps(measured))
         return
-    settings = *settings, _NUM_DEVICES.value, size
-    measured = list(benchmark.measure(_ROWS.value, *settings))
-    text = json.dumps(measured, indent=2) if _JSON.value else None
-    print(text or benchmark.table(measured))
+    rows = list(benchmark.measure(_ROWS.value, settings, _NUM_DEVICES.value))
+    print(json.dumps(rows, indent=2) if _JSON.value else benchmark.table(rows))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Cells in Matplotlib: colours, nodes, strands and labels.
 
-Figures are made without pyplot, so nothing outlives its figure and no display
-is asked for. The geometry is a `geometry.Layout`, in points.
+Figures are made without pyplot, so that nothing outlives its figure and no
+display is needed. The geometry is a `geometry.Layout`, in points.
 """
 
 import io
@@ -39,7 +39,7 @@ def node_colors(layout):
 def by_edge(cell, layout):
     """Returns {(source, target): [primitive, ...]}, both in a fixed order.
 
-    A primitive that an edge has twice is there twice.
+    A primitive that an edge has twice is listed twice.
 
     Args:
         cell: A `genotypes.Cell`.
@@ -78,8 +78,8 @@ def make_canvas(layout, titles, header, dpi):
         dpi: Resolution, in pixels an inch.
 
     Returns:
-        The figure, a list of one axes a cell, whose unit is the point, and
-        the caption, a text that is still empty.
+        The figure, a list of one axes per cell, in points, and the caption, an
+        empty text.
     """
     width = layout.width
     height = header + len(titles) * layout.height
@@ -91,14 +91,8 @@ def make_canvas(layout, titles, header, dpi):
         axes = figure.add_axes((0, row * share, 1, share))
         axes.set(xlim=(0, width), ylim=(0, layout.height))
         axes.axis("off")
-        axes.text(
-            10,
-            layout.height - 8,
-            title,
-            fontsize=12,
-            va="top",
-            parse_math=False,
-        )
+        at = 10, layout.height - 8
+        axes.text(*at, title, fontsize=12, va="top", parse_math=False)
         all_axes.insert(0, axes)
     middle = 1 - header / 2 / height
     caption = figure.text(
@@ -122,15 +116,16 @@ def draw_nodes(axes, layout, connected, outputs):
         x, y = layout.nodes[node]
         inner = node in layout.inner
         dashed = inner and node not in connected
-        circle = patches.Circle(
-            (x, y),
-            geometry.RADIUS,
-            facecolor="white" if dashed else fills[node],
-            edgecolor="#333333",
-            linestyle="--" if dashed else "-",
-            zorder=3,
+        axes.add_patch(
+            patches.Circle(
+                (x, y),
+                geometry.RADIUS,
+                facecolor="white" if dashed else fills[node],
+                edgecolor="#333333",
+                linestyle="--" if dashed else "-",
+                zorder=3,
+            )
         )
-        axes.add_patch(circle)
         text = name if inner else f"${name.replace('-', '{-}')}$"
         axes.text(x, y, text, fontsize=11, ha="center", va="center", zorder=4)
     lines = [strand(layout, n, layout.output, 0.0, 0.0) for n in outputs]
@@ -169,12 +164,8 @@ def add_strands(axes, lines, tints, width):
 def _draw_arrow(axes, tip, color, half_width):
     x, y = tip
     left = x - 2.4 * half_width
-    arrow = patches.Polygon(
-        [(x, y), (left, y + half_width), (left, y - half_width)],
-        color=color,
-        lw=0,
-    )
-    arrow.set_zorder(2.5)
+    corners = (x, y), (left, y + half_width), (left, y - half_width)
+    arrow = patches.Polygon(corners, color=color, lw=0, zorder=2.5)
     return axes.add_patch(arrow)
 
 
@@ -235,9 +226,9 @@ def render(figure):
 
 
 def to_svg(figure):
-    """Returns a figure as the bytes of an SVG file, always the same ones."""
+    """Returns a figure as the bytes of an SVG file, the same each time."""
     file = io.BytesIO()
-    # Otherwise the names in the file are random, and it holds the date.
+    # By default the names in the file are random, and it holds the date.
     with matplotlib.rc_context({"svg.hashsalt": "cell"}):
         figure.savefig(file, format="svg", metadata={"Date": None})
     return file.getvalue()
@@ -246,11 +237,11 @@ def to_svg(figure):
 def make_palette(primitives):
     """Returns a palette image: each colour in 15 steps to white, and white.
 
-    The step next to white is left out, for Pillow would take it for white.
+    The step next to white is left out: Pillow would take it for white.
 
     Args:
         primitives: Names of the primitives that are drawn. A palette has room
-            for 14 colours of theirs; others turn into the nearest.
+            for 14 of their colours; others become the nearest one.
     """
     found = list(dict.fromkeys([*map(color_of, primitives), OTHER_COLOR]))
     hues = [*found[:15], "#000000"]

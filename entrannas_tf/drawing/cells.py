@@ -1,4 +1,8 @@
-"""Drawings of cells, by Graphviz and without it."""
+"""Drawings of cells, by Graphviz and without it.
+
+Functions that take a `genotype` and a `kind` draw its "normal" or "reduction"
+cell. They raise ValueError if that has no intermediate node.
+"""
 
 import io
 import os
@@ -16,28 +20,16 @@ from entrannas_tf.training import files
 _DPI = 150
 
 
-def cell_graph(cell, title, outputs=None, num_input_nodes=2):
-    """Returns a cell as a graph for Graphviz, in DARTS's manner.
+def cell_graph(genotype, kind, title):
+    """Returns a cell as a `pydot.Dot` for Graphviz, in DARTS's manner.
 
-    Args:
-        cell: A `genotypes.Cell`.
-        title: Text over the graph.
-        outputs: Numbers of the nodes that lead to the cell's output, such as
-            those of `Genotype.outputs`; None for all that have a connection.
-        num_input_nodes: Number of the cell's input nodes.
-
-    Returns:
-        A `pydot.Dot`. An intermediate node without a connection is dashed.
-
-    Raises:
-        ValueError: If the cell has no intermediate node.
+    An intermediate node without a connection is dashed.
     """
-    connected, outputs = _check_cell(cell, outputs, num_input_nodes)
+    cell, layout, connected = _read_cell(genotype, kind)
     graph = pydot.Dot("cell", rankdir="LR", label=_quote(title), labelloc="t")
     graph.set_graph_defaults(fontname="Helvetica")
     graph.set_node_defaults(shape="box", fontname="Helvetica")
     graph.set_edge_defaults(fontname="Helvetica", fontsize="11")
-    layout = geometry.of(len(cell), num_input_nodes)
     names = [_quote(name) for name in artist.names(layout)]
     colors = artist.node_colors(layout)
     for node, (name, color) in enumerate(zip(names, colors, strict=True)):
@@ -56,27 +48,16 @@ def cell_graph(cell, title, outputs=None, num_input_nodes=2):
                     color=_quote(artist.color_of(primitive)),
                 )
             )
-    for node in outputs:
+    for node in genotype.outputs(kind):
         graph.add_edge(pydot.Edge(names[node], names[-1]))
     return graph
 
 
-def make_figure(cell, title, outputs=None, num_input_nodes=2):
-    """Returns a cell as a Matplotlib figure, drawn without Graphviz.
-
-    Args:
-        cell: A `genotypes.Cell`.
-        title: Text over the picture.
-        outputs: As of `cell_graph`.
-        num_input_nodes: As of `cell_graph`.
-
-    Raises:
-        ValueError: If the cell has no intermediate node.
-    """
-    connected, outputs = _check_cell(cell, outputs, num_input_nodes)
-    layout = geometry.of(len(cell), num_input_nodes)
+def make_figure(genotype, kind, title):
+    """Returns a cell as a Matplotlib figure, drawn without Graphviz."""
+    cell, layout, connected = _read_cell(genotype, kind)
     figure, (axes,), _ = artist.make_canvas(layout, [title], 0.0, _DPI)
-    artist.draw_nodes(axes, layout, connected, outputs)
+    artist.draw_nodes(axes, layout, connected, genotype.outputs(kind))
     strands, tints = [], []
     for edge, primitives in artist.by_edge(cell, layout).items():
         count = len(primitives)
@@ -92,39 +73,27 @@ def make_figure(cell, title, outputs=None, num_input_nodes=2):
     return figure
 
 
-def cell_figure(cell, title, outputs=None, num_input_nodes=2):
-    """Returns a picture of a cell, drawn without Graphviz.
+def cell_figure(genotype, kind, title):
+    """Returns a picture of a cell, drawn without Graphviz: uint8 [H, W, 3].
 
-    Args:
-        cell: A `genotypes.Cell`.
-        title: Text over the picture.
-        outputs: As of `cell_graph`.
-        num_input_nodes: As of `cell_graph`.
-
-    Returns:
-        uint8 [H, W, 3]. The size, and where every node stands in it, are the
-        same for every cell with that number of nodes.
-
-    Raises:
-        ValueError: If the cell has no intermediate node.
+    The size, and the place of every node in it, are the same for all cells
+    with that number of nodes.
     """
-    figure = make_figure(cell, title, outputs, num_input_nodes)
-    return artist.render(figure)
+    return artist.render(make_figure(genotype, kind, title))
 
 
-def save_cell(cell, stem, title, outputs=None, num_input_nodes=2):
+def save_cell(genotype, kind, stem, title):
     """Writes `<stem>.dot`, `.svg` and `.png`, each whole or not at all.
 
     The pictures come from Graphviz's `dot` where that is installed and works,
     otherwise from `make_figure`.
 
     Args:
-        cell: A `genotypes.Cell`.
+        genotype: A `Genotype`.
+        kind: "normal" or "reduction".
         stem: Path of the files without their suffixes, in a directory that
             exists.
-        title: Title of the picture.
-        outputs: As of `cell_graph`.
-        num_input_nodes: As of `cell_graph`.
+        title: Text above the picture.
 
     Returns:
         The paths of the files, a list.
@@ -133,11 +102,10 @@ def save_cell(cell, stem, title, outputs=None, num_input_nodes=2):
         ValueError: If the cell has no intermediate node.
         OSError: If a file cannot be written.
     """
-    graph = cell_graph(cell, title, outputs, num_input_nodes)
-    source = graph.to_string().encode()
+    source = cell_graph(genotype, kind, title).to_string().encode()
     pictures = _run_graphviz(source)
     if pictures is None:
-        figure = make_figure(cell, title, outputs, num_input_nodes)
+        figure = make_figure(genotype, kind, title)
         png = io.BytesIO()
         Image.fromarray(artist.render(figure)).save(png, "PNG")
         pictures = {"svg": artist.to_svg(figure), "png": png.getvalue()}
@@ -151,13 +119,13 @@ def save_cell(cell, stem, title, outputs=None, num_input_nodes=2):
 def draw(genotype, folder, name="genotype"):
     """Draws the cells of a genotype: normal.* and reduction.* in a folder.
 
-    Each is written as `save_cell` does, as .dot, .svg and .png. The reduction
-    cell is not drawn where the search space has one kind of cell.
+    Each is written as .dot, .svg and .png. The reduction cell is not drawn
+    where the search space has one kind of cell.
 
     Args:
         genotype: A `Genotype`.
         folder: Path of the directory, made if it is not there.
-        name: What the titles call the genotype.
+        name: Name of the genotype in the titles.
 
     Returns:
         The paths of the files, a list.
@@ -177,25 +145,22 @@ def draw(genotype, folder, name="genotype"):
     os.makedirs(folder, exist_ok=True)
     paths = []
     for kind in genotype.space.kinds:
-        paths += save_cell(
-            getattr(genotype, kind),
-            os.path.join(folder, kind),
-            f"{name}, {kind} cell",
-            genotype.outputs(kind),
-            genotype.space.num_input_nodes,
-        )
+        stem = os.path.join(folder, kind)
+        paths += save_cell(genotype, kind, stem, f"{name}, {kind} cell")
     return paths
 
 
-def _check_cell(cell, outputs, num_input_nodes):
-    """Returns the nodes with connections and those that lead to the output."""
+def _read_cell(genotype, kind):
+    """Returns a cell, its layout, and its nodes that have a connection."""
+    cell = getattr(genotype, kind)
+    num_inputs = genotype.space.num_input_nodes
     if not cell:
         raise ValueError(
             "A cell without intermediate nodes cannot be drawn; expected one "
             "or more."
         )
-    connected = genotypes.connected_nodes(cell, num_input_nodes)
-    return connected, connected if outputs is None else outputs
+    connected = genotypes.connected_nodes(cell, num_inputs)
+    return cell, geometry.of(len(cell), num_inputs), connected
 
 
 def _quote(text):
@@ -205,9 +170,9 @@ def _quote(text):
 
 
 def _run_graphviz(source):
-    """Returns {"svg": ..., "png": ...} of a dot source, None if it cannot be.
+    """Returns {"svg": ..., "png": ...} of a dot source, None without Graphviz.
 
-    A broken Graphviz shall not end a search of days, so it is only logged.
+    A broken Graphviz must not end a search of days, so it is only logged.
     """
     program = shutil.which("dot")
     if program is None:

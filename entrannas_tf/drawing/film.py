@@ -1,7 +1,7 @@
 """Films of searches: how the coefficients fade, epoch by epoch.
 
-Nodes stand at the same place in every frame, so that only what the search
-changes moves.
+Nodes stand at the same place in every frame, so that only changes by the
+search are seen to move.
 """
 
 import io
@@ -11,8 +11,7 @@ import numpy as np
 from PIL import Image
 
 from entrannas_tf.architecture import genotypes, search_space
-from entrannas_tf.drawing import artist as artist_lib
-from entrannas_tf.drawing import geometry
+from entrannas_tf.drawing import artist, geometry
 from entrannas_tf.training import files
 
 _DPI = 100
@@ -46,8 +45,8 @@ def save(frames, path, frame_seconds=0.4):
         frames: A sequence of `Frame`, all with the same primitives and of the
             same search space.
         path: Path of the GIF, in a directory that exists.
-        frame_seconds: How long a frame stays, in seconds. The last stays
-            six times as long.
+        frame_seconds: Duration of a frame in seconds; the last one stays six
+            times as long.
 
     Raises:
         ValueError: If there is no frame, a cell does not have the nodes of its
@@ -56,21 +55,21 @@ def save(frames, path, frame_seconds=0.4):
     """
     frames = list(frames)
     _check_frames(frames)
-    palette = artist_lib.make_palette(frames[0].primitives)
-    images = [
+    palette = artist.make_palette(frames[0].primitives)
+    first, *others = (
         Image.fromarray(pixels).quantize(
             palette=palette, dither=Image.Dither.NONE
         )
         for pixels in _pixels(frames)
-    ]
-    durations = [round(1000 * frame_seconds)] * len(images)
+    )
+    durations = [round(1000 * frame_seconds)] * len(frames)
     durations[-1] *= 6
     file = io.BytesIO()
-    images[0].save(
+    first.save(
         file,
         "GIF",
         save_all=True,
-        append_images=images[1:],
+        append_images=others,
         duration=durations,
         loop=0,
     )
@@ -83,48 +82,38 @@ def _pixels(frames):
     layout = geometry.of(space.num_intermediate_nodes, space.num_input_nodes)
     columns = [k for k, n in enumerate(names) if n != search_space.NONE]
     names = [names[k] for k in columns]
-    step = artist_lib.RIBBON_WIDTH / len(names)
+    step = artist.RIBBON_WIDTH / len(names)
     offsets = geometry.spread(len(names), step)
     paths = [
-        artist_lib.strand(layout, *edge, offset, offset)
+        artist.strand(layout, *edge, offset, offset)
         for edge in space.edges
         for offset in offsets
     ]
-    hues = [artist_lib.tint(artist_lib.color_of(n), 1.0) for n in names]
+    hues = [artist.tint(artist.color_of(n), 1.0) for n in names]
     hues = np.tile(hues, (len(space.edges), 1))  # [E * K, 3]
-    figure, all_axes, caption = artist_lib.make_canvas(
+    figure, all_axes, caption = artist.make_canvas(
         layout, [f"{kind} cell" for kind in space.kinds], _HEADER, _DPI
     )
     strands = []
     for axes in all_axes:
-        artist_lib.draw_nodes(axes, layout, layout.inner, layout.inner)
-        artist_lib.draw_legend(axes, layout, names)
-        strands.append(artist_lib.add_strands(axes, paths, hues, 1.0))
+        artist.draw_nodes(axes, layout, layout.inner, layout.inner)
+        artist.draw_legend(axes, layout, names)
+        strands.append(artist.add_strands(axes, paths, hues, 1.0))
+    drawn = list(zip(all_axes, strands, space.kinds, strict=True))
     for frame in frames:
         caption.set_text(frame.caption)
         labels = []
-        for axes, lines, kind in zip(
-            all_axes, strands, space.kinds, strict=True
-        ):
+        for axes, lines, kind in drawn:
             values = np.nan_to_num(frame.coefficients[kind])  # [E, K]
-            values = values[:, columns].ravel()  # [E * K]
-            values = np.clip(values, 0.0, 1.0)
+            values = np.clip(values[:, columns].ravel(), 0, 1)  # [E * K]
             # A new array each time, for Matplotlib holds on to the old one.
             lines.set_edgecolor(np.column_stack([hues, values**0.6]))
             lines.set_linewidth(0.5 + 2.5 * values)
             cell = getattr(frame.genotype, kind)
-            labels += artist_lib.draw_labels(axes, layout, cell)
-        yield artist_lib.render(figure)
-        for artist in labels:
-            artist.remove()
-
-
-def _check_cell(cell, space):
-    if len(cell) != space.num_intermediate_nodes:
-        raise ValueError(
-            f"A cell with {len(cell)} intermediate nodes cannot be filmed; "
-            f"expected {space.num_intermediate_nodes}, as in its space."
-        )
+            labels += artist.draw_labels(axes, layout, cell)
+        yield artist.render(figure)
+        for label in labels:
+            label.remove()
 
 
 def _check_frames(frames):
@@ -144,7 +133,13 @@ def _check_frames(frames):
                 f"expected those of frame 0, {primitives}."
             )
         for kind in space.kinds:
-            _check_cell(getattr(frame.genotype, kind), space)
+            num_nodes = len(getattr(frame.genotype, kind))
+            if num_nodes != space.num_intermediate_nodes:
+                raise ValueError(
+                    f"A cell with {num_nodes} intermediate nodes cannot be "
+                    f"filmed; expected {space.num_intermediate_nodes}, as in "
+                    "its space."
+                )
             shape = np.shape(frame.coefficients[kind])
             if shape != expected:
                 raise ValueError(

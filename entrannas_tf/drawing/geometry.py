@@ -31,7 +31,7 @@ _PITCH = LABEL_WIDTH + 2 * _FAN_WIDTH + 2 * RADIUS  # From node to node.
 
 @functools.cache
 def of(num_intermediate, num_inputs=2):
-    """Returns the `Layout` of cells with so many nodes."""
+    """Returns the `Layout` of cells with these numbers of nodes."""
     return Layout(num_intermediate, num_inputs)
 
 
@@ -91,16 +91,16 @@ class Layout:
         return x - (RADIUS**2 - dy**2) ** 0.5, y + dy
 
     def curve(self, source, target, lane_offset, label_offset):
-        """Returns the way of a connection, as horizontal runs.
+        """Returns the path of a connection, as horizontal runs.
 
         Args:
             source: Node where it starts.
             target: Node where it ends, which may be `output`.
-            lane_offset: How far above the middle of the edge's lane it runs.
-            label_offset: How far above the middle of its label slot it runs.
+            lane_offset: Height above the middle of the edge's lane.
+            label_offset: Height above the middle of its label slot.
 
         Returns:
-            A list of (x from, x to, y); S-curves are to join one to the next.
+            A list of (x from, x to, y), to be joined by S-curves.
         """
         x, y = self.nodes[source]
         runs = [(x, x + RADIUS, y + self._rise(source, target, lane_offset))]
@@ -127,39 +127,30 @@ class Layout:
         return max(node + 1, self.num_inputs)
 
     def _skipped_to(self, source):
-        """Returns the targets that a node reaches through lanes, inmost first.
-
-        Those in the next column need none, and inputs do not lead to the
-        output.
-        """
+        """Returns the targets that a node reaches by lanes, innermost first."""
+        # The next column needs no lane; inputs do not lead to the output.
         end = self.output + (source in self.inner)
         return range(self._next(source) + 1, end)
 
-    def _is_lower(self, node):
-        """Whether a node's lanes run below its label slots.
-
-        Bands alternate, so that the later a node the more to the middle.
-        """
-        return node % 2 == 1
-
     def _stack_bands(self):
-        """Returns the height of a cell, {node: y} and {(source, target): y}.
+        """Returns a cell's height, {node: y}, and {(source, target): y}.
 
-        The second are the lanes of the edges that skip a column, edges to the
-        cell's output among them; the farthest target has the outermost lane.
+        The latter are the lanes of the edges that skip a column, including
+        edges to the cell's output; the farthest target has the outermost lane.
         """
         last = self.output - 1
-        lower = [node for node in range(last) if self._is_lower(node)]
-        upper = [node for node in range(last) if not self._is_lower(node)]
+        # Bands alternate, so that later nodes are nearer the middle. Lanes of
+        # the lower ones run below their label slots.
+        lower, upper = range(1, last, 2), range(0, last, 2)
         nodes, lanes, y = {}, {}, _MARGIN
-        for source in [*lower, *reversed(upper)]:
-            items = ["slot", *self._skipped_to(source)]  # From the inside.
-            for item in reversed(items) if source in lower else items:
-                height = _SLOT_HEIGHT if item == "slot" else _LANE_HEIGHT
-                if item == "slot":
+        for source in (*lower, *reversed(upper)):
+            targets = [None, *self._skipped_to(source)]  # None: the slot.
+            for target in reversed(targets) if source in lower else targets:
+                height = _SLOT_HEIGHT if target is None else _LANE_HEIGHT
+                if target is None:
                     nodes[source] = y + height / 2
                 else:
-                    lanes[source, item] = y + height / 2
+                    lanes[source, target] = y + height / 2
                 y += height
             y += _MARGIN
         nodes[last] = nodes[self.output] = nodes[last - 1]
@@ -172,4 +163,5 @@ class Layout:
         targets = self._skipped_to(source)
         step = min(_RISE_STEP, _RISES_HEIGHT / max(len(targets) - 1, 1))
         rise = _RISE + step * targets.index(target)
-        return lane_offset / 2 + (-rise if self._is_lower(source) else rise)
+        is_lower = source % 2 == 1  # Its lanes run below its label slots.
+        return lane_offset / 2 + (-rise if is_lower else rise)

@@ -293,16 +293,10 @@ def to_dict(account, with_layers=False):
 
 
 def _align(rows):
-    """Returns rows of texts as lines, the first column to the left."""
+    """Returns rows of texts as lines, the first column aligned left."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        first.ljust(widths[0])
-        + "".join(
-            "  " + text.rjust(width)
-            for text, width in zip(rest, widths[1:], strict=True)
-        )
-        for first, *rest in rows
-    )
+    form = "  ".join(f"{{:>{width}}}" for width in widths).replace(">", "<", 1)
+    return "\n".join(form.format(*row) for row in rows)
 
 
 def _count_stem(network):

@@ -1,6 +1,8 @@
-"""The model card: what an exported network is, for those who get it."""
+"""The model card: describes an exported network to those who receive it."""
 
 import json
+
+from entrannas_tf.training import formatting
 
 _USE = {
     "savedmodel": """\
@@ -83,8 +85,8 @@ def render(
         ),
         ("parameters", f"{totals['parameters']:,}"),
         ("multiply-adds", _multiply_adds(totals)),
-        ("normal cell", _cell(genotype, "normal")),
-        ("reduction cell", _cell(genotype, "reduction")),
+        ("normal cell", f"`{genotype.describe('normal')}`"),
+        ("reduction cell", f"`{genotype.describe('reduction')}`"),
         (
             "images",
             f"[B, {height}, {width}, {channels}] of any batch size B, values "
@@ -104,12 +106,12 @@ def render(
             f"{largest_difference:.1e}",
         ),
     ]
-    table = "\n".join(f"| {key} | {value} |" for key, value in rows)
     return (
         f"# {config.name}\n\nAn image classifier whose cells were searched by "
         "differentiable architecture search, trained from scratch and "
         "exported by entrannas_tf.\n\n"
-        f"| | |\n|---|---|\n{table}\n\n## Use\n\n{use}\n## Provenance\n\n"
+        f"{formatting.table(('', ''), rows)}\n\n## Use\n\n{use}\n"
+        "## Provenance\n\n"
         f"    {json.dumps(results['provenance'])}\n"
     )
 
@@ -121,10 +123,6 @@ def _multiply_adds(totals):
         f"{totals['multiply_adds']:,} (convolutions and dense layers alone), "
         f"{totals['multiply_adds_published']:,} (as published)"
     )
-
-
-def _cell(genotype, kind):
-    return f"`{genotype.describe(kind).replace('|', '/')}`"
 
 
 def _numbers(values):

@@ -122,9 +122,7 @@ def _write_pictures(report):
         tf.summary.image(name, picture[None])  # [1, H, W, 3]
     for kind in space.kinds:
         picture = cell_drawing.cell_figure(
-            getattr(report.genotype, kind),
-            f"{kind} cell, {title}",
-            num_input_nodes=space.num_input_nodes,
+            report.genotype, kind, f"{kind} cell, {title}"
         )
         tf.summary.image(f"cell/{kind}", picture[None])
         tf.summary.text(f"cell/{kind}", report.genotype.describe(kind))

@@ -1,8 +1,8 @@
 """Several searches of one configuration: the best is kept (section 4.2).
 
 Each has its own workdir under `searches/`. When all have ended, the files of
-the best one are copied to the workdir of the whole, which then looks like that
-of a single search, and a table of all is added.
+the best one are copied to the common workdir, which then looks like that of a
+single search, beside a table of all.
 """
 
 import os
@@ -14,6 +14,15 @@ from entrannas_tf.training import files, formatting, workdirs
 TABLE_FILE = "searches.md"
 
 _SEARCHES = "searches"
+_HEADER = (
+    "search",
+    "seed",
+    "super-net",
+    "child network",
+    "wall time",
+    "normal cell",
+    "reduction cell",
+)
 
 
 def directory(workdir, number):
@@ -37,9 +46,8 @@ def keep(workdir, config):
     numbers = range(1, config.num_searches + 1)
     found = [directory(workdir, number) for number in numbers]
     best = max(found, key=_accuracy)
-    files.write_text(
-        os.path.join(workdir, TABLE_FILE), _table(found, found.index(best))
-    )
+    table = formatting.table(_HEADER, [_row(path, best) for path in found])
+    files.write_text(os.path.join(workdir, TABLE_FILE), table + "\n")
     search_results.copy(best, workdir)
 
 
@@ -54,33 +62,16 @@ def _accuracy(workdir):
     return workdirs.last_record(workdir)["child_accuracy"]
 
 
-def _table(found, best):
-    """Returns a row a search; the best one's number is bold."""
-    header = (
-        "search",
-        "seed",
-        "super-net",
-        "child network",
-        "wall time",
-        "normal cell",
-        "reduction cell",
+def _row(workdir, best):
+    """Returns a search's row; the number of the best one is bold."""
+    number = os.path.basename(workdir)
+    record = workdirs.last_record(workdir)
+    genotype = search_results.read_genotype(workdir)
+    return (
+        f"**{number}**" if workdir == best else number,
+        workdirs.read_config(workdir).seed,
+        f"{record['supernet_accuracy']:.2%}",
+        f"{record['child_accuracy']:.2%}",
+        formatting.duration(record["timing"]["elapsed_seconds"]),
+        *map(genotype.describe, search_space.KINDS),
     )
-    rows = []
-    for index, workdir in enumerate(found):
-        number = os.path.basename(workdir)
-        genotype = search_results.read_genotype(workdir)
-        record = workdirs.last_record(workdir)
-        cells = (
-            genotype.describe(kind).replace("|", "/")
-            for kind in search_space.KINDS
-        )
-        columns = (
-            f"**{number}**" if index == best else number,
-            str(workdirs.read_config(workdir).seed),
-            f"{record['supernet_accuracy']:.2%}",
-            f"{record['child_accuracy']:.2%}",
-            formatting.duration(record["timing"]["elapsed_seconds"]),
-            *cells,
-        )
-        rows.append(columns)
-    return "\n".join(formatting.table(header, rows)) + "\n"

@@ -1,4 +1,4 @@
-"""Measures steps on synthetic batches: the ladder of Table 3, a retraining."""
+"""Measures steps on synthetic batches: of Table 3's rows, of a retraining."""
 
 import itertools
 import json
@@ -6,19 +6,19 @@ import statistics
 import subprocess
 import sys
 import time
+import types
 from typing import NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from entrannas_tf.architecture import parameters as parameters_lib
+from entrannas_tf.config import search as search_config
 from entrannas_tf.data import sampling
-from entrannas_tf.networks import supernet
 from entrannas_tf.networks import target as target_network
 from entrannas_tf.networks.execution import graphs, profiling
 from entrannas_tf.retraining import step as retraining_step
-from entrannas_tf.search import step as search_step
+from entrannas_tf.search import workflow as search_workflow
 from entrannas_tf.training import (
     distribution,
     formatting,
@@ -31,100 +31,83 @@ from entrannas_tf.training import (
 
 # What each row of Table 3 adds; a row includes those above it.
 ROWS = {
-    "darts": {
-        "engine_cells": "all",
-        "feature_sharing": False,
-        "bottleneck": 1,
-    },
+    "darts": {"engine_cells": "all", "feature_sharing": False, "bottleneck": 1},
     "engine_transit": {"feature_sharing": False, "bottleneck": 1},
     "feature_sharing": {"bottleneck": 1},
     "bottleneck": {},
 }
-_NUM_CLASSES = 10  # CIFAR-10's
+_NUM_CLASSES = 10  # CIFAR-10's.
 
 
-class Size(NamedTuple):
-    """How large the super-net of a row and its images are.
+class Settings(NamedTuple):
+    """The steps that are measured, and their super-net.
 
     Attributes:
+        batch_size: Global batch size of each of a step's two batches.
+        num_steps: Number of steady steps, and of steps with a derivation that
+            was never seen, to take the medians of.
+        strategy: Name of a strategy, see `strategies.make_strategy`.
         num_cells: Number of cells.
         init_channels: Channels of the first cells, a multiple of 4.
         image_size: Side of the images in pixels.
     """
 
+    batch_size: int
+    num_steps: int
+    strategy: str = "one_device"
     num_cells: int = 8
     init_channels: int = 16
     image_size: int = 32
 
 
-_CIFAR10 = Size()
-
-
 @graphs.without_grappler()
-def measure_row(
-    row, batch_size, num_steps, strategy, num_devices, start_time, size
-):
+def measure_row(row, settings, num_devices, start_time):
     """Measures one row in this process.
 
     Args:
         row: Name of a row of `ROWS`.
-        batch_size: Images of each of a step's two batches, which the devices
-            share.
-        num_steps: Number of steady steps, and of steps with a derivation that
-            was never seen, to take the medians of.
-        strategy: As for `strategies.make_strategy`.
-        num_devices: Likewise.
-        start_time: When the process started, seconds since the epoch; None
-            for now.
-        size: A `Size`.
+        settings: The `Settings`.
+        num_devices: Number of devices, 0 for all.
+        start_time: Time at which the process started, in seconds since the
+            Unix epoch; None for now.
 
     Returns:
         Dict: `row`, `batch_size`, `device` (its name), `num_replicas`,
         `step_seconds` (a step for alpha and one for the weights),
-        `milliseconds_per_image`, `parts` (what `profiling.stop` returned, of a
-        step), `bare_step_seconds` (a step of one image of 8x8 a replica),
+        `milliseconds_per_image`, `parts` (`profiling.stop`, per step),
+        `bare_step_seconds` (a step of one 8x8 image per replica),
         `peak_memory_mib` (of the first GPU; without one, of the process),
         `first_step_seconds` (from the start of the process to the end of the
-        first step), `new_derivation_seconds` (what a step with a new
-        derivation takes longer), `num_graphs`.
+        first step), `new_derivation_seconds` (additional time of a step with a
+        new derivation), `num_graphs`.
 
     Raises:
         ValueError: If the batch does not divide among the devices, or as
             `strategies.make_strategy`.
     """
     start_time = start_time or time.time()
-    devices = strategies.make_strategy(strategy, num_devices)
+    batch_size, num_steps = settings.batch_size, settings.num_steps
+    devices = strategies.make_strategy(settings.strategy, num_devices)
     num_replicas = devices.num_replicas_in_sync
     sampling.check_replicas(batch_size, num_replicas, None)
     keras.utils.set_random_seed(0)
     with devices.scope():
-        trainer = _make_trainer(ROWS[row], size)
-    data = [
-        distribution.deal_batch(
-            devices, _batch(batch_size, seed, size.image_size)
-        )
-        for seed in range(2)
-    ]
+        trainer = _make_trainer(row, settings)
+    data = _deal_batches(devices, batch_size, settings.image_size)
     _seconds(trainer, data)
     first_step_seconds = time.time() - start_time
     _seconds(trainer, data)  # The second use of a graph is not yet typical.
     profiling.start()
-    steady = [_seconds(trainer, data) for _ in range(num_steps)]
+    steady = _median_seconds(trainer, data, num_steps)
     parts = {k: v / num_steps for k, v in profiling.stop().items()}
-    steady = statistics.median(steady)
     num_graphs = len(trainer.supernet.cache)
     fresh = []
     for seed in range(num_steps):
         _draw_alpha(trainer, seed)
         fresh.append(_seconds(trainer, data))
     peak = _peak_memory_mib()
-    small = [
-        distribution.deal_batch(devices, _batch(num_replicas, s, 8))
-        for s in range(2)
-    ]
-    for _ in range(2):
-        _seconds(trainer, small)
-    bare = [_seconds(trainer, small) for _ in range(num_steps)]
+    small = _deal_batches(devices, num_replicas, 8)
+    _median_seconds(trainer, small, 2)
     return {
         "row": row,
         "batch_size": batch_size,
@@ -133,7 +116,7 @@ def measure_row(
         "step_seconds": steady,
         "milliseconds_per_image": 1000 * steady / batch_size,
         "parts": parts,
-        "bare_step_seconds": statistics.median(bare),
+        "bare_step_seconds": _median_seconds(trainer, small, num_steps),
         "peak_memory_mib": peak,
         "first_step_seconds": first_step_seconds,
         "new_derivation_seconds": statistics.median(fresh) - steady,
@@ -142,14 +125,15 @@ def measure_row(
 
 
 def measure_retraining(genotype, network, batch_size, num_steps, start_time):
-    """Measures a training step of a target network, auxiliary head included.
+    """Measures a training step of a target network with its auxiliary head.
 
     Args:
         genotype: A `genotypes.Genotype`.
         network: A `cost.Network`.
-        batch_size: Images of a step.
+        batch_size: Number of images per step.
         num_steps: Number of steps to take the median of.
-        start_time: As for `measure_row`.
+        start_time: Time at which the process started, in seconds since the
+            Unix epoch.
 
     Returns:
         Dict: `step_seconds`, `images_per_second`, `first_step_seconds`,
@@ -169,7 +153,7 @@ def measure_retraining(genotype, network, batch_size, num_steps, start_time):
     data = _batch(batch_size, 0, network.image_size, network.image_channels)
     _seconds(trainer, data)
     first_step_seconds = time.time() - start_time
-    step = statistics.median(_seconds(trainer, data) for _ in range(num_steps))
+    step = _median_seconds(trainer, data, num_steps)
     return {
         "step_seconds": step,
         "images_per_second": batch_size / step,
@@ -178,27 +162,17 @@ def measure_retraining(genotype, network, batch_size, num_steps, start_time):
     }
 
 
-def measure(
-    rows,
-    batch_size,
-    num_steps,
-    strategy="one_device",
-    nums_devices=(0,),
-    size=_CIFAR10,
-):
-    """Measures rows, each in a process of its own; yields dicts.
+def measure(rows, settings, nums_devices=(0,)):
+    """Measures rows, each in its own process; yields `measure_row`'s dicts.
 
     Args:
         rows: Names of rows of `ROWS`.
-        batch_size: As for `measure_row`.
-        num_steps: Likewise.
-        strategy: Likewise.
-        nums_devices: Numbers of devices, each of which is measured.
-        size: A `Size`.
+        settings: The `Settings`.
+        nums_devices: Numbers of devices; each row is measured on each.
 
     Raises:
-        interruptions.RunFailed: If a row's process fails, for instance for want
-            of memory.
+        interruptions.RunFailed: If a row's process fails, for instance because
+            it runs out of memory.
     """
     for row, num_devices in itertools.product(rows, nums_devices):
         command = [
@@ -206,12 +180,13 @@ def measure(
             "-m",
             "launch.benchmark",
             f"--row={row}",
-            f"--batch_size={batch_size}",
-            f"--num_steps={num_steps}",
-            f"--strategy={strategy}",
             f"--num_devices={num_devices}",
             f"--start_time={time.time()}",
-            f"--size={','.join(map(str, size))}",
+            f"--batch_size={settings.batch_size}",
+            f"--num_steps={settings.num_steps}",
+            f"--strategy={settings.strategy}",
+            f"--size={settings.num_cells},{settings.init_channels},"
+            f"{settings.image_size}",
         ]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
@@ -225,8 +200,8 @@ def measure(
 def table(measurements):
     """Returns measurements as a Markdown table, with ratios to the first.
 
-    "host" is Python between graphs, "bare" a step of next to no images: what
-    it costs to call all graphs, kernels' own overhead included.
+    "host" is Python between graphs, "bare" a step of next to no images: the
+    cost of calling all graphs, including the kernels' own overhead.
     """
     columns = {
         "row": lambda m: m["row"],
@@ -244,26 +219,40 @@ def table(measurements):
         "graphs": lambda m: m["num_graphs"],
     }
     rows = [[value(m) for value in columns.values()] for m in measurements]
-    return "\n".join(formatting.table(columns, rows))
+    return formatting.table(columns, rows)
 
 
-def _make_trainer(options, size):
-    parameters = parameters_lib.Architecture()
-    weights = supernet.Supernet(
-        parameters.searched_space,
-        3,
-        _NUM_CLASSES,
-        size.num_cells,
-        size.init_channels,
-        **options,
+def _make_trainer(row, settings):
+    """Returns the trainer of a search, see `search_workflow.make_trainer`."""
+    config = search_config.Config(
+        name="benchmark",
+        data=search_config.DataConfig(name="cifar10"),
+        network=search_config.NetworkConfig(
+            num_cells=settings.num_cells,
+            init_channels=settings.init_channels,
+            **ROWS[row],
+        ),
+        search=search_config.SearchConfig(
+            epochs=1,
+            batch_size=settings.batch_size,
+            weight_learning_rate=0.025,
+            weight_decay=3e-4,
+            architecture_learning_rate=0.0,  # So that the derivation stays.
+            initial_temperature=1.0,
+            temperature_decay=1.0,
+            max_graphs=512,
+        ),
     )
-    # Alpha stays where it is, so that the derivation stays.
-    return search_step.SearchTrainer(
-        parameters,
-        weights,
-        optimizers.CoupledAdam(learning_rate=0.0),
-        optimizers.CoupledSGD(),
-    )
+    images = types.SimpleNamespace(image_shape=(3,), num_classes=_NUM_CLASSES)
+    return search_workflow.make_trainer(config, images, masks=None)
+
+
+def _deal_batches(devices, batch_size, image_size):
+    """Returns a step's two batches, dealt out to the replicas."""
+    return [
+        distribution.deal_batch(devices, _batch(batch_size, seed, image_size))
+        for seed in range(2)
+    ]
 
 
 def _batch(batch_size, seed, size, channels=3):
@@ -275,10 +264,7 @@ def _batch(batch_size, seed, size, channels=3):
 
 
 def _peak_memory_mib():
-    """Returns what the first GPU has held at most; else what the process has.
-
-    Of a GPU it is what tensors took, not what TensorFlow reserved.
-    """
+    """Returns the peak of the first GPU's tensors, else of the process."""
     if not tf.config.list_logical_devices("GPU"):
         return provenance.peak_memory_mib()
     return tf.config.experimental.get_memory_info("GPU:0")["peak"] / 2**20
@@ -288,6 +274,10 @@ def _draw_alpha(trainer, seed):
     rng = np.random.default_rng(seed)
     for alpha in trainer.architecture.alpha.values():
         alpha.assign(rng.normal(size=alpha.shape).astype(np.float32))
+
+
+def _median_seconds(trainer, data, num_steps):
+    return statistics.median(_seconds(trainer, data) for _ in range(num_steps))
 
 
 def _seconds(trainer, data):

@@ -20,13 +20,14 @@ def bar(done, total):
 
 
 def table(header, rows):
-    """Returns the lines of a table, a list.
+    """Returns a table in Markdown, in which "/" stands for "|".
 
     Args:
         header: Sequence of the columns' names.
         rows: Iterable of sequences of as many texts or numbers.
     """
     first, *others = (
-        f"| {' | '.join(map(str, line))} |" for line in (header, *rows)
+        f"| {' | '.join(str(v).replace('|', '/') for v in values)} |"
+        for values in (header, *rows)
     )
-    return [first, "|---" * len(header) + "|", *others]
+    return "\n".join([first, "|---" * len(header) + "|", *others])

@@ -19,9 +19,9 @@ class Training(NamedTuple):
     """A training that has begun.
 
     Attributes:
-        network: What is trained, a text.
-        has_ended: Whether it has ended, well or not.
-        score: Its score, more is better; None if it has none.
+        network: The network, a text.
+        has_ended: Whether it has ended, successfully or not.
+        score: Its score, higher is better; None if it has none.
     """
 
     network: str
@@ -33,7 +33,7 @@ def plan(num_networks, first_epochs, factor, last_epochs):
     """Returns the rungs that narrow some networks down to the best.
 
     Each rung has `factor` times as many epochs as the one before, up to
-    `last_epochs`, and as many times fewer networks. A rung of one network that
+    `last_epochs`, and `factor` times fewer networks. A rung of one network that
     is not the last would decide nothing, and is left out.
 
     Args:
@@ -73,17 +73,15 @@ def plan(num_networks, first_epochs, factor, last_epochs):
 
 
 def next_training(rungs, entrants, complete, trainings):
-    """Returns what is to be trained next.
+    """Returns the next training: (number of the rung, network).
+
+    None if all have begun, or must wait for a search or a training to end.
 
     Args:
         rungs: Sequence of `Rung`.
         entrants: The networks known to enter the first rung, in order.
         complete: Whether there will be no others.
         trainings: For each rung the `Training`s that have begun, in order.
-
-    Returns:
-        (number of the rung, network); None if there is nothing, or nothing
-        before a search or a training has ended.
     """
     for number, begun in enumerate(trainings):
         started = {training.network for training in begun}

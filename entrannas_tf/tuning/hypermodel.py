@@ -13,14 +13,13 @@ _CLIP_NORM = 5.0
 
 
 class TargetNetworkHyperModel(keras_tuner.HyperModel):
-    """Target networks by choices: two sources a node, a primitive for each.
+    """Target networks by choices: two sources per node, a primitive for each.
 
-    Of each node "normal/node_3/sources" is a pair such as "0,2" of different
+    For each node "normal/node_3/sources" is a pair such as "0,2" of different
     earlier nodes; "normal/node_3/primitive_0" acts on the first of the two and
-    ".../primitive_1" on the second. Node 2 has one pair, and no choice of it;
-    where there is one input node, node 1 has one source.
-    So all choices are genotypes that a search may find by top-2, and no two of
-    them are the same.
+    ".../primitive_1" on the second. Node 2 has only one pair, hence no choice;
+    where there is one input node, node 1 has one source. All choices are
+    genotypes that a search may find by top-2, and no two are the same.
 
     Args:
         num_classes: Number of logits.
@@ -31,8 +30,8 @@ class TargetNetworkHyperModel(keras_tuner.HyperModel):
         stem: "cifar" or "imagenet", see `target_network.TargetNetwork`.
         space: Search space: a `search_space.SearchSpace`, or a name such as
             "standard", see `search_space.get`.
-        learning_rate: Of SGD, constant.
-        **kwargs: Of `keras_tuner.HyperModel`.
+        learning_rate: Constant learning rate of SGD.
+        **kwargs: Arguments of `keras_tuner.HyperModel`.
 
     Raises:
         ValueError: If the space is not known.
@@ -71,7 +70,7 @@ class TargetNetworkHyperModel(keras_tuner.HyperModel):
     def build(self, hp):
         """Returns a compiled `target_network.TargetNetwork`.
 
-        It takes normalised images, float [B, H, W, C], and gives logits.
+        It takes normalised images, float [B, H, W, C], and returns logits.
         """
         model = target_network.TargetNetwork(
             self.genotype(hp),
@@ -107,20 +106,15 @@ class TargetNetworkHyperModel(keras_tuner.HyperModel):
 
     def _node(self, hp, name, node):
         """Returns the (primitive, source) of a node, two if it can have two."""
-        count = min(node, 2)
         pairs = [
             ",".join(map(str, sources))
-            for sources in itertools.combinations(range(node), count)
+            for sources in itertools.combinations(range(node), min(node, 2))
         ]
         chosen = pairs[0]
         if len(pairs) > 1:
             chosen = hp.Choice(f"{name}/sources", pairs)
+        primitives = list(self.space.operations)
         return [
-            (
-                hp.Choice(
-                    f"{name}/primitive_{place}", list(self.space.operations)
-                ),
-                int(source),
-            )
+            (hp.Choice(f"{name}/primitive_{place}", primitives), int(source))
             for place, source in enumerate(chosen.split(","))
         ]

@@ -7,46 +7,44 @@ from entrannas_tf.tuning import halving, trials, workers
 
 OBJECTIVE = "val_accuracy"
 
-# Arguments of Keras-Tuner's oracle that are not for the user to choose.
-_SET = (
-    (
-        "max_trials",
-        "num_searches, first_epochs and factor say how many there are",
-    ),
-    ("objective", f"it is {OBJECTIVE}"),
-)
+# Arguments of Keras-Tuner's oracle that are fixed: why.
+_FIXED = {
+    "max_trials": "num_searches, first_epochs and factor say how many there "
+    "are",
+    "objective": f"it is {OBJECTIVE}",
+}
 
 
 class EnTranNASOracle(workers.HeartbeatOracle):
-    """Searches several times, then trains what was found, by halving.
+    """Searches several times, then trains the networks found, by halving.
 
-    Searches differ by the hyperparameters, drawn at random, or by the seed
+    Searches differ by their hyperparameters, drawn at random, or by the seed
     where there are none: section 4.2 has five. Their networks are trained
     for a few epochs; the best of them for more, from scratch; and so on, see
     `halving.plan`. A rung begins when the one before has ended, the first one
     at once where all networks enter it.
 
     The score of a search is the accuracy of its child network on the images
-    that trained the architecture, that of a training is measured on held-out
+    that trained the architecture; that of a training is measured on held-out
     images. The two are never compared.
 
     Args:
         last_epochs: Number of epochs of the last rung.
-        num_searches: Number of searches; there are fewer if there are not so
-            many different hyperparameters.
+        num_searches: Number of searches; fewer if there are fewer different
+            hyperparameters.
         num_candidates: Number of networks that enter the first rung, those of
             the most accurate child networks; 0 for all, 1 for section 4.2's
             choice.
         first_epochs: Number of epochs of the first rung.
-        factor: By what epochs grow and networks shrink from rung to rung.
-        timeout_seconds: Time after which a worker that is not heard of is
-            taken for dead, and its trial goes to another.
-        seed: Of the first search where there are no hyperparameters, the
-            others have those that follow; else of their values. None for a
-            random one.
-        **kwargs: Of `keras_tuner.Oracle`: `hyperparameters`, whose names are
-            dotted paths of a `search_config.Config`, `max_retries_per_trial`,
-            `max_consecutive_failed_trials` and others.
+        factor: Factor by which epochs grow, and networks become fewer, from
+            rung to rung.
+        timeout_seconds: Time after which a silent worker is taken for dead,
+            and its trial goes to another.
+        seed: Seed of the first search, the others count on from it; or of the
+            hyperparameters' values. None for a random one.
+        **kwargs: Arguments of `keras_tuner.Oracle`: `hyperparameters`, whose
+            names are dotted paths of a `search_config.Config`,
+            `max_retries_per_trial`, `max_consecutive_failed_trials` and others.
 
     Attributes:
         rungs: Tuple of `halving.Rung`.
@@ -73,7 +71,7 @@ class EnTranNASOracle(workers.HeartbeatOracle):
         seed=0,
         **kwargs,
     ):
-        for name, why in _SET:
+        for name, why in _FIXED.items():
             if name in kwargs:
                 raise ValueError(
                     f"{name} is {kwargs[name]}; expected none: {why}."
@@ -109,10 +107,12 @@ class EnTranNASOracle(workers.HeartbeatOracle):
         values = self._next_search() or self._next_retraining()
         if values:
             return {"status": trial_lib.TrialStatus.RUNNING, "values": values}
-        # What runs may open the next rung, or have to be run again.
-        if self._ongoing_trials or self._retry_queue:
-            return {"status": trial_lib.TrialStatus.IDLE}
-        return {"status": trial_lib.TrialStatus.STOPPED}
+        # A running trial may open the next rung, or have to be run again.
+        status = trial_lib.TrialStatus
+        return {"status": status.IDLE if self._is_busy() else status.STOPPED}
+
+    def _is_busy(self):
+        return bool(self.ongoing_trials or self._retry_queue)
 
     def _next_search(self):
         """Returns the values of the next search, None if all have begun."""
@@ -128,14 +128,14 @@ class EnTranNASOracle(workers.HeartbeatOracle):
         return {**values, trials.STAGE: trials.SEARCH}
 
     def _is_searched(self):
-        """Whether all searches have begun."""
+        """Returns whether all searches have begun."""
         begun = trials.of_stage(self.trials, trials.SEARCH)
         return self._exhausted or len(begun) == self.num_searches
 
     def has_ended(self):
         """Returns whether no trial runs, and none is to come."""
-        idle = not (self._ongoing_trials or self._retry_queue)
-        return idle and self._is_searched() and not self._next_retraining()
+        is_done = self._is_searched() and not self._is_busy()
+        return is_done and not self._next_retraining()
 
     def _next_retraining(self):
         """Returns the values of the next training, None if there is none."""
@@ -147,17 +147,24 @@ class EnTranNASOracle(workers.HeartbeatOracle):
         if self.num_candidates < self.num_searches:
             found = found[: self.num_candidates] if complete else []
         entrants = {trials.genotype(trial): trial for trial in found}
-        trainings = trials.trainings(
-            self.trials, len(self.rungs), self.end_order
-        )
+        begun = [
+            trials.of_stage(self.trials, trials.RETRAIN, rung)
+            for rung in range(len(self.rungs))
+        ]
         place = halving.next_training(
-            self.rungs, list(entrants), complete, trainings
+            self.rungs,
+            list(entrants),
+            complete,
+            [list(map(self._training, rung)) for rung in begun],
         )
         if place is None:
             return None
         number, genotype = place
-        # Another search may have found the same meanwhile, and be better.
-        search = self._trained_for(genotype) or entrants[genotype]
+        # A better search may have found the same genotype meanwhile.
+        search = entrants[genotype]
+        for trial in begun[0]:
+            if trials.genotype(trial) == genotype:
+                search = self.trials[trial.hyperparameters.values[trials.OF]]
         return {
             **search.hyperparameters.values,
             trials.STAGE: trials.RETRAIN,
@@ -166,19 +173,18 @@ class EnTranNASOracle(workers.HeartbeatOracle):
             trials.OF: search.trial_id,
         }
 
-    def _trained_for(self, genotype):
-        """Returns the search that a network was first trained for, or None."""
-        for trial in trials.of_stage(self.trials, trials.RETRAIN, rung=0):
-            if trials.genotype(trial) == genotype:
-                return self.trials[trial.hyperparameters.values[trials.OF]]
-        return None
+    def _training(self, trial):
+        """Returns the `halving.Training` of a trial."""
+        has_ended = trial.trial_id in self.end_order
+        score = trial.score if trials.is_completed(trial) else None
+        return halving.Training(trials.genotype(trial), has_ended, score)
 
     @keras_tuner.synchronized
     def create_trial(self, tuner_id):
-        """Returns the next trial of a tuner, or the one that it has."""
-        self._hear_from(tuner_id)
+        """Returns the next trial of a tuner, or its running one."""
+        self._attend(tuner_id)
         if self.failure:
-            self._tuner_ids.discard(tuner_id)
+            self.tuner_ids.discard(tuner_id)
             return trial_lib.Trial(
                 keras_tuner.HyperParameters(),
                 status=trial_lib.TrialStatus.STOPPED,
@@ -186,27 +192,28 @@ class EnTranNASOracle(workers.HeartbeatOracle):
         return super().create_trial(tuner_id)
 
     def _check_consecutive_failures(self):
-        """Does nothing: an error would lock the oracle; see `failure`."""
+        """Does nothing: an error would lock the oracle. See `failure`."""
 
     @property
     def failure(self):
-        """Why the search ends before its time, a text; None if it does not."""
-        limit = self.max_consecutive_failed_trials
-        ended = [self.trials[trial_id] for trial_id in self.end_order]
-        last = trials.failed_in_a_row(ended, limit)
-        if last is None:
-            return None
-        return (
-            f"Number of consecutive failures exceeded the limit of {limit}. "
-            f"That of trial {last.trial_id}: {trials.error(last)} Mend "
-            "it; the same command then runs failed trials again."
-        )
+        """The reason why the search ends early, a text, or None."""
+        limit, in_a_row = self.max_consecutive_failed_trials, 0
+        for trial_id in self.end_order:
+            trial = self.trials[trial_id]
+            in_a_row = in_a_row + 1 if trials.has_failed(trial) else 0
+            if in_a_row == limit:
+                return (
+                    "Number of consecutive failures exceeded the limit of "
+                    f"{limit}. That of trial {trial_id}: {trials.error(trial)} "
+                    "Mend it; the same command then runs failed trials again."
+                )
+        return None
 
     def get_best_trials(self, num_trials=1):
-        """Returns the best trained networks, each in its last training.
+        """Returns the last trainings of the best networks.
 
         Those of a later rung come first, then the more accurate ones. Searches
-        are not among them.
+        are left out.
         """
         found = trials.best_trained(self.trials, len(self.rungs))
         return found[:num_trials]
@@ -252,24 +259,9 @@ class EnTranNASOracle(workers.HeartbeatOracle):
 
     def reload(self):
         super().reload()
-        if self.failure:  # What failed is run again.
-            for trial_id in trials.failed(self.trials):
-                self.end_order.remove(trial_id)
-                self._run_times[trial_id] = self._losses[trial_id] = 0
-                self._retry_queue.append(trial_id)
-
-
-def of_five_searches(epochs, warmup_epochs, seed):
-    """Returns the oracle of section 4.2's five searches, all of them trained.
-
-    Args:
-        epochs: Number of epochs of the last rung. The first one has a ninth of
-            that, or one more than the warm-up.
-        warmup_epochs: Number of epochs of each training's warm-up.
-        seed: Of the first search.
-    """
-    factor = 3
-    first_epochs = max(warmup_epochs + 1, epochs // factor**2)
-    return EnTranNASOracle(
-        epochs, first_epochs=first_epochs, factor=factor, seed=seed
-    )
+        if self.failure:  # Failed trials are run again.
+            for trial_id, trial in sorted(self.trials.items()):
+                if trial.status == trial_lib.TrialStatus.FAILED:
+                    self.end_order.remove(trial_id)
+                    self._run_times[trial_id] = self._losses[trial_id] = 0
+                    self._retry_queue.append(trial_id)

@@ -20,32 +20,21 @@ def best(trials):
     """Returns the table of the best trained networks, and the first's cells.
 
     Args:
-        trials: What `EnTranNASOracle.get_best_trials` returns, not empty.
+        trials: List of `EnTranNASOracle.get_best_trials`, not empty.
     """
     rows = [
-        (
-            rank,
-            trial.trial_id,
-            values[trials_lib.OF],
-            values[trials_lib.EPOCHS],
-            f"{trial.score:.2%}",
-            _hyperparameters(trial),
-        )
+        (rank, trial.trial_id, *_run(trial), _score(trial), _drawn(trial))
         for rank, trial in enumerate(trials, 1)
-        for values in (trial.hyperparameters.values,)
     ]
     found = genotypes.from_json(trials_lib.genotype(trials[0]))
-    return "\n".join(
-        [
-            "Networks by their last training, those trained longest first; "
-            "accuracy on held-out training images:",
-            "",
-            *formatting.table(_BEST, rows),
-            "",
-            f"normal cell     {found.describe('normal')}",
-            f"reduction cell  {found.describe('reduction')}",
-        ]
-    )
+    return f"""\
+Networks by their last training, the longest training first; accuracy on
+held-out training images:
+
+{formatting.table(_BEST, rows)}
+
+normal cell     {found.describe("normal")}
+reduction cell  {found.describe("reduction")}"""
 
 
 def report(trials, num_rungs):
@@ -55,98 +44,74 @@ def report(trials, num_rungs):
         trials: {id: `Trial`}.
         num_rungs: Number of rungs of the trainings.
     """
-    searches = trials_lib.of_stage(trials, trials_lib.SEARCH)
-    trainings = [
-        trial
-        for rung in range(num_rungs)
-        for trial in trials_lib.of_stage(trials, trials_lib.RETRAIN, rung)
+    searches = [
+        (t.trial_id, t.status, _score(t), _drawn(t), *_cells(t))
+        for t in trials_lib.of_stage(trials, trials_lib.SEARCH)
     ]
-    return "\n".join(
-        [
-            "# Tuning",
-            "",
-            "## Searches",
-            "",
-            "The accuracy is that of the child network, on the images that "
-            "trained the architecture.",
-            "",
-            *formatting.table(_SEARCHES, map(_search_row, searches)),
-            "",
-            "## Trainings",
-            "",
-            "Each from scratch; the accuracy is that on held-out training "
-            "images, after the last epoch.",
-            "",
-            *formatting.table(_TRAININGS, map(_training_row, trainings)),
-            "",
-        ]
-    )
+    trainings = [
+        (t.trial_id, t.status, *_run(t), _score(t))
+        for rung in range(num_rungs)
+        for t in trials_lib.of_stage(trials, trials_lib.RETRAIN, rung)
+    ]
+    return f"""\
+# Tuning
+
+## Searches
+
+The accuracy is that of the child network, on the images that trained the
+architecture.
+
+{formatting.table(_SEARCHES, searches)}
+
+## Trainings
+
+Each from scratch; the accuracy is that on held-out training images, after the
+last epoch.
+
+{formatting.table(_TRAININGS, trainings)}
+"""
 
 
 def winner(trial, results):
-    """Returns what the best network came to in the end.
+    """Returns the section on the test accuracy of the best network.
 
     Args:
         trial: The training that it was chosen by.
-        results: What `retraining_results.read` returns of its last training.
+        results: A dict of `retraining_results.read`, of its last training.
     """
-    mean = results["mean"]
-    return "\n".join(
-        [
-            "",
-            "## The best network",
-            "",
-            f"That of trial {trial.trial_id}, trained anew on all training "
-            f"images: {mean['test_accuracy']:.2%} of the test images, which "
-            "no choice has looked at.",
-            "",
-        ]
-    )
+    return f"""
+## The best network
+
+Found by trial {trial.trial_id}, trained anew on all training images:
+{results["mean"]["test_accuracy"]:.2%} of the test images, which no choice has
+looked at.
+"""
 
 
-def _search_row(trial):
-    cells = ("-", "-")
-    if trials_lib.is_completed(trial):
-        found = genotypes.from_json(trials_lib.genotype(trial))
-        cells = (
-            found.describe(kind).replace("|", "/")
-            for kind in search_space.KINDS
-        )
-    return (
-        trial.trial_id,
-        trial.status,
-        _score(trial),
-        _hyperparameters(trial),
-        *cells,
-    )
-
-
-def _training_row(trial):
+def _run(trial):
+    """Returns the search of a training, and its number of epochs."""
     values = trial.hyperparameters.values
-    return (
-        trial.trial_id,
-        trial.status,
-        values[trials_lib.OF],
-        values[trials_lib.EPOCHS],
-        _score(trial),
-    )
+    return values[trials_lib.OF], values[trials_lib.EPOCHS]
+
+
+def _cells(trial):
+    if not trials_lib.is_completed(trial):
+        return "-", "-"
+    found = genotypes.from_json(trials_lib.genotype(trial))
+    return map(found.describe, search_space.KINDS)
 
 
 def _score(trial):
     """Returns the accuracy, or why there is none; "-" before the end."""
     if trials_lib.is_completed(trial):
         return f"{trial.score:.2%}"
-    if not trials_lib.has_failed(trial):
-        return "-"
-    return trials_lib.error(trial).replace("|", "/")
+    return trials_lib.error(trial) if trials_lib.has_failed(trial) else "-"
 
 
-def _hyperparameters(trial):
+def _drawn(trial):
+    """Returns the hyperparameters of a trial's search."""
     values = trials_lib.hyperparameters(trial)
     return ", ".join(
-        f"{name} {_shown(values[name])}" for name in sorted(values)
+        f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in sorted(values.items())
     )
-
-
-def _shown(value):
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,7 +1,7 @@
-"""The trials of a tuning: what each of them is, and what it runs.
+"""The trials of a tuning: their values, and the configurations that they run.
 
-What a trial is stands in its `hyperparameters.values`. These reach the chief
-from its workers as they are, and its workers from it; a trial's message and its
+All facts about a trial are among its `hyperparameters.values`: these travel
+between the chief and its workers unchanged, while a trial's message and its
 attributes do not.
 """
 
@@ -12,14 +12,13 @@ from keras_tuner.engine import trial as trial_lib
 from entrannas_tf.config import retrain as retrain_config_lib
 from entrannas_tf.config import schema
 from entrannas_tf.config import search as search_config_lib
-from entrannas_tf.tuning import halving
 
 STAGE = "stage"  # SEARCH or RETRAIN.
-SEED = "seed"  # A field of the search, as other hyperparameters are.
-GENOTYPE = "genotype"  # What was found or is trained: JSON.
-ERROR = "error"  # Why the trial failed, in a line.
+SEED = "seed"  # A field of the search, like other hyperparameters.
+GENOTYPE = "genotype"  # The genotype that was found or is trained: JSON.
+ERROR = "error"  # The reason why the trial failed, in a line.
 RUNG = "rung"  # Number of the rung of halving, from 0 on.
-EPOCHS = "epochs"  # Of the training.
+EPOCHS = "epochs"  # Number of epochs of the training.
 OF = "of"  # Id of the search that found the genotype.
 
 SEARCH = "search"
@@ -31,13 +30,13 @@ _OURS = (STAGE, GENOTYPE, ERROR, RUNG, EPOCHS, OF)
 
 
 def hyperparameters(trial):
-    """Returns {dotted path: value} of the search that a trial goes back to."""
+    """Returns {dotted path: value} of a trial's search."""
     values = trial.hyperparameters.values
     return {name: values[name] for name in values if name not in _OURS}
 
 
 def genotype(trial):
-    """Returns what a search found or what is trained, JSON."""
+    """Returns the genotype that a search found or that is trained: JSON."""
     return trial.hyperparameters.values[GENOTYPE]
 
 
@@ -48,136 +47,89 @@ def has_failed(trial):
 
 
 def is_completed(trial):
-    """Returns whether a trial has ended well.
-
-    A tuner that is a thread of this process says so a moment before it does.
-    """
+    """Returns whether a trial has ended with a score."""
+    # A tuner in a thread of this process sets the status before the score.
     status = trial_lib.TrialStatus.COMPLETED
     return trial.status == status and trial.score is not None
 
 
 def of_stage(trials, stage, rung=None):
-    """Returns some of {id: `Trial`}, in the order of their ids.
+    """Returns the trials of a stage, in the order of their ids.
 
     Args:
-        trials: Dict of all.
+        trials: {id: `Trial`}.
         stage: SEARCH or RETRAIN.
         rung: Number of the rung, for RETRAIN.
     """
-    found = (trials[key] for key in sorted(trials))
+    found = {key: trials[key].hyperparameters.values for key in sorted(trials)}
     return [
-        trial
-        for trial in found
-        if trial.hyperparameters.values[STAGE] == stage
-        and trial.hyperparameters.values.get(RUNG) == rung
-    ]
-
-
-def trainings(trials, num_rungs, end_order):
-    """Returns for each rung its list of `halving.Training`.
-
-    Args:
-        trials: Dict of all, by id.
-        num_rungs: Number of rungs.
-        end_order: Ids of the trials that have ended.
-    """
-    return [
-        [
-            halving.Training(
-                genotype(trial),
-                trial.trial_id in end_order,
-                trial.score if is_completed(trial) else None,
-            )
-            for trial in of_stage(trials, RETRAIN, rung)
-        ]
-        for rung in range(num_rungs)
+        trials[key]
+        for key, values in found.items()
+        if (values[STAGE], values.get(RUNG)) == (stage, rung)
     ]
 
 
 def best(trials):
-    """Returns those that were completed, the best first, the first of equals.
+    """Returns the completed ones of a list of trials, the best first.
 
-    Of those that have the same genotype one stays.
+    Each genotype is there once, by its best trial, the first of equals.
     """
-    completed = [trial for trial in trials if is_completed(trial)]
-    found = {}
-    for trial in sorted(completed, key=lambda t: (-t.score, t.trial_id)):
-        found.setdefault(genotype(trial), trial)
-    return list(found.values())
+    completed = sorted(
+        filter(is_completed, trials), key=lambda t: (-t.score, t.trial_id)
+    )
+    return _one_each(completed)
 
 
 def best_trained(trials, num_rungs):
-    """Returns the best trainings, one a genotype, that of its last rung.
+    """Returns the best trainings, each genotype's in its last rung.
 
     Those of a later rung come first, then the more accurate ones.
 
     Args:
-        trials: Dict of all, by id.
+        trials: {id: `Trial`}.
         num_rungs: Number of rungs.
     """
+    return _one_each(
+        trial
+        for rung in reversed(range(num_rungs))
+        for trial in best(of_stage(trials, RETRAIN, rung))
+    )
+
+
+def _one_each(trials):
+    """Returns the first trial of each genotype."""
     found = {}
-    for rung in reversed(range(num_rungs)):
-        for trial in best(of_stage(trials, RETRAIN, rung)):
-            found.setdefault(genotype(trial), trial)
+    for trial in trials:
+        found.setdefault(genotype(trial), trial)
     return list(found.values())
 
 
-def failed(trials):
-    """Returns the ids of the failed ones of {id: `Trial`}."""
-    status = trial_lib.TrialStatus.FAILED
-    return [key for key in sorted(trials) if trials[key].status == status]
-
-
-def failed_in_a_row(ended, limit):
-    """Returns the trial that was the last of so many failures in a row.
-
-    Args:
-        ended: Trials in the order they ended.
-        limit: Number of failures.
-
-    Returns:
-        The first such trial, None if there is none.
-    """
-    in_a_row = 0
-    for trial in ended:
-        in_a_row = in_a_row + 1 if has_failed(trial) else 0
-        if in_a_row == limit:
-            return trial
-    return None
-
-
 def error(trial):
-    """Returns in a line why a trial failed."""
+    """Returns the reason why a trial failed, in a line."""
     reason = trial.hyperparameters.values.get(ERROR)
     return reason or _reason(trial.message or "its score is not a number.")
 
 
 def _reason(message):
-    """Returns the name of an exception, and the first line that it says.
-
-    TensorFlow says first that it was a graph and where in it, and last which
-    node; the reason is between them.
-
-    Args:
-        message: A traceback, or a text of another kind.
-    """
+    """Returns the name and first line of a traceback's exception."""
     lines = message.rpartition(_TRACEBACK)[2].strip("\n").splitlines()
     said = [line for line in lines if line[:1].strip()]  # Not indented.
     name, colon, text = (said or lines)[0].partition(": ")
     name = name.rpartition(".")[2] if colon else name
     if text == _IN_GRAPH:
+        # The place in the graph comes before the reason, the node after it.
         rest = (x for x in said[1:] if not x.startswith(("Detected", "<")))
         text = next(rest, text)
     return f"{name}{colon}{text}".strip()
 
 
 class TrialConfigs:
-    """What each trial runs, but for what its values say.
+    """The configurations of trials, before their values replace fields.
 
     Args:
-        search_config: Of the searches, a `ConfigDict` or a dict that describes
-            a `search_config.Config`.
-        retrain_config: Of the trainings, likewise a
+        search_config: `ConfigDict` or nested dicts, of a
+            `search_config.Config`.
+        retrain_config: `ConfigDict` or nested dicts, of a
             `retrain_config.RetrainConfig`.
 
     Attributes:
@@ -185,7 +137,7 @@ class TrialConfigs:
         of_training: The `retrain_config.RetrainConfig`.
 
     Raises:
-        ValueError: If a configuration is not as it should be.
+        ValueError: If a configuration is invalid.
     """
 
     def __init__(self, search_config, retrain_config):
@@ -195,13 +147,13 @@ class TrialConfigs:
         )
 
     def check(self, oracle):
-        """Checks what an `oracle.EnTranNASOracle` may propose.
+        """Checks the trials that an `oracle.EnTranNASOracle` may propose.
 
-        Of the hyperparameters each value by itself, beside those that are
-        fixed: values of two may still not go together, and fail their trial.
+        Each value of a hyperparameter is checked by itself, beside those that
+        are fixed: two values may still not go together, and fail their trial.
 
         Raises:
-            ValueError: If a trial could not be what it is to be.
+            ValueError: If a trial would have an invalid configuration.
         """
         for config in (self.of_search, self.of_training):
             if config.distribution.strategy == "multi_worker":
@@ -225,13 +177,13 @@ class TrialConfigs:
                 self.search({**fixed, parameter.name: value})
 
     def search(self, values):
-        """Returns the configuration of a search.
+        """Returns the `search_config.Config` of a search.
 
         Args:
-            values: {dotted path: value} that stand in for its fields.
+            values: {dotted path: value} that replace its fields.
 
         Raises:
-            ValueError: If there is no such field, or they do not go together.
+            ValueError: If there is no such field, or values do not go together.
         """
         for path in values:
             schema.expected_type(search_config_lib.Config, path)
@@ -257,7 +209,7 @@ class TrialConfigs:
 
 
 def _extremes(parameter):
-    """Returns values of a hyperparameter, those at its bounds among them."""
+    """Returns the values of a hyperparameter, or the bounds of its range."""
     if isinstance(parameter.default, bool | str):
         return getattr(parameter, "values", [parameter.default])
     bounds = ("min_value", "max_value", "value")

@@ -22,17 +22,7 @@ from entrannas_tf.tuning import trials as trials_lib
 from entrannas_tf.tuning import workers
 
 _RUN = "run"  # The workdir of a trial, in the trial's directory.
-# Arguments of Keras-Tuner's that would not act.
-_UNUSED = (
-    "hypermodel",
-    "max_model_size",
-    "optimizer",
-    "loss",
-    "metrics",
-    "distribution_strategy",
-    "executions_per_trial",
-    "tuner_id",
-)
+_KEYWORDS = {"directory", "project_name", "overwrite"}
 _STATE_FILE = "tuner.json"  # Of whoever holds the oracle.
 _IDLE_SECONDS = 1.0  # Between two questions for work, where there was none.
 _LOCK_SECONDS = 10.0  # Between two looks whether a workdir is free.
@@ -41,24 +31,26 @@ _BEATS = 10  # Signs of life in the time after which a worker is missed.
 
 
 class EnTranNASTuner(keras_tuner.Tuner):
-    """Runs searches, and trains what they find; `search()` takes no data.
+    """Runs searches, and trains the networks found; `search()` takes no data.
 
     Args:
-        search_config: Of the searches, as `search_workflow.search` takes it. A
-            trial's hyperparameters stand in for its fields.
-        retrain_config: Of the trainings, as `retraining_workflow.retrain`
-            takes it. Its `data.validation_fraction` is above 0, so that no
-            choice looks at the test images; a trial says the number of epochs.
+        search_config: Configuration of the searches, see
+            `search_workflow.search`. A trial's hyperparameters replace its
+            fields.
+        retrain_config: Configuration of the trainings, see
+            `retraining_workflow.retrain`. Its `data.validation_fraction` is
+            above 0, so that no choice looks at the test images; a trial
+            replaces its number of epochs.
         oracle: An `EnTranNASOracle`; None for one of five searches, whose last
             rung has `training.epochs`, and the first one a ninth of that, or
             one more than the warm-up.
-        **kwargs: Of `keras_tuner.Tuner`: `directory`, `project_name` and
-            `overwrite`.
+        **kwargs: `directory`, `project_name` and `overwrite`, see
+            `keras_tuner.Tuner`.
 
     Raises:
-        ValueError: If a configuration is not as it should be, a hyperparameter
-            is no field of the search or out of its range, a tuning of other
-            settings has been there, or the environment has half a chief.
+        ValueError: If a configuration is invalid, a hyperparameter is no field
+            of the search or out of its range, the directory has a tuning of
+            other settings, or the environment describes half a chief.
 
     Example:
 
@@ -68,12 +60,12 @@ class EnTranNASTuner(keras_tuner.Tuner):
     >>> retrain_config.data.validation_fraction = 0.25
     >>> tuner = entrannas_tf.EnTranNASTuner(
     ...     digits.get_config(), retrain_config, directory="runs"
-    ... )  # `tuner.search()` searches five times, and trains what it finds.
+    ... )  # `tuner.search()` searches five times, and trains the networks.
     """
 
     def __init__(self, search_config, retrain_config, oracle=None, **kwargs):
-        for name in _UNUSED:
-            if name in kwargs:
+        for name in kwargs:
+            if name not in _KEYWORDS:
                 raise ValueError(
                     f"{name} is no argument of EnTranNASTuner: its two "
                     "configurations say what a trial is."
@@ -82,13 +74,16 @@ class EnTranNASTuner(keras_tuner.Tuner):
             kwargs["overwrite"] = False  # Its chief has begun already.
         configs = trials_lib.TrialConfigs(search_config, retrain_config)
         if oracle is None:
-            training = configs.of_training.training
-            oracle = oracle_lib.of_five_searches(
-                training.epochs, training.warmup_epochs, configs.of_search.seed
+            epochs = configs.of_training.training.epochs
+            warmup_epochs = configs.of_training.training.warmup_epochs
+            oracle = oracle_lib.EnTranNASOracle(
+                epochs,
+                first_epochs=max(warmup_epochs + 1, epochs // 9),
+                seed=configs.of_search.seed,
             )
         configs.check(oracle)
         self._configs = configs
-        self._beat_seconds = oracle.heartbeats.timeout_seconds / _BEATS
+        self._beat_seconds = oracle.timeout_seconds / _BEATS
         self._is_idle = False
         super().__init__(oracle, **kwargs)
 
@@ -101,28 +96,32 @@ class EnTranNASTuner(keras_tuner.Tuner):
         return self._configs.search(trials_lib.hyperparameters(trial))
 
     def search(self, verbose="auto"):
-        """Runs all trials; resumes where a tuning has been.
+        """Runs all trials, or resumes them.
 
-        With KERASTUNER_ORACLE_IP and its like set, this process is the chief,
-        and returns when all trials have ended, or a worker.
+        With KERASTUNER_ORACLE_IP, KERASTUNER_ORACLE_PORT and
+        KERASTUNER_TUNER_ID set, this process is a worker, or the chief, which
+        returns when all trials have ended.
 
         Args:
-            verbose: 0 for no words of Keras-Tuner about trials.
+            verbose: 0 to silence Keras-Tuner's messages about trials.
 
         Raises:
-            interruptions.RunFailed: If too many trials failed, one after
-                another.
+            interruptions.RunFailed: If too many trials failed in a row.
             interruptions.Preempted: If the process got SIGTERM.
             interruptions.WorkerLost: If the chief of this worker is gone.
-            ValueError: If it has other configurations than this worker.
+            ValueError: If the chief has other configurations than this worker.
         """
         if workers.is_worker():
             self._work(verbose)
-        elif workers.is_chief() and self.oracle.has_ended():
+            return
+        if not workers.is_chief():
+            super().search(verbose=verbose)
+        elif self.oracle.has_ended():
             self._dismiss()
         else:
-            super().search(verbose=verbose)
-        if self._has_oracle() and self.oracle.failure:
+            with workers.beating(self.oracle.forget_silent, self._beat_seconds):
+                super().search(verbose=verbose)
+        if self.oracle.failure:
             raise interruptions.RunFailed(self.oracle.failure)
 
     def _work(self, verbose):
@@ -140,15 +139,11 @@ class EnTranNASTuner(keras_tuner.Tuner):
     def _dismiss(self):
         """Tells workers that wait for a chief, if there are any, to end."""
         server = threading.Thread(target=super().search, daemon=True)
-        server.start()  # It would wait for a worker for ever.
-        server.join(self.oracle.heartbeats.timeout_seconds)
-
-    def _has_oracle(self):
-        """Whether the oracle is here, and not that of a chief elsewhere."""
-        return isinstance(self.oracle, keras_tuner.Oracle)
+        server.start()  # Without a worker it would never end.
+        server.join(self.oracle.timeout_seconds)
 
     def on_search_begin(self):
-        self.save()  # Else a process killed in its first trial begins anew.
+        self.save()  # Else a process killed in its first trial would restart.
         super().on_search_begin()
 
     def pre_create_trial(self):
@@ -164,16 +159,15 @@ class EnTranNASTuner(keras_tuner.Tuner):
         super().on_trial_begin(trial)
 
     def run_trial(self, trial, verbose="auto"):
-        """Runs a search or a training, or what is left of it.
+        """Runs or resumes a search or a training.
 
         Returns:
             The metrics, a dict; the objective is "val_accuracy".
         """
         del verbose
-        run = {
-            trials_lib.SEARCH: self._run_search,
-            trials_lib.RETRAIN: self._run_training,
-        }[trial.hyperparameters.values[trials_lib.STAGE]]
+        stage = trial.hyperparameters.values[trials_lib.STAGE]
+        is_search = stage == trials_lib.SEARCH
+        run = self._run_search if is_search else self._run_training
         with workers.beating(
             lambda: self.oracle.get_trial(trial.trial_id), self._beat_seconds
         ):
@@ -186,11 +180,11 @@ class EnTranNASTuner(keras_tuner.Tuner):
     def _run_and_update_trial(self, trial, *args, **kwargs):
         try:
             super()._run_and_update_trial(trial, *args, **kwargs)
-        except grpc.RpcError as error:  # No fault of the trial's.
+        except grpc.RpcError as error:  # The trial has not failed.
             raise workers.ChiefLost(error) from error
 
     def _give_back(self, trial):
-        """Has another worker go on with a trial, if the oracle is there."""
+        """Hands a trial to another worker, if the oracle can be reached."""
 
         def tell():
             with contextlib.suppress(grpc.RpcError):
@@ -203,8 +197,8 @@ class EnTranNASTuner(keras_tuner.Tuner):
     def _run_alone(self, run, trial):
         """Runs a trial, once no other process is in its workdir.
 
-        Another one is there if it was taken for dead and is alive. It ends the
-        trial then, and here nothing is left to do.
+        A process that was taken for dead may be. It then ends the trial, and
+        nothing is left to do here.
         """
         while True:
             try:
@@ -242,15 +236,15 @@ class EnTranNASTuner(keras_tuner.Tuner):
         }
 
     def on_trial_end(self, trial):
-        if trial.message:  # It does not reach a chief; values do.
+        if trial.message:  # Messages do not reach a chief; values do.
             error = trials_lib.error(trial)
             trial.hyperparameters.values[trials_lib.ERROR] = error
         super().on_trial_end(trial)
 
     def load_model(self, trial):
-        """Returns the compiled `export.Classifier` of a training's end.
+        """Returns the compiled `export.Classifier` of a finished training.
 
-        It takes images as they are, from 0 to 255, and gives probabilities.
+        It takes images from 0 to 255, and returns probabilities.
         """
         model = export.load(self.trial_workdir(trial))
         model.compile(
@@ -296,8 +290,8 @@ class EnTranNASTuner(keras_tuner.Tuner):
         super().set_state(state)
 
     def _get_tuner_fname(self):
-        # Keras-Tuner looks for this file to know whether to go on, and would
-        # not find a chief's where there is none, nor the other way round.
+        # Keras-Tuner resumes if this file exists. By default its name differs
+        # between a chief and a single process.
         if workers.is_worker():
             return super()._get_tuner_fname()
         return self._state_path()
@@ -306,6 +300,6 @@ class EnTranNASTuner(keras_tuner.Tuner):
         return os.path.join(self.project_dir, _STATE_FILE)
 
     def save(self):
-        if self._has_oracle():
+        if not workers.is_worker():
             self.oracle.save()
         files.write_text(self._get_tuner_fname(), json.dumps(self.get_state()))

@@ -1,7 +1,6 @@
-"""A chief and its workers, which may die: heartbeats, and whose trials go on.
+"""A chief and its workers, which may die; their trials then go to others.
 
-Workers let the chief hear of them now and then; what a silent one ran goes to
-another.
+Workers send the chief a heartbeat now and then.
 """
 
 import contextlib
@@ -18,60 +17,27 @@ from keras_tuner.engine import trial as trial_lib
 from entrannas_tf.training import files, interruptions
 from entrannas_tf.tuning import trials as trials_lib
 
-# What tells Keras-Tuner of a chief and its workers.
+# Variables by which Keras-Tuner knows of a chief and its workers.
 _IP, _PORT = "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT"
 _TUNER_ID = "KERASTUNER_TUNER_ID"
 
-_MAX_LOSSES = 3  # Of workers by one trial, which is then taken for the cause.
-
-
-class Heartbeats:
-    """When each of several workers was last heard of.
-
-    Args:
-        timeout_seconds: Time after which a silent one is taken for dead, more
-            than 0.
-
-    Attributes:
-        clock: Returns the time in seconds.
-
-    Raises:
-        ValueError: If the time is not more than 0.
-    """
-
-    def __init__(self, timeout_seconds):
-        if timeout_seconds <= 0:
-            raise ValueError(
-                f"timeout_seconds is {timeout_seconds}; expected more than 0."
-            )
-        self.timeout_seconds = timeout_seconds
-        self.clock = time.monotonic
-        self._heard = {}
-
-    def hear(self, name, seconds=0.0):
-        """Takes note that a worker is alive, or will be in so many seconds."""
-        self._heard[name] = self.clock() + seconds
-
-    def is_silent(self, name):
-        """Returns whether a worker has not been heard of for too long."""
-        latest = self.clock() - self.timeout_seconds
-        return self._heard.get(name, latest) <= latest
+_MAX_LOSSES = 3  # Of workers by one trial, which is then taken as the cause.
 
 
 def is_chief():
-    """Whether this process serves Keras-Tuner's oracle to workers.
+    """Returns whether this process serves Keras-Tuner's oracle to workers.
 
     Raises:
-        ValueError: If the environment says where the chief is and no more.
+        ValueError: If the environment gives only the address of the chief.
     """
     return _has_chief() and "chief" in os.environ[_TUNER_ID]
 
 
 def is_worker():
-    """Whether this process is one of Keras-Tuner's workers.
+    """Returns whether this process is one of Keras-Tuner's workers.
 
     Raises:
-        ValueError: As `is_chief`.
+        ValueError: If the environment gives only the address of the chief.
     """
     return _has_chief() and "chief" not in os.environ[_TUNER_ID]
 
@@ -95,11 +61,11 @@ def _has_chief():
 
 @contextlib.contextmanager
 def beating(beat, seconds):
-    """Calls a function now and then, on a thread, while the body runs.
+    """Calls a function at intervals, on a thread, while the body runs.
 
     Args:
-        beat: Called without arguments. Its errors are passed over: whoever
-            waits for it will notice the silence.
+        beat: Called without arguments. Its errors are ignored: the chief
+            notices the silence.
         seconds: Time between two calls.
     """
     ended = threading.Event()
@@ -119,126 +85,119 @@ def beating(beat, seconds):
 
 
 class HeartbeatOracle(keras_tuner.Oracle):
-    """Misses workers that are silent, and goes on when it was killed itself.
+    """Misses silent workers, and resumes after being killed itself.
 
     Args:
-        timeout_seconds: Time after which a worker that is not heard of is
-            taken for dead, and its trial goes to another.
-        **kwargs: Of `keras_tuner.Oracle`.
+        timeout_seconds: Time after which a silent worker is taken for dead,
+            more than 0. Its trial then goes to another.
+        **kwargs: Arguments of `keras_tuner.Oracle`.
 
     Attributes:
-        heartbeats: The `Heartbeats` of the workers.
+        clock: Returns the time in seconds.
 
     Raises:
-        ValueError: If the time is not more than 0.
+        ValueError: If `timeout_seconds` is not more than 0.
     """
 
     def __init__(self, timeout_seconds, **kwargs):
         super().__init__(**kwargs)
-        self.heartbeats = Heartbeats(timeout_seconds)
-        self._losses = {}  # Id of a trial: workers that died with it.
-        # Keras-Tuner makes the lock when it is first used; two threads that do
-        # so at once would have a lock each.
+        if timeout_seconds <= 0:
+            raise ValueError(
+                f"timeout_seconds is {timeout_seconds}; expected more than 0."
+            )
+        self.timeout_seconds = timeout_seconds
+        self.clock = time.monotonic
+        self._deadlines = {}  # Id of a worker: when it is taken for dead.
+        self._losses = {}  # Id of a trial: number of workers that died with it.
+        # Keras-Tuner makes the lock at its first use; two threads that do so
+        # at once would have a lock each.
         self._hear_of(None)
 
     @keras_tuner.synchronized
     def create_trial(self, tuner_id):
-        """Returns the next trial of a tuner, or the one that it has."""
-        self._hear_from(tuner_id)
-        if self._retry_queue and tuner_id not in self._ongoing_trials:
-            # With what it reported before, it could not end otherwise.
+        """Returns the next trial of a tuner, or its running one."""
+        self._attend(tuner_id)
+        if self._retry_queue and tuner_id not in self.ongoing_trials:
+            # A trial that has reported before could not end otherwise.
             trial = self.trials[self._retry_queue[-1]]
             trial.metrics = type(trial.metrics)()
             trial.score = trial.message = None
             trial.hyperparameters.values.pop(trials_lib.ERROR, None)
         return super().create_trial(tuner_id)
 
-    def _hear_from(self, tuner_id):
-        """Takes note that a worker is there, and which ones are not."""
-        self.heartbeats.hear(tuner_id)
-        self._forget_silent()
+    def _attend(self, tuner_id):
+        """Takes a heartbeat, and looks for workers that are silent."""
+        self._hear(tuner_id)
+        self.forget_silent()
+
+    def _hear(self, tuner_id, timeouts=1):
+        deadline = self.clock() + timeouts * self.timeout_seconds
+        self._deadlines[tuner_id] = deadline
 
     def get_trial(self, trial_id):
-        """Returns a trial, and takes note that its tuner is alive."""
+        """Returns a trial, as a heartbeat of its tuner."""
         self._hear_of(trial_id)
         return super().get_trial(trial_id)
 
     @keras_tuner.synchronized
     def _hear_of(self, trial_id):
-        for tuner_id, trial in self._ongoing_trials.items():
+        for tuner_id, trial in self.ongoing_trials.items():
             if trial.trial_id == trial_id:
-                self.heartbeats.hear(tuner_id)
+                self._hear(tuner_id)
 
     @keras_tuner.synchronized
     def end_trial(self, trial):
         """Ends a trial, or has it run again.
 
-        One that is still running is given back: its worker ends in good order,
-        and another goes on with it.
+        A trial that is still running is given back: its worker was told to
+        end, and another one goes on with it.
         """
-        self._hear_of(trial.trial_id)
-        if trial.trial_id in self.end_order:
-            # By another, when this tuner was taken for dead.
-            self._take(trial.trial_id)
+        trial_id = trial.trial_id
+        self._hear_of(trial_id)
+        if trial_id in self.end_order:
+            # By another worker, when this one was taken for dead.
+            self._take(trial_id)
             return
         if trial.status == trial_lib.TrialStatus.RUNNING:
-            if self._take(trial.trial_id):
-                self._retry_queue.append(trial.trial_id)
+            if self._take(trial_id):
+                self._retry_queue.append(trial_id)
                 self.save()
             return
-        if trial.trial_id in self._retry_queue:  # Likewise, not yet begun.
-            self._retry_queue.remove(trial.trial_id)
-        if trial.trial_id not in self._display.trial_start:
-            # That is not in the file of a trial's beginning.
-            self._display.on_trial_begin(self.trials[trial.trial_id])
+        if trial_id in self._retry_queue:
+            # Its worker was taken for dead, and no other has begun it.
+            self._retry_queue.remove(trial_id)
+        if trial_id not in self._display.trial_start:
+            # The file written when a trial begins does not have it.
+            self._display.on_trial_begin(self.trials[trial_id])
         super().end_trial(trial)
 
     def _take(self, trial_id):
-        """Takes a trial from its workers; returns whether there are any."""
-        found = [
+        """Takes a trial from its workers; returns whether it had any."""
+        kept = {
+            tuner_id: trial
+            for tuner_id, trial in self.ongoing_trials.items()
+            if trial.trial_id != trial_id
+        }
+        found = len(kept) < len(self.ongoing_trials)
+        self.ongoing_trials = kept
+        return found
+
+    @keras_tuner.synchronized
+    def forget_silent(self):
+        """Takes their trials from workers that are taken for dead.
+
+        The chief calls it now and then: it ends when no worker is left.
+        """
+        now = self.clock()
+        silent = [
             tuner_id
-            for tuner_id, trial in self._ongoing_trials.items()
-            if trial.trial_id == trial_id
+            for tuner_id in sorted({*self.tuner_ids, *self.ongoing_trials})
+            if self._deadlines.get(tuner_id, now) <= now
         ]
-        for tuner_id in found:
-            del self._ongoing_trials[tuner_id]
-        return bool(found)
-
-    @property
-    def tuner_ids(self):
-        """Ids of the workers that are alive, a set; the chief waits for them.
-
-        To read it, as the chief does to know when to end, takes their trials
-        from workers that are taken for dead.
-        """
-        self._forget_silent()
-        return self._tuner_ids
-
-    @tuner_ids.setter
-    def tuner_ids(self, ids):
-        self._tuner_ids = ids
-
-    @property
-    def ongoing_trials(self):
-        """What each worker runs, {its id: `Trial`}.
-
-        To read it does what reading `tuner_ids` does.
-        """
-        self._forget_silent()
-        return self._ongoing_trials
-
-    @ongoing_trials.setter
-    def ongoing_trials(self, trials):
-        self._ongoing_trials = trials
-
-    def _forget_silent(self):
-        """Takes their trials from workers that are taken for dead."""
-        known = sorted({*self._tuner_ids, *self._ongoing_trials})
-        silent = list(filter(self.heartbeats.is_silent, known))
-        self._tuner_ids.difference_update(silent)
-        lost = [name for name in silent if name in self._ongoing_trials]
+        self.tuner_ids.difference_update(silent)
+        lost = [name for name in silent if name in self.ongoing_trials]
         for tuner_id in lost:
-            self._lose(self._ongoing_trials.pop(tuner_id), tuner_id)
+            self._lose(self.ongoing_trials.pop(tuner_id), tuner_id)
         if lost:
             self.save()
 
@@ -249,7 +208,7 @@ class HeartbeatOracle(keras_tuner.Oracle):
             "Worker %s has not been heard of for %g seconds; its trial %s "
             "goes to another.",
             tuner_id,
-            self.heartbeats.timeout_seconds,
+            self.timeout_seconds,
             trial.trial_id,
         )
         losses = self._losses.get(trial.trial_id, 0) + 1
@@ -273,27 +232,29 @@ class HeartbeatOracle(keras_tuner.Oracle):
     def set_state(self, state):
         super().set_state(state)
         self._losses = state["losses"]
-        # Nobody has been heard of yet: to read it would take them for lost.
-        self._resumed, self._ongoing_trials = self._ongoing_trials, {}
+        # Keras-Tuner's `reload` would have all of them run again.
+        self._resumed, self.ongoing_trials = self.ongoing_trials, {}
 
     def reload(self):
-        """Goes on from the files, whenever the process before was killed."""
+        """Resumes from the files, whenever the process before was killed."""
         super().reload()
-        begun = set(self.start_order)  # Without the last one, if cut short.
+        begun = self.start_order  # Without the last one, if cut short.
         self.trials = {k: t for k, t in self.trials.items() if k in begun}
-        resumed = self._resumed if is_chief() else {}
-        for tuner_id, trial in resumed.items():
-            if trial.trial_id not in self.end_order:
-                # Its worker may have gone on meanwhile.
-                self._ongoing_trials[tuner_id] = trial
-                self._tuner_ids.add(tuner_id)
-                # gRPC calls a chief that is away at up to 2 minutes' distance.
-                grace = 2 * self.heartbeats.timeout_seconds
-                self.heartbeats.hear(tuner_id, grace)
-                self._display.on_trial_begin(trial)
-        # All else that has begun is to be run again.
-        kept = {*self.end_order, *(t.trial_id for t in resumed.values())}
-        waiting = dict.fromkeys([*self._retry_queue, *self.start_order])
+        # The workers of a chief may have gone on meanwhile.
+        self.ongoing_trials = {
+            tuner_id: trial
+            for tuner_id, trial in self._resumed.items()
+            if is_chief() and trial.trial_id not in self.end_order
+        }
+        for tuner_id, trial in self.ongoing_trials.items():
+            self.tuner_ids.add(tuner_id)
+            # gRPC may call a chief that was away only every 2 minutes.
+            self._hear(tuner_id, timeouts=3)
+            self._display.on_trial_begin(trial)
+        # All other trials that have begun are run again.
+        running = (trial.trial_id for trial in self.ongoing_trials.values())
+        kept = {*self.end_order, *running}
+        waiting = dict.fromkeys([*self._retry_queue, *begun])
         self._retry_queue = [k for k in waiting if k not in kept]
 
     def save(self):
@@ -306,11 +267,11 @@ class HeartbeatOracle(keras_tuner.Oracle):
 
 
 class Preempted(keras_tuner.errors.FatalError, interruptions.Preempted):
-    """The process got SIGTERM; the trial goes on elsewhere, or later."""
+    """The process got SIGTERM; another process resumes the trial."""
 
 
 class ChiefLost(keras_tuner.errors.FatalError, interruptions.WorkerLost):
-    """The chief is gone; what the trial came to is in its workdir.
+    """The chief is gone; the results of the trial are in its workdir.
 
     Args:
         error: The `grpc.RpcError` of a call to the chief.

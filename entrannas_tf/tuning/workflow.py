@@ -20,31 +20,30 @@ _TRIALS = "trials"
 
 
 def tune(config_dict, workdir):
-    """Searches several times and trains what was found; resumes.
+    """Searches several times and trains the networks found, or resumes.
 
-    With KERASTUNER_ORACLE_IP and its like set, this process is the chief, or
-    one of its workers: these run the trials, and the chief does all else.
+    With KERASTUNER_ORACLE_IP, KERASTUNER_ORACLE_PORT and KERASTUNER_TUNER_ID
+    set, this process is a worker, which runs trials, or the chief, which does
+    everything else.
 
-    At the end the winner is trained anew on all training images, those that
-    were held out included, and tested; nothing before looks at test images.
+    At the end the winner is trained anew on all training images, including
+    those that were held out, and tested; no choice looks at test images.
 
     Args:
-        config_dict: A `ConfigDict` of configs/, or a dict likewise, that
-            describes a `tuning_config.TuneConfig`.
+        config_dict: A `ConfigDict` of configs/, or nested dicts, that describe
+            a `tuning_config.TuneConfig`.
         workdir: Directory of the tuning, made if it is not there. Workers
             share it with their chief.
 
     Returns:
-        What `retraining_results.read` does of the winner; None of a worker.
+        The winner's results, see `retraining_results.read`; None in a worker.
 
     Raises:
-        ValueError: If the configuration, the workdir or the data are not as
-            they should be.
+        ValueError: If the configuration, the workdir or the data are invalid.
         OSError: If a file cannot be read or written.
-        interruptions.RunFailed: If too many trials failed, one after another,
-            or all.
+        interruptions.RunFailed: If too many trials failed in a row, or all.
         interruptions.Preempted: If the process got SIGTERM; the same call
-            goes on.
+            resumes.
     """
     config = schema.read(tuning_config.TuneConfig, config_dict)
     workdir = os.fspath(workdir)
@@ -56,7 +55,7 @@ def tune(config_dict, workdir):
     if workers.is_worker():
         make_tuner(config, workdir).search()
         return None
-    search_workflow.load_data(config.search)  # To know that they are there.
+    search_workflow.load_data(config.search)  # Raises if there are none.
     retraining_workflow.load_data(config.retraining)
     workdirs.make_workdir(workdir, config)
     with workdirs.locked(workdir):
@@ -70,14 +69,14 @@ def tune(config_dict, workdir):
 
 
 def make_tuner(config, workdir):
-    """Returns the `tuner.EnTranNASTuner` of a tuning, as far as it is.
+    """Returns the `tuner.EnTranNASTuner` of a tuning, finished or not.
 
     Args:
         config: A `tuning_config.TuneConfig`.
         workdir: Directory of the tuning.
 
     Raises:
-        ValueError: As `tuner.EnTranNASTuner`.
+        ValueError: If the workdir has a tuning of other settings.
     """
     return tuner.EnTranNASTuner(
         dataclasses.asdict(config.search),
@@ -117,7 +116,7 @@ def _hyperparameters(parameters):
 
 
 def _report(config, made, workdir):
-    """Writes the winner's genotype, trains and tests it, and says all."""
+    """Trains and tests the winner, and reports; returns the results."""
     table = _write_table(made, workdir)
     best = made.oracle.get_best_trials(1)
     if not best:
@@ -130,11 +129,12 @@ def _report(config, made, workdir):
     print(table, flush=True)
     made.results_summary()
     print(f"\nThe best one, on all training images: {workdir}/{_NETWORK}")
-    results = retraining_workflow.retrain(
-        _last_training(config.retraining),
-        path,
-        os.path.join(workdir, _NETWORK),
-    )
+    last = dataclasses.asdict(config.retraining)
+    last["data"]["validation_fraction"] = 0.0
+    # The test images are looked at once, at the end.
+    last["training"]["eval_every_epochs"] = last["training"]["epochs"]
+    network = os.path.join(workdir, _NETWORK)
+    results = retraining_workflow.retrain(last, path, network)
     table += tuning_table.winner(best[0], results)
     files.write_text(os.path.join(workdir, _TABLE_FILE), table)
     return results
@@ -148,7 +148,7 @@ def _write_table(made, workdir):
 
 
 def _genotype_json(made, trial):
-    """Returns the genotype of a trial with its provenance."""
+    """Returns the genotype of a training with its provenance, JSON."""
     search = made.oracle.trials[trial.hyperparameters.values[trials.OF]]
     metrics = {
         "child_accuracy": search.score,
@@ -158,14 +158,3 @@ def _genotype_json(made, trial):
         genotypes.from_json(trials.genotype(trial)),
         provenance=provenance.collect(made.search_config(trial), metrics),
     )
-
-
-def _last_training(config):
-    """Returns the configuration of the winner's training, as dicts.
-
-    The test images are looked at once, after the last epoch.
-    """
-    made = dataclasses.asdict(config)
-    made["data"]["validation_fraction"] = 0.0
-    made["training"]["eval_every_epochs"] = config.training.epochs
-    return made

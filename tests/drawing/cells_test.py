@@ -26,6 +26,27 @@ EVERYTHING = genotypes.make_cell(
 )
 
 
+def of(cell):
+    """Returns a genotype whose two cells are the same."""
+    return genotypes.Genotype(cell, cell)
+
+
+def graph_of(cell, title="cell"):
+    return cell_drawing.cell_graph(of(cell), "normal", title)
+
+
+def figure_of(cell, title="cell"):
+    return cell_drawing.make_figure(of(cell), "normal", title)
+
+
+def picture_of(cell, title="cell"):
+    return cell_drawing.cell_figure(of(cell), "normal", title)
+
+
+def save(cell, stem, title="cell"):
+    return cell_drawing.save_cell(of(cell), "normal", stem, title)
+
+
 def random_cell(num_connections, seed):
     """Returns a cell in which edges may have several connections."""
     chosen = random.Random(seed).sample(
@@ -75,7 +96,7 @@ def strands_of(figure):
 
 
 def test_graph_has_darts_nodes_and_labelled_connections():
-    source = cell_drawing.cell_graph(DARTS_V2, "normal cell").to_string()
+    source = graph_of(DARTS_V2, "normal cell").to_string()
     edges = re.findall(r'"(.+?)" -> "(.+?)" \[label="?(\w+)"?,', source)
     assert edges == [
         ("c_{k-2}", "0", "sep_conv_3x3"),
@@ -97,7 +118,7 @@ def test_graph_keeps_parallel_connections_and_dashes_empty_nodes():
     cell = genotypes.make_cell(
         [[("sep_conv_3x3", 0), ("skip_connect", 0)], [], [], []]
     )
-    source = cell_drawing.cell_graph(cell, 'a "title"').to_string()
+    source = graph_of(cell, 'a "title"').to_string()
     assert source.count('"c_{k-2}" -> "0"') == 2
     assert source.count("dashed") == 3
     assert source.count('-> "c_{k}"') == 1
@@ -123,10 +144,7 @@ def test_cells_behind_one_input(monkeypatch, tmp_path):
 # Of pydot's parser.
 @pytest.mark.filterwarnings("ignore:.* deprecated:DeprecationWarning")
 def test_graph_of_five_nodes_can_be_read_back():
-    outputs = AMOEBANET.outputs("normal")
-    source = cell_drawing.cell_graph(
-        AMOEBANET.normal, "a: b", outputs
-    ).to_string()
+    source = cell_drawing.cell_graph(AMOEBANET, "normal", "a: b").to_string()
     (graph,) = pydot.graph_from_dot_data(source)
     names = [node.get_name().strip('"') for node in graph.get_nodes()]
     names = [n for n in names if n not in ("graph", "node", "edge")]
@@ -151,7 +169,7 @@ def test_graph_of_five_nodes_can_be_read_back():
 
 @pytest.mark.parametrize("cell", CELLS, ids=genotypes.num_connections)
 def test_texts_do_not_overlap_and_are_not_cut_off(cell):
-    figure = cell_drawing.make_figure(cell, "a normal cell")
+    figure = figure_of(cell, "a normal cell")
     boxes = boxes_of(figure)
     labels = boxes_of(figure, lambda text: text.get_gid() == "label")
     assert len(labels) == genotypes.num_connections(cell)
@@ -168,7 +186,7 @@ def test_texts_do_not_overlap_and_are_not_cut_off(cell):
 
 def test_pictures_have_one_size_and_nodes_one_place():
     layout = geometry.of(4)
-    pictures = [cell_drawing.cell_figure(cell, "cell") for cell in CELLS[:3]]
+    pictures = [picture_of(cell, "cell") for cell in CELLS[:3]]
     scale = pictures[0].shape[0] / layout.height
     colors = artist.node_colors(layout)
     for picture in pictures:
@@ -186,11 +204,11 @@ def test_pictures_have_one_size_and_nodes_one_place():
 
 
 def test_nodes_without_a_connection_are_dashed():
-    figure = cell_drawing.make_figure(FAIR_DARTS, "cell")
+    figure = figure_of(FAIR_DARTS, "cell")
     circles = circles_of(figure)
     dashed = [n for n, c in circles.items() if c.get_linestyle() == "--"]
     assert dashed == [3]
-    source = cell_drawing.cell_graph(FAIR_DARTS, "cell").to_string()
+    source = graph_of(FAIR_DARTS, "cell").to_string()
     assert re.findall(r'"(\w+)" \[style="rounded,dashed"', source) == ["1"]
     (to_output, _) = strands_of(figure)
     assert len(to_output) == 3
@@ -199,8 +217,7 @@ def test_nodes_without_a_connection_are_dashed():
 @pytest.mark.parametrize("kind", ["normal", "reduction"])
 def test_only_outputs_lead_to_the_output(kind):
     outputs = AMOEBANET.outputs(kind)
-    cell = getattr(AMOEBANET, kind)
-    figure = cell_drawing.make_figure(cell, "cell", outputs)
+    figure = cell_drawing.make_figure(AMOEBANET, kind, "cell")
     layout = geometry.of(5)
     (to_output, connections) = strands_of(figure)
     starts = [tuple(strand.vertices[0]) for strand in to_output]
@@ -219,26 +236,24 @@ def test_only_outputs_lead_to_the_output(kind):
 
 
 def test_a_primitive_twice_on_an_edge_is_drawn_twice():
-    source = cell_drawing.cell_graph(NASNET, "cell").to_string()
+    source = graph_of(NASNET, "cell").to_string()
     twice = re.findall(r'"c_{k-2}" -> "3" \[label="?(\w+)', source)
     assert twice == ["avg_pool_3x3", "avg_pool_3x3"]
-    figure = cell_drawing.make_figure(NASNET, "cell")
+    figure = figure_of(NASNET, "cell")
     strands = {str(strand.vertices) for strand in strands_of(figure)[1]}
     assert len(strands) == genotypes.num_connections(NASNET)
 
 
 def test_pictures_differ_where_cells_do():
-    first = cell_drawing.cell_figure(DARTS_V2, "cell")
-    assert np.any(first != cell_drawing.cell_figure(DARTS_V2_REDUCTION, "cell"))
-    np.testing.assert_array_equal(
-        first, cell_drawing.cell_figure(DARTS_V2, "cell")
-    )
+    first = picture_of(DARTS_V2, "cell")
+    assert np.any(first != picture_of(DARTS_V2_REDUCTION, "cell"))
+    np.testing.assert_array_equal(first, picture_of(DARTS_V2, "cell"))
 
 
 def test_cell_without_nodes_is_refused():
-    for draw in (cell_drawing.cell_graph, cell_drawing.cell_figure):
+    for draw in (graph_of, picture_of):
         with pytest.raises(ValueError, match="expected one or more"):
-            draw((), "cell")
+            draw(())
 
 
 def without_graphviz(monkeypatch, tmp_path):
@@ -255,28 +270,24 @@ def with_program_dot(monkeypatch, tmp_path, script):
 
 def test_save_cell_without_graphviz(monkeypatch, tmp_path):
     without_graphviz(monkeypatch, tmp_path)
-    cell_drawing.save_cell(
-        DARTS_V2, tmp_path / "epoch_001.normal", "normal cell"
-    )
+    save(DARTS_V2, tmp_path / "epoch_001.normal", "normal cell")
     assert sorted(os.listdir(tmp_path)) == [
         f"epoch_001.normal.{suffix}" for suffix in ("dot", "png", "svg")
     ]
     svg = (tmp_path / "epoch_001.normal.svg").read_bytes()
     assert ElementTree.fromstring(svg).tag == "{http://www.w3.org/2000/svg}svg"
     source = (tmp_path / "epoch_001.normal.dot").read_text()
-    assert (
-        source == cell_drawing.cell_graph(DARTS_V2, "normal cell").to_string()
-    )
+    assert source == graph_of(DARTS_V2, "normal cell").to_string()
     with Image.open(tmp_path / "epoch_001.normal.png") as image:
         np.testing.assert_array_equal(
-            np.asarray(image), cell_drawing.cell_figure(DARTS_V2, "normal cell")
+            np.asarray(image), picture_of(DARTS_V2, "normal cell")
         )
 
 
 def test_save_cell_writes_the_same_bytes_again(monkeypatch, tmp_path):
     without_graphviz(monkeypatch, tmp_path)
-    first = cell_drawing.save_cell(DARTS_V2, tmp_path / "first", "normal cell")
-    again = cell_drawing.save_cell(DARTS_V2, tmp_path / "again", "normal cell")
+    first = save(DARTS_V2, tmp_path / "first", "normal cell")
+    again = save(DARTS_V2, tmp_path / "again", "normal cell")
     assert len(first) == 3
     for one, other in zip(first, again, strict=True):
         assert (
@@ -293,9 +304,7 @@ def test_save_cells_draws_both_with_their_outputs(monkeypatch, tmp_path):
         assert f'label="AmoebaNet, {kind} cell"' in source
         assert re.findall(r'"(\w+)" -> "c_{k}"', source) == list(nodes)
         drawn = cell_drawing.cell_figure(
-            getattr(AMOEBANET, kind),
-            f"AmoebaNet, {kind} cell",
-            AMOEBANET.outputs(kind),
+            AMOEBANET, kind, f"AmoebaNet, {kind} cell"
         )
         with Image.open(tmp_path / f"{kind}.png") as image:
             np.testing.assert_array_equal(np.asarray(image), drawn)
@@ -303,7 +312,7 @@ def test_save_cells_draws_both_with_their_outputs(monkeypatch, tmp_path):
 
 def test_save_cell_takes_the_pictures_from_graphviz(monkeypatch, tmp_path):
     with_program_dot(monkeypatch, tmp_path, 'echo "$1"; cat')
-    cell_drawing.save_cell(DARTS_V2, tmp_path / "cell", "normal cell")
+    save(DARTS_V2, tmp_path / "cell", "normal cell")
     source = (tmp_path / "cell.dot").read_text()
     assert (tmp_path / "cell.png").read_text() == f"-Tpng\n{source}"
     assert (tmp_path / "cell.svg").read_text() == f"-Tsvg\n{source}"
@@ -311,7 +320,7 @@ def test_save_cell_takes_the_pictures_from_graphviz(monkeypatch, tmp_path):
 
 def test_save_cell_survives_a_broken_graphviz(monkeypatch, tmp_path):
     with_program_dot(monkeypatch, tmp_path, "exit 1")
-    cell_drawing.save_cell(DARTS_V2, tmp_path / "cell", "normal cell")
+    save(DARTS_V2, tmp_path / "cell", "normal cell")
     with Image.open(tmp_path / "cell.png") as image:
         assert image.format == "PNG"
 
@@ -324,5 +333,5 @@ def test_nothing_is_left_behind_when_writing_fails(monkeypatch, tmp_path):
 
     monkeypatch.setattr(os, "replace", refuse)
     with pytest.raises(OSError, match="disk full"):
-        cell_drawing.save_cell(DARTS_V2, tmp_path / "cell", "cell")
+        save(DARTS_V2, tmp_path / "cell", "cell")
     assert os.listdir(tmp_path) == []

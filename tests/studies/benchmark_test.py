@@ -34,8 +34,15 @@ def test_table_gives_ratios_to_the_first_row():
 @pytest.mark.long
 def test_measures_a_row_in_a_process_of_its_own():
     """At a small size; the numbers are of no interest, the fields are."""
-    size = benchmark.Size(3, 4, 16)
-    (measured,) = benchmark.measure(["bottleneck"], 2, 1, "mirrored", [2], size)
+    settings = benchmark.Settings(
+        batch_size=2,
+        num_steps=1,
+        strategy="mirrored",
+        num_cells=3,
+        init_channels=4,
+        image_size=16,
+    )
+    (measured,) = benchmark.measure(["bottleneck"], settings, [2])
     assert measured["num_replicas"] == 2
     assert measured["device"].endswith(", 2 replicas")
     parts = measured["parts"]

@@ -4,12 +4,12 @@ from entrannas_tf.training import formatting
 
 
 def test_table():
-    assert formatting.table(("a", "b"), [(1, "x"), (2, "y")]) == [
-        "| a | b |",
-        "|---|---|",
-        "| 1 | x |",
-        "| 2 | y |",
-    ]
+    assert formatting.table(("a", "b"), [(1, "x"), (2, "y|z")]) == (
+        "| a | b |\n"  # The header.
+        "|---|---|\n"
+        "| 1 | x |\n"
+        "| 2 | y/z |"
+    )
 
 
 @pytest.mark.parametrize(

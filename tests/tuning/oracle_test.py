@@ -224,6 +224,22 @@ def test_too_many_failures_in_a_row(tmp_path):
     assert all(t.status == "COMPLETED" for t in again.trials.values())
 
 
+@pytest.mark.parametrize(
+    ("statuses", "last"),
+    [("FF", None), ("FFCF", None), ("CFFF", "0003"), ("FFFCFFF", "0002")],
+)
+def test_failures_in_a_row(tmp_path, statuses, last):
+    made = played_oracle.make(tmp_path, num_searches=9)
+    trials = [made.create_trial(str(n)) for n in range(len(statuses))]
+    for trial, status in zip(trials, statuses, strict=True):
+        trial.status = {"F": "FAILED", "C": "COMPLETED"}[status]
+        made.end_order.append(trial.trial_id)
+    if last is None:
+        assert made.failure is None
+    else:
+        assert f"That of trial {last}: " in made.failure
+
+
 def test_other_settings_are_refused(tmp_path):
     played_oracle.play_all(played_oracle.make(tmp_path))
     with pytest.raises(ValueError) as caught:

@@ -53,4 +53,4 @@ def test_best(played):
 def test_winner(played):
     (trial,) = played.get_best_trials()
     text = tuning_table.winner(trial, {"mean": {"test_accuracy": 0.5}})
-    assert "trial 0003, trained anew on all training images: 50.00% of" in text
+    assert "trial 0003, trained anew on all training images:\n50.00% of" in text

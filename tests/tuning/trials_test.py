@@ -56,19 +56,6 @@ def test_error(trial, expected):
     assert trials.error(trial) == expected
 
 
-@pytest.mark.parametrize(
-    ("statuses", "place"),
-    [("FF", None), ("FFCF", None), ("CFFF", 3), ("FFFCFFF", 2), ("", None)],
-)
-def test_failed_in_a_row(statuses, place):
-    names = {"F": "FAILED", "C": "COMPLETED"}
-    ended = [make() for _ in statuses]
-    for trial, status in zip(ended, statuses, strict=True):
-        trial.status = names[status]
-    expected = None if place is None else ended[place]
-    assert trials.failed_in_a_row(ended, 3) is expected
-
-
 def test_hyperparameters_are_not_our_values():
     trial = make(stage="search", seed=3, genotype="{}", error="x", of="0000")
     assert trials.hyperparameters(trial) == {"seed": 3}

@@ -1,4 +1,4 @@
-"""Table 3: the rows of the ladder, each at batches that double."""
+"""Table 3: each row, measured at doubling batch sizes."""
 
 import json
 import math
@@ -15,20 +15,19 @@ _GPU_SHARE = 11 / 9  # See `ablation_config.AblationConfig.memory_limit_mib`.
 
 
 def climb(config, directory):
-    """Measures the rows, or what is left to be measured of them.
+    """Measures the rows that have not been measured yet.
 
     Args:
         config: An `ablation_config.AblationConfig`.
-        directory: Directory of the measurements, a file each; made if it is
+        directory: Directory of the measurements, one file each; made if it is
             not there. It belongs to one configuration, and to one process at
             a time.
 
     Returns:
-        The records of all measurements, dicts as `benchmark.measure_row`
-        has them, with the `memory_limit_mib`, whether it `fits`, and the
-        `wall_seconds` that it took. The first that does not fit is the row's
-        last. One that could not be measured, for want of memory, has `failed`,
-        why, and no numbers.
+        The records of all measurements: dicts of `benchmark.measure_row` with
+        the `memory_limit_mib`, whether it `fits`, and the `wall_seconds` of
+        the measurement. The last of a row is the first that does not fit. One
+        that ran out of memory has the reason in `failed`, and no numbers.
 
     Raises:
         interruptions.RunFailed: If a row cannot be measured at the smallest
@@ -51,9 +50,8 @@ def climb(config, directory):
             memory = measured.get("peak_memory_mib", math.inf)
             limit = limit or _GPU_SHARE * memory
             fits = memory <= limit
-            records.append(
-                {**measured, "memory_limit_mib": limit, "fits": fits}
-            )
+            measured |= {"memory_limit_mib": limit, "fits": fits}
+            records.append(measured)
             if not fits:
                 break
     return records
@@ -61,16 +59,16 @@ def climb(config, directory):
 
 def _measure(config, row, batch_size):
     """Returns the record of a batch that may be too large."""
-    size = benchmark.Size(
-        config.search.network.num_cells,
-        config.search.network.init_channels,
-        config.search.data.image_size or benchmark.Size().image_size,
+    settings = benchmark.Settings(
+        batch_size,
+        config.num_steps,
+        num_cells=config.search.network.num_cells,
+        init_channels=config.search.network.init_channels,
+        image_size=config.search.data.image_size or 32,  # CIFAR-10's.
     )
     start = time.monotonic()
     try:
-        (measured,) = benchmark.measure(
-            [row], batch_size, config.num_steps, size=size
-        )
+        (measured,) = benchmark.measure([row], settings)
     except interruptions.RunFailed as error:
         if batch_size == config.batch_size:
             raise

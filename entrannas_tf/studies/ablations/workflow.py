@@ -1,11 +1,11 @@
 """The ablations of section 4.1: Tables 1 to 4 and Figure 5 as workflows.
 
-A run is a search, and where the table needs it the retraining of what was
-found. Each has a directory under `runs/` that is named by its settings, so
-that a run that stands in several tables is done once. A table that was stopped
-or killed goes on with the run at which it was; and where the same command is
-started several times, on as many devices, each takes runs that no other has.
-Table 3 has no runs, but is timed, by one process.
+A run is a search and, where the table needs it, the retraining of the network
+it found. Each run has a directory under `runs/` that is named by its settings,
+so that a run of several tables is done once. A table that was stopped or
+killed resumes at its last run. Where the same command is started several
+times, on as many devices, each takes runs that no other has. Table 3 has no
+runs: one process times it.
 """
 
 import contextlib
@@ -40,11 +40,11 @@ _COUNTS = "parameters", "multiply_adds", "multiply_adds_published"
 
 
 class Run(NamedTuple):
-    """One run of a table.
+    """A run of a table.
 
     Attributes:
-        row: The row's name in the table.
-        directory: The run's directory, within that of the ablations.
+        row: Name of the row in the table.
+        directory: Directory of the run, within that of the ablations.
         config: The `search_config.Config` of its search.
         retrain_config: The `retrain_config.RetrainConfig` of its retraining,
             or None where the table needs none.
@@ -56,46 +56,27 @@ class Run(NamedTuple):
     retrain_config: object
 
 
-def choose(table, figure):
-    """Returns which of `RESULTS` is meant.
-
-    Args:
-        table: "1" to "4", or None.
-        figure: "5", or None.
-
-    Raises:
-        ValueError: If both or none are given.
-    """
-    if bool(table) == bool(figure):
-        came = "both" if table else "neither"
-        raise ValueError(
-            f"Got {came} of --table and --figure; expected --table=1, 2, 3 or "
-            "4, or --figure=5."
-        )
-    return f"table{table}" if table else f"figure{figure}"
-
-
 def ablate(config_dict, result, workdir, command):
-    """Makes a table or a figure; resumes where that has been begun.
+    """Makes a table or a figure, or resumes one.
 
     Args:
-        config_dict: A `ConfigDict` of configs/, or a dict likewise.
+        config_dict: A `ConfigDict` of configs/, or nested dicts, that describe
+            an `ablation_config.AblationConfig`.
         result: One of `RESULTS`.
         workdir: Directory of the ablations, made if it is not there.
-        command: The command that makes it again, for the record.
+        command: The command that reproduces it, for the record.
 
     Returns:
         The paths of the Markdown, the CSV and the PNG that were written.
 
     Raises:
-        ValueError: If the configuration, the workdir or the data are not as
-            they should be.
+        ValueError: If the configuration, the workdir or the data are invalid.
         OSError: If a file cannot be read or written.
         interruptions.RunFailed: If a row of Table 3 cannot be measured, or all
-            runs have failed: their losses are not numbers, or the memory does
-            not suffice. Where some have, the table does without.
-        BlockingIOError: If another process is at Table 3: two at once would
-            spoil each other's times.
+            runs have failed, by a loss that is not finite or for want of
+            memory. A table does without single runs that failed.
+        BlockingIOError: If another process is measuring Table 3: two at once
+            would spoil each other's times.
         interruptions.Preempted: If the process got SIGTERM; the run has a
             checkpoint of the last step.
     """
@@ -103,14 +84,13 @@ def ablate(config_dict, result, workdir, command):
     workdir = os.fspath(workdir)
     is_ladder = result == "table3"
     if not workdirs.check_workdir(workdir, config) and not is_ladder:
-        search_workflow.load_data(config.search)  # To know that they are there.
+        search_workflow.load_data(config.search)  # Raises if there are none.
         retraining_workflow.load_data(config.retraining)
     workdirs.make_workdir(workdir, config)
     failures = {}
     if is_ladder:
         with workdirs.locked(workdir):
-            directory = os.path.join(workdir, _LADDER)
-            records = ladder.climb(config, directory)
+            records = ladder.climb(config, os.path.join(workdir, _LADDER))
     else:
         runs = list_runs(config, result)
         failures = _finish(runs, workdir)
@@ -120,14 +100,8 @@ def ablate(config_dict, result, workdir, command):
         raise interruptions.RunFailed(
             f"All {len(failures)} runs failed: {first}"
         )
-    paths = report.write(
-        workdir,
-        result,
-        records,
-        config,
-        command,
-        [f"{r.row}, seed {r.config.seed}: {e}" for r, e in failures.items()],
-    )
+    said = [f"{r.row}, seed {r.config.seed}: {e}" for r, e in failures.items()]
+    paths = report.write(workdir, result, records, config, command, said)
     with open(paths[0], encoding="utf-8") as file:
         print(file.read(), flush=True)
     return paths
@@ -152,7 +126,7 @@ def list_runs(config, result):
 
 
 def _rows(config, result):
-    """Returns the rows of a table: {name: `search_config.Config`}."""
+    """Returns {row of a table: `search_config.Config`}."""
     if result == "table1":
         return {
             which: _changed(config.search, "network", engine_cells=which)
@@ -178,7 +152,7 @@ def _changed(config, section, **fields):
 
 
 def _make_run(config, row, settings, seed, retrains):
-    """Returns the `Run` of a row, with another seed than `settings` has."""
+    """Returns the `Run` of a row at a seed."""
     name = re.sub(r"\W+", "_", methods.title(settings).lower())
     name = f"{name}_{provenance.config_hash(settings)}"
     return Run(
@@ -190,7 +164,7 @@ def _make_run(config, row, settings, seed, retrains):
 
 
 def _finish(runs, workdir):
-    """Sees every run to its end; returns {`Run` that failed: why}."""
+    """Does all runs; returns {`Run` that failed: why}."""
     failures = {}
     pending = list(runs)
     while pending:
@@ -218,23 +192,25 @@ def _finish(runs, workdir):
     return failures
 
 
+def _directories(run, workdir):
+    """Returns the workdirs of a run's search and of its retraining."""
+    path = os.path.join(workdir, run.directory)
+    return os.path.join(path, _SEARCH), os.path.join(path, _NETWORK)
+
+
 def _do(run, workdir):
     """Searches and retrains, where that has not been done.
 
-    Raises:
-        BlockingIOError: If another process is at it.
-        interruptions.Preempted: If this one was told to end.
+    Raises BlockingIOError if another process is doing so.
     """
     interruptions.check()
-    path = os.path.join(workdir, run.directory)
-    searched = os.path.join(path, _SEARCH)
-    trained = os.path.join(path, _NETWORK)
+    searched, trained = _directories(run, workdir)
     for directory in (searched, trained):
         with (
             contextlib.suppress(FileNotFoundError),
             workdirs.locked(directory),
         ):
-            pass  # It raises where another process is at it.
+            pass  # Raises if another process has the lock.
     if not search_results.is_finished(searched):
         with runtime.cleared():
             search_workflow.search(dataclasses.asdict(run.config), searched)
@@ -246,9 +222,8 @@ def _do(run, workdir):
 
 
 def _record(run, workdir):
-    """Returns what came of a finished run, a dict of numbers and texts."""
-    path = os.path.join(workdir, run.directory)
-    searched = os.path.join(path, _SEARCH)
+    """Returns the record of a finished run, a dict of numbers and texts."""
+    searched, trained = _directories(run, workdir)
     last = workdirs.last_record(searched)
     genotype = search_results.read_genotype(searched)
     record = {
@@ -262,28 +237,15 @@ def _record(run, workdir):
     }
     for kind in search_space.KINDS:
         cell = getattr(genotype, kind)
-        record[f"edges_{kind}"] = len(_edges(cell))
+        edges = {(c.source, node) for node, cs in enumerate(cell) for c in cs}
+        record[f"edges_{kind}"] = len(edges)
         record[f"connections_{kind}"] = genotypes.num_connections(cell)
-    totals = cost.count(genotype, cost.NETWORKS["imagenet"])
-    totals = totals.totals()
+    totals = cost.count(genotype, "imagenet").totals()
     record |= {f"imagenet_{name}": totals[name] for name in _COUNTS}
     if run.retrain_config:
-        trained = os.path.join(path, _NETWORK)
         results = retraining_results.read(trained)
-        record |= {
-            "test_accuracy": results["mean"]["test_accuracy"],
-            "retrain_seconds": workdirs.last_record(trained)["timing"][
-                "elapsed_seconds"
-            ],
-            **{name: results["network"][name] for name in _COUNTS},
-        }
+        timing = workdirs.last_record(trained)["timing"]
+        record["test_accuracy"] = results["mean"]["test_accuracy"]
+        record["retrain_seconds"] = timing["elapsed_seconds"]
+        record |= {name: results["network"][name] for name in _COUNTS}
     return record
-
-
-def _edges(cell):
-    """Returns the pairs of nodes that a cell's connections join, a set."""
-    return {
-        (connection.source, node)
-        for node, connections in enumerate(cell)
-        for connection in connections
-    }

@@ -21,9 +21,10 @@ def climb(workdir, **changes):
 def test_batches_double_while_there_is_memory(tmp_path, monkeypatch):
     measured = []
 
-    def measure(rows, batch_size, num_steps, size):
+    def measure(rows, settings):
         """A row takes half as much as the one before."""
-        assert (num_steps, size) == (1, benchmark.Size(3, 4, 32))
+        batch_size = settings.batch_size
+        assert settings[1:] == (1, "one_device", 3, 4, 32)
         measured.append((*rows, batch_size))
         factor = 0.5 ** list(benchmark.ROWS).index(rows[0])
         return [
@@ -51,20 +52,20 @@ def test_batches_double_while_there_is_memory(tmp_path, monkeypatch):
     assert not measured
 
 
-def fake_measure(rows, batch_size, num_steps, size):
+def fake_measure(rows, settings):
     """Has memory for the first batch alone."""
-    if batch_size > 4:
+    if settings.batch_size > 4:
         raise interruptions.RunFailed("Out of memory.")
     memory = {"peak_memory_mib": 90.0, "step_seconds": 1.0, "device": "CPU"}
-    return [{"row": rows[0], "batch_size": batch_size, **memory}]
+    return [{"row": rows[0], "batch_size": settings.batch_size, **memory}]
 
 
 def test_a_ladder_of_another_size_is_left_alone(tmp_path, monkeypatch):
     """Even where the other one did not come to its end."""
 
-    def stop(rows, batch_size, num_steps, size):
+    def stop(rows, settings):
         if rows == ["darts"]:
-            return fake_measure(rows, batch_size, num_steps, size)
+            return fake_measure(rows, settings)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(benchmark, "measure", stop)

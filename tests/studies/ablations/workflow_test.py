@@ -243,21 +243,13 @@ def test_a_workdir_is_not_taken_before_the_data_are_there(tmp_path, runs):
     assert not runs.done
 
 
-@pytest.mark.parametrize(
-    ("table", "figure", "chosen"),
-    [("1", None, "table1"), (None, "5", "figure5")],
-)
-def test_choose(table, figure, chosen):
-    assert ablation_workflow.choose(table, figure) == chosen
-    assert chosen in ablation_workflow.RESULTS
-
-
-@pytest.mark.parametrize(
-    ("table", "figure", "came"), [("1", "5", "both"), (None, None, "neither")]
-)
-def test_choose_one(table, figure, came):
-    with pytest.raises(ValueError, match=f"Got {came} of --table and --figure"):
-        ablation_workflow.choose(table, figure)
+@pytest.mark.long
+@pytest.mark.parametrize("chosen", [(), ("--table=1", "--figure=5")])
+def test_choose_one(tmp_path, chosen):
+    arguments = "--config=configs/ablate_toy.py", f"--workdir={tmp_path}"
+    done = programs.run("-m", "launch.ablate", *arguments, *chosen, timeout=300)
+    assert done.returncode
+    assert "Expected --table=1, 2, 3 or 4, or --figure=5, and" in done.stderr
 
 
 @pytest.mark.long
