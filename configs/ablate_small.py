@@ -18,7 +18,7 @@ Use --table=2, 3, 4 and --figure=5 in the same workdir: a run that several
 tables need is done once.
 
 Cost: 4 hours and 45 minutes in total for the runs of Tables 1, 2 and 4 and
-    Figure 5, each on one core with other work beside it; started twice on 2
+    Figure 5, each on one core with other work alongside it; started twice on 2
     cores, the command takes half of that. Table 3 takes 28 minutes of both
     cores. Up to 3.5 GiB of memory for a process that searches by DARTS and
     retrains, 4.4 GiB for a row of Table 3.

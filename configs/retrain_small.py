@@ -13,7 +13,7 @@ Command:
         --config.data.data_dir=DIRECTORY
 
 Cost: 17 to 39 minutes and 1.4 GiB of memory per run, two at a time on 2 cores
-    with other work beside them. A single run has not been timed.
+    with other work alongside them. A single run has not been timed.
 Expect: 63.1 % with the best cell of four searches by cifar10_small, 65.8 %
     with DARTS_V2, 55.0 to 61.2 % with three random genotypes (means of two
     seeds).
