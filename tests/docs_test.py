@@ -114,6 +114,21 @@ def test_command(command, checkout):
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize(
+    "flag",
+    [
+        "--methods=darts",
+        "--config.search.epoch=2",
+        "--config.search.epochs=0",
+        "--config.search.epochs=two",
+    ],
+)
+def test_a_wrong_command_fails(flag, checkout):
+    flags = "--config=configs/digits.py", "--workdir=runs/digits", flag
+    args = checkout, "launch.search", *flags
+    assert programs.run("-m", "tests.support.dry_run", *args).returncode == 2
+
+
 @pytest.fixture(scope="module")
 def user(tmp_path_factory, checkout):
     """A directory in which the six commands of README have been run."""
