@@ -9,18 +9,19 @@ Command:
     python -m launch.ablate --table=1 --config=configs/ablate_paper.py \
         --workdir=runs/ablate_paper --config.data_dir=DIRECTORY
 
-The same for --table=2, 3, 4 and --figure=5, in the same workdir. Start it on
-each GPU: the runs are shared out.
+Use --table=2, 3, 4 and --figure=5 in the same workdir. Started on several GPUs
+at once, the command shares out the runs.
 
-Memory: by the paper's own figures EnTranNAS at this batch of 512 fits 11 GB,
-    but DARTS takes 9.0 GB at 64, so about 70 GB here. Rows for which the memory
-    does not suffice are reported as missing. DARTS's own batch, for all rows:
+Memory: by the paper's own figures EnTranNAS at this batch size of 512 fits in
+    11 GB, but DARTS takes 9.0 GB at 64, so about 70 GB here. Rows that do not
+    fit in memory are reported as missing. To use DARTS's own batch size in all
+    rows:
     --config.search.search.batch_size=64
     --config.search.search.weight_learning_rate=0.025.
 Cost: by the paper's own figures 0.06 to 0.73 days on one GTX 1080 Ti a search,
     and far more for 30 retrainings of 600 epochs in Table 2. Ours: not
     measured.
-Expect: the paper's numbers, which the tables show beside ours.
+Expect: the paper's numbers, which the tables show next to ours.
 """
 
 import ml_collections

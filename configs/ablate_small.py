@@ -1,26 +1,27 @@
 """The ablations of section 4.1 on a part of CIFAR-10, on 2 cores.
 
-Reproduces the paper's Tables 1 to 4 and Figure 5 in kind, not in size: 4,000
-of the 50,000 training images at 16x16 pixels, a super-net of 6 cells of 8
-channels instead of 8 of 16, 310 steps of 32 images instead of 2,400 of 512;
-networks of 6 cells of 8 channels instead of 20 of 36, trained on 8,000 images
-for 4 epochs instead of on 50,000 for 600. Steps of alpha are larger than in
-configs/cifar10_small.py, as there are fewer, and the temperature falls faster,
-so that the coefficients come close to 0 and 1 as at the paper's size. EnTranNAS
-has an epoch of warm-up, DARTS, as its authors have it, none and no temperature.
+Reproduces the paper's Tables 1 to 4 and Figure 5 in kind, not in size. The
+searches use 4,000 of the 50,000 training images at 16x16 pixels, a super-net of
+6 cells of 8 channels instead of 8 of 16, and 310 steps of 32 images instead of
+2,400 of 512. The networks have 6 cells of 8 channels instead of 20 of 36, and
+are trained on 8,000 images for 4 epochs instead of on 50,000 for 600. Steps of
+alpha are larger than in configs/cifar10_small.py because there are fewer of
+them, and the temperature falls faster, so that the coefficients come close to 0
+and 1 as at the paper's size. EnTranNAS has an epoch of warm-up. DARTS, as
+published, has neither warm-up nor temperature.
 
 Command:
     python -m launch.ablate --table=1 --config=configs/ablate_small.py \
         --workdir=runs/ablate --config.data_dir=DIRECTORY
 
-The same for --table=2, 3, 4 and --figure=5, in the same workdir: runs of
-several tables are done once.
+Use --table=2, 3, 4 and --figure=5 in the same workdir: a run that several
+tables need is done once.
 
-Cost: 4 hours and 45 minutes for the runs of Tables 1, 2 and 4 and Figure 5,
-    added up, each on one core with other work beside it; the command started
-    twice on 2 cores takes half of that. Table 3 takes 28 minutes of both cores.
-    Up to 3.5 GiB of memory for a process that searches by DARTS and retrains,
-    4.4 GiB for a row of Table 3.
+Cost: 4 hours and 45 minutes in total for the runs of Tables 1, 2 and 4 and
+    Figure 5, each on one core with other work alongside it; started twice on 2
+    cores, the command takes half of that. Table 3 takes 28 minutes of both
+    cores. Up to 3.5 GiB of memory for a process that searches by DARTS and
+    retrains, 4.4 GiB for a row of Table 3.
 Expect: docs/results.md.
 """
 

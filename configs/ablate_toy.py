@@ -1,16 +1,17 @@
 """The ablations of section 4.1 on handwritten digits, as a rehearsal.
 
-Reproduces nothing of the paper: it runs all that configs/ablate_paper.py runs,
-on 192 images for one epoch, and shows what the tables look like.
+Reproduces no number of the paper: it runs everything that
+configs/ablate_paper.py runs, on 192 images for one epoch, to show what the
+tables look like.
 
 Command:
     python -m launch.ablate --table=1 --config=configs/ablate_toy.py \
         --workdir=runs/ablate_toy
 
-The same for --table=2, 3, 4 and --figure=5, in the same workdir.
+Use --table=2, 3, 4 and --figure=5 in the same workdir.
 
-Cost: a minute or two a table on 2 cores, five minutes for Figure 5.
-Expect: tables of numbers that mean nothing.
+Cost: a minute or two per table on 2 cores, five minutes for Figure 5.
+Expect: tables of meaningless numbers.
 """
 
 from configs import ablate_small, digits, retrain_digits

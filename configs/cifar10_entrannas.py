@@ -1,10 +1,10 @@
-"""EnTranNAS on CIFAR-10, as section 4.2 of the paper has it.
+"""EnTranNAS on CIFAR-10, as in section 4.2 of the paper.
 
 Reproduces the search of table 6, row "EnTranNAS + cutout". The paper runs it
-five times and takes the cell of the best validation accuracy: do so with
---config.seed=1 and so on, each in a workdir of its own. Its text leaves open
-the clipping of the gradient (5, as DARTS) and the augmentation ("standard":
-a crop after 4 pixels of padding, and mirroring; no cutout in the search).
+five times and takes the cell with the best validation accuracy, as
+--config.num_searches=5 does. The paper leaves open the clipping of the gradient
+(5, as in DARTS) and the augmentation ("standard": a crop after 4 pixels of
+padding, and mirroring; no cutout in the search).
 
 Command:
     python -m launch.search --config=configs/cifar10_entrannas.py \
@@ -12,7 +12,7 @@ Command:
 
 Cost: the paper's takes 0.06 days on one GTX 1080 Ti, with 11 GB of memory.
     Ours: not measured.
-Expect: the paper's cell, trained anew, has 3.45 M parameters and a test error
+Expect: the paper's cell, retrained, has 3.45 M parameters and a test error
     of 2.53 +- 0.06 %. Ours: not measured.
 """
 

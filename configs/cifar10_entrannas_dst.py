@@ -1,17 +1,17 @@
 """EnTranNAS-DST on CIFAR-10: any number of connections in a cell.
 
-Reproduces the search of table 6, row "EnTranNAS-DST + cutout". All is as in
-configs/cifar10_entrannas.py but the sparsification of section 2.4. The paper
-does not give its lambda on CIFAR-10. 0.1 is chosen, the middle one of its three
-on ImageNet (table 4) and that of its video and Figures 18 and 19.
+Reproduces the search of table 6, row "EnTranNAS-DST + cutout". It differs from
+configs/cifar10_entrannas.py by the sparsification of section 2.4. The paper
+does not give its lambda on CIFAR-10. This one uses 0.1, the middle one of the
+three on ImageNet (table 4), as do the paper's video and Figures 18 and 19.
 
 Command:
     python -m launch.search --config=configs/cifar10_entrannas_dst.py \
         --workdir=runs/c10_dst --config.data.data_dir=DIRECTORY
 
 Cost: the paper's takes 0.10 days on one GTX 1080 Ti; the first epochs are the
-    slowest, for all connections are active. Ours: not measured.
-Expect: the paper's cell, trained anew, has 3.20 M parameters and a test error
+    slowest, as all connections are active. Ours: not measured.
+Expect: the paper's cell, retrained, has 3.20 M parameters and a test error
     of 2.48 +- 0.08 %. Ours: not measured. A larger lambda leaves fewer
     connections.
 """

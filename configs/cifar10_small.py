@@ -1,21 +1,21 @@
 """EnTranNAS on half of CIFAR-10 at half its size: a search on 2 cores.
 
-Reproduces nothing of the paper: it is its search on CIFAR-10
-(configs/cifar10_entrannas.py) with the same cells, 5 of them instead of 8, and
-24,000 of the 50,000 training images, reduced to 16x16 pixels. 1,496 steps have
-to decide what the paper's 2,400 do, hence the larger steps of alpha and the
-lower temperature. Small images buy steps: what alpha learns from one batch is
-mostly noise, and only the mean over many is not.
+Reproduces no number of the paper. It is the paper's search on CIFAR-10
+(configs/cifar10_entrannas.py) with the same cells, 5 of them instead of 8, on
+24,000 of the 50,000 training images, reduced to 16x16 pixels. There are 1,496
+steps instead of 2,400, hence the larger steps of alpha and the lower
+temperature. Small images allow more steps: the gradient of alpha on one batch
+is mostly noise, and only its mean over many batches is not.
 
 Command:
     python -m launch.search --config=configs/cifar10_small.py \
         --workdir=runs/small --config.data.data_dir=DIRECTORY
 
-Cost: 1.6 GiB of memory; 22 minutes for two seeds at a time on 2 cores; alone
-    it has not been timed.
-Expect: 43.3, 45.7, 44.2 and 46.8 % as super-net, 34.7, 41.1, 31.5 and 37.4 %
-    as child network, with seeds 0 to 3. Their cells have 2.67 of 16 connections
-    in common on average, random ones 1.47.
+Cost: 1.6 GiB of memory; 22 minutes for two seeds at a time on 2 cores. A single
+    seed has not been timed.
+Expect: 43.3, 45.7, 44.2 and 46.8 % for the super-net, 34.7, 41.1, 31.5 and
+    37.4 % for the child network, with seeds 0 to 3. The cells of two seeds have
+    2.67 of 16 connections in common on average, random cells 1.47.
 """
 
 from configs import cifar10_entrannas

@@ -1,15 +1,15 @@
 """EnTranNAS on handwritten digits: the whole method in two minutes.
 
-Reproduces nothing of the paper: it shows the search on real images that come
+Reproduces no number of the paper. It shows the search on real images that come
 with scikit-learn, 1,437 training images of 16x16 pixels, without a download.
-The architecture's learning rate and the temperature are larger steps than the
-paper's, as there are 132 steps instead of 2,400.
+Alpha takes larger steps than in the paper and the temperature falls faster,
+because there are 132 steps instead of 2,400.
 
 Command: make search, or
     python -m launch.search --config=configs/digits.py --workdir=runs/digits
 
 Cost: 1 min 47 s and 1.3 GiB of memory on 2 cores.
-Expect: 95.6 % as super-net and 73.2 % as child network (seed 0).
+Expect: 95.6 % for the super-net and 73.2 % for the child network (seed 0).
 """
 
 from entrannas_tf.config import schema

@@ -1,11 +1,11 @@
 """EnTranNAS on a user's own images.
 
-Reproduces nothing of the paper: it is where to start with images that lie as
-PATH/train/<class>/<image> and, perhaps, PATH/val/<class>/<image>. The number
-of classes is read from the data. The images are resized to squares of 64
-pixels; --config.data.image_size=128 costs about four times as much, and 0
-keeps the size that they all have. For rare or small data choose a batch of at
-most half the training images, by --config.search.batch_size.
+Reproduces no number of the paper. Start here with images in
+PATH/train/<class>/ and, optionally, PATH/val/<class>/. The number of classes is
+read from the data. The images are resized to 64x64 pixels;
+--config.data.image_size=128 costs about four times as much, and 0 keeps their
+size, which must then be the same for all. With few images, choose a batch size
+of at most half the training images by --config.search.batch_size.
 
 Command:
     python -m launch.search --config=configs/folder.py \

@@ -1,17 +1,17 @@
-"""EnTranNAS on ImageNet, as section 4.3 of the paper has it.
+"""EnTranNAS on ImageNet, as in section 4.3 of the paper.
 
 Reproduces the search of table 7, row "EnTranNAS (ImageNet)": a tenth of the
-training images trains the weights, another tenth alpha (appendix A). What is
-"the same as on CIFAR-10" comes from configs/cifar10_entrannas.py. Its text
-leaves open the augmentation ("standard": a crop of 8 % of the area or more,
-mirroring and changed colours, as PC-DARTS, which it follows).
+training images trains the weights, another tenth alpha (appendix A). Settings
+that are "the same as on CIFAR-10" come from configs/cifar10_entrannas.py. The
+paper leaves open the augmentation ("standard": a crop of 8 % of the area or
+more, mirroring and color jitter, as in PC-DARTS, which it follows).
 
 Command:
     python -m launch.search --config=configs/imagenet_entrannas.py \
         --workdir=runs/imagenet --config.data.data_dir=DIRECTORY
 
 Cost: the paper's takes 1.9 GPU-days, on eight GTX 1080 Ti. Ours: not measured.
-Expect: the paper's cell, trained anew, has 5.5 M parameters, 637 M
+Expect: the paper's cell, retrained, has 5.5 M parameters, 637 M
     multiply-adds and a top-1 error of 24.3 %. Ours: not measured.
 """
 

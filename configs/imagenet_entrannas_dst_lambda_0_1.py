@@ -1,7 +1,7 @@
 """EnTranNAS-DST on ImageNet with a lambda of 0.1.
 
-Reproduces the search of table 4, row lambda = 0.1. All is as in
-configs/imagenet_entrannas_dst.py but lambda.
+Reproduces the search of table 4, row lambda = 0.1. It differs from
+configs/imagenet_entrannas_dst.py by lambda only.
 
 Command:
     python -m launch.search \
@@ -10,7 +10,7 @@ Command:
 
 Cost: the paper does not say. Ours: not measured.
 Expect: the paper's cell has 11 and 6 edges (normal and reduction cell)
-    and, trained anew, 5.88 M parameters and 673 M multiply-adds. Ours: not
+    and, retrained, 5.88 M parameters and 673 M multiply-adds. Ours: not
     measured.
 """
 

@@ -1,17 +1,17 @@
-"""A genotype's network on CIFAR-10, as section 4.2 of the paper trains it.
+"""Retraining on CIFAR-10, as in section 4.2 of the paper.
 
-Reproduces the evaluation of table 6. Its text leaves open the augmentation
-("standard": a crop after 4 pixels of padding, and mirroring, as DARTS) and the
-weight of the auxiliary head's loss (0.4, as DARTS). What it calls a drop out
-rate of 0.2 is DARTS's drop path.
+Reproduces the evaluation of table 6. The paper leaves open the augmentation
+("standard": a crop after 4 pixels of padding, and mirroring, as in DARTS) and
+the weight of the auxiliary head's loss (0.4, as in DARTS). Its dropout rate of
+0.2 is taken to be DARTS's drop path.
 
 Command:
     python -m launch.retrain --config=configs/retrain_cifar10.py \
         --genotype=runs/c10 --workdir=runs/c10_net \
         --config.data.data_dir=DIRECTORY
 
-Cost: not measured; at 2 cores' 8 to 9 images a second of DARTS_V2's network,
-    40 days a run: it is made for a GPU.
+Cost: not measured. At 8 to 9 images per second, the speed of DARTS_V2's network
+    on 2 cores, a run would take 40 days: use a GPU.
 Expect: the paper's cells have a test error of 2.53 +- 0.06 % (EnTranNAS) and
     2.48 +- 0.08 % (EnTranNAS-DST). Ours: not measured.
 """

@@ -1,11 +1,12 @@
-"""A genotype's network on ImageNet, as section 4.3 of the paper trains it.
+"""Retraining on ImageNet, as in section 4.3 of the paper.
 
-Reproduces the evaluation of table 7: all training images, tested on the
-validation set. Its text leaves open, and PC-DARTS, which it follows, settles:
-five epochs of warm-up, label smoothing 0.1, auxiliary loss 0.4, crops of 8 % of
-the area or more. Images that lie in folders instead, DIR/train/<class>/ and
-DIR/val/<class>/, are taken by --config.data.name=folder --config.data.dir=DIR;
-they are reduced to 224 pixels before the crop is enlarged to 224 again.
+Reproduces the evaluation of table 7: trained on all training images, tested on
+the validation set. The paper leaves open some settings, which are those of
+PC-DARTS, which it follows: five epochs of warm-up, label smoothing 0.1,
+auxiliary loss 0.4, crops of 8 % of the area or more. For images in folders,
+DIR/train/<class>/ and DIR/val/<class>/, use --config.data.name=folder
+--config.data.dir=DIR; these images are reduced to 224 pixels before the crop is
+enlarged to 224 again.
 
 Command:
     python -m launch.retrain --config=configs/retrain_imagenet.py \

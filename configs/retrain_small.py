@@ -1,19 +1,19 @@
-"""A genotype's network on a fifth of CIFAR-10 at half its size, on 2 cores.
+"""Retraining on a fifth of CIFAR-10 at half its size, on 2 cores.
 
-Reproduces nothing of the paper: it is its evaluation on CIFAR-10
+Reproduces no number of the paper. It is the paper's evaluation on CIFAR-10
 (configs/retrain_cifar10.py) with 8 cells of 16 channels instead of 20 of 36,
-on 10,000 of the 50,000 training images, reduced to 16x16 pixels as
-configs/cifar10_small.py searches on them, for 15 epochs instead of 600. The
-learning rate is larger, for there are 1,560 steps instead of 312,000, and no
-path is dropped, for nothing overfits.
+on 10,000 of the 50,000 training images, reduced to 16x16 pixels as in
+configs/cifar10_small.py, for 15 epochs instead of 600. The learning rate is
+higher because there are 1,560 steps instead of 312,000, and no path is dropped
+because nothing overfits.
 
 Command:
     python -m launch.retrain --config=configs/retrain_small.py \
         --genotype=runs/small --workdir=runs/small_net \
         --config.data.data_dir=DIRECTORY
 
-Cost: 17 to 39 minutes a run, two at a time on 2 cores with other work beside
-    them, and 1.4 GiB of memory each; alone it has not been timed.
+Cost: 17 to 39 minutes and 1.4 GiB of memory per run, two at a time on 2 cores
+    with other work alongside them. A single run has not been timed.
 Expect: 63.1 % with the best cell of four searches by cifar10_small, 65.8 %
     with DARTS_V2, 55.0 to 61.2 % with three random genotypes (means of two
     seeds).

@@ -5,8 +5,8 @@ python -m launch.ablate --table=1 --config=configs/ablate_small.py \
 python -m launch.ablate --figure=5 --config=configs/ablate_small.py \
     --workdir=runs/ablate
 
-The same command resumes. Started several times at once, on as many devices, it
-shares the runs out; not those of Table 3, which are timed.
+The same command resumes. Started several times at once, on several devices, it
+shares out the runs, except for Table 3, which is timed.
 """
 
 import shlex
@@ -24,17 +24,17 @@ with command_line.quiet_loading():
 _CONFIG = config_flags.DEFINE_config_file(
     "config",
     None,
-    "Path of the configuration, a file such as configs/ablate_small.py.",
+    "Configuration file, such as configs/ablate_small.py.",
 )
-_TABLE = flags.DEFINE_enum("table", None, list("1234"), "Which table.")
-_FIGURE = flags.DEFINE_enum("figure", None, ["5"], "Which figure.")
+_TABLE = flags.DEFINE_enum("table", None, list("1234"), "Number of the table.")
+_FIGURE = flags.DEFINE_enum("figure", None, ["5"], "Number of the figure.")
 flags.register_multi_flags_validator(
     ["table", "figure"],
     lambda values: bool(values["table"]) != bool(values["figure"]),
     "Expected --table=1, 2, 3 or 4, or --figure=5, and not both.",
 )
 _WORKDIR = flags.DEFINE_string(
-    "workdir", None, "Directory of the ablations, made if it is not there."
+    "workdir", None, "Directory of the ablations; created if missing."
 )
 
 

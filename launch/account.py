@@ -2,7 +2,7 @@
 
 python -m launch.account --genotype=PC_DARTS_cifar --network=cifar10 [--json]
 
---genotype is a file, the workdir of a search, or a published name.
+--genotype is a file, the workdir of a search, or the name of a published one.
 """
 
 import json
@@ -14,16 +14,19 @@ from entrannas_tf.networks import cost
 from entrannas_tf.training import command_line
 
 _GENOTYPE = flags.DEFINE_string(
-    "genotype", None, "A file, a workdir, or the name of a published genotype."
+    "genotype", None, "Genotype: a file, a workdir, or a published name."
 )
 _NETWORK = flags.DEFINE_enum(
-    "network", "cifar10", list(cost.NETWORKS), "The network's defaults."
+    "network",
+    "cifar10",
+    list(cost.NETWORKS),
+    "Network whose values the other flags override.",
 )
 _OVERRIDES = (
     flags.DEFINE_integer("num_cells", None, "Number of cells."),
-    flags.DEFINE_integer("init_channels", None, "C of the first cells."),
+    flags.DEFINE_integer("init_channels", None, "Channels of the first cells."),
     flags.DEFINE_integer("num_classes", None, "Number of logits."),
-    flags.DEFINE_integer("image_size", None, "Side of the images in pixels."),
+    flags.DEFINE_integer("image_size", None, "Height and width of images."),
 )
 _JSON = flags.DEFINE_bool("json", False, "Print JSON instead of text.")
 _LAYERS = flags.DEFINE_bool("layers", False, "Print every layer as well.")

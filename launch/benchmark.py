@@ -14,23 +14,29 @@ from entrannas_tf.training import command_line
 with command_line.quiet_loading():
     from entrannas_tf.studies import benchmark
 
-_BATCH_SIZE = flags.DEFINE_integer("batch_size", 64, "Images of a batch.", 1)
+_BATCH_SIZE = flags.DEFINE_integer("batch_size", 64, "Global batch size.", 1)
 _NUM_STEPS = flags.DEFINE_integer("num_steps", 5, "Steps to time.", 1)
 _JSON = flags.DEFINE_bool("json", False, "Print JSON instead of a table.")
 _ROWS = flags.DEFINE_multi_enum(
     "rows", list(benchmark.ROWS), list(benchmark.ROWS), "Rows to measure."
 )
 _STRATEGY = flags.DEFINE_enum(
-    "strategy", "one_device", ["one_device", "mirrored"], "Strategy."
+    "strategy",
+    "one_device",
+    ["one_device", "mirrored"],
+    "Distribution strategy.",
 )
 _NUM_DEVICES = flags.DEFINE_multi_integer(
     "num_devices", [0], "Numbers of devices to measure; 0 for all.", 0
 )
 _SIZE = flags.DEFINE_list(
-    "size", [8, 16, 32], "Cells, channels of the first, pixels of an image."
+    "size", [8, 16, 32], "Cells, initial channels, and size of images."
 )
 _ROW = flags.DEFINE_enum(
-    "row", None, list(benchmark.ROWS), "Measure it in this process, as JSON."
+    "row",
+    None,
+    list(benchmark.ROWS),
+    "Measure one row in this process and print it as JSON.",
 )
 _START_TIME = flags.DEFINE_float("start_time", None, "Of --row, Unix time.")
 

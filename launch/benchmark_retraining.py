@@ -17,17 +17,20 @@ with command_line.quiet_loading():
     from entrannas_tf.studies import benchmark
 
 _GENOTYPE = flags.DEFINE_string(
-    "genotype", None, "A file, a workdir, or the name of a published genotype."
+    "genotype", None, "Genotype: a file, a workdir, or a published name."
 )
 _NETWORK = flags.DEFINE_enum(
-    "network", "cifar10", list(cost.NETWORKS), "The network's defaults."
+    "network",
+    "cifar10",
+    list(cost.NETWORKS),
+    "Network whose values the other flags override.",
 )
 _OVERRIDES = (
     flags.DEFINE_integer("num_cells", None, "Number of cells."),
-    flags.DEFINE_integer("init_channels", None, "C of the first cells."),
-    flags.DEFINE_integer("image_size", None, "Side of the images in pixels."),
+    flags.DEFINE_integer("init_channels", None, "Channels of the first cells."),
+    flags.DEFINE_integer("image_size", None, "Height and width of images."),
 )
-_BATCH_SIZE = flags.DEFINE_integer("batch_size", 96, "Images of a step.", 1)
+_BATCH_SIZE = flags.DEFINE_integer("batch_size", 96, "Batch size.", 1)
 _NUM_STEPS = flags.DEFINE_integer("num_steps", 5, "Steps to time.", 1)
 
 

@@ -1,4 +1,4 @@
-"""Classifies images by an exported network.
+"""Classifies images with an exported network.
 
 python -m launch.classify --model=model/ --images=cat.jpg,dog.png
 python -m launch.classify --model=model/ --config=configs/retrain_digits.py
@@ -14,13 +14,13 @@ with command_line.quiet_loading():
     from entrannas_tf.retraining import classify
 
 _MODEL = flags.DEFINE_string(
-    "model", None, "Directory that launch.export wrote."
+    "model", None, "Output directory of launch.export."
 )
-_IMAGES = flags.DEFINE_list("images", [], "Paths of images.")
+_IMAGES = flags.DEFINE_list("images", [], "Image files.")
 _CONFIG = config_flags.DEFINE_config_file(
     "config",
     None,
-    "Without --images: the configuration whose test images are classified.",
+    "Without --images: configuration whose test images are classified.",
 )
 
 

@@ -12,19 +12,19 @@ from entrannas_tf.training import command_line
 _GENOTYPE = flags.DEFINE_string(
     "genotype",
     None,
-    "Genotype to draw: a file, the workdir of a search that has ended, or the "
-    "name of a published one, such as DARTS_V2.",
+    "Genotype to draw: a file, the workdir of a finished search, or a "
+    "published name such as DARTS_V2.",
 )
 _WORKDIR = flags.DEFINE_string(
     "workdir",
     None,
-    "Workdir of the search to film; it need not have ended.",
+    "Workdir of the search to make a film of; it may still be running.",
 )
 _OUTPUT = flags.DEFINE_string(
     "output",
     None,
-    "With --genotype the folder of the pictures, made if it is not there; with "
-    "--workdir the file of the film, which ends in .gif.",
+    "With --genotype, directory of the pictures, created if missing; with "
+    "--workdir, file of the film, ending in .gif.",
 )
 
 

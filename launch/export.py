@@ -2,8 +2,8 @@
 
 python -m launch.export --workdir=runs/c10_net --output=model/
 
-The export is reloaded and compared with the network on test images; README.md
-beside it is its model card.
+The export is reloaded and compared with the network on test images. README.md
+in the output directory is the model card.
 """
 
 from absl import flags
@@ -14,17 +14,19 @@ with command_line.quiet_loading():
     from entrannas_tf.retraining import export
 
 _WORKDIR = flags.DEFINE_string(
-    "workdir", None, "Directory of a retraining that has ended."
+    "workdir", None, "Workdir of a finished retraining."
 )
 _OUTPUT = flags.DEFINE_string(
-    "output", None, "Directory to write, which must not be there yet."
+    "output", None, "Directory to create; it must not exist."
 )
-_FORMAT = flags.DEFINE_enum("format", "savedmodel", export.FORMATS, "Format.")
+_FORMAT = flags.DEFINE_enum(
+    "format", "savedmodel", export.FORMATS, "Format of the export."
+)
 _WEIGHTS = flags.DEFINE_enum(
     "weights",
     "last",
     export.WEIGHTS,
-    "Those after the last epoch, or those that did best on the test images.",
+    "Weights after the last epoch, or those with the best test accuracy.",
 )
 
 

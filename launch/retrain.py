@@ -1,4 +1,4 @@
-"""Trains the network of a genotype from scratch, and tests it.
+"""Trains the network of a genotype from scratch and tests it.
 
 python -m launch.retrain --config=configs/retrain_cifar10.py \
     --genotype=runs/c10 --workdir=runs/c10_net
@@ -21,22 +21,22 @@ with command_line.quiet_loading():
 _CONFIG = config_flags.DEFINE_config_file(
     "config",
     None,
-    "Path of the configuration, a file such as configs/retrain_cifar10.py.",
+    "Configuration file, such as configs/retrain_cifar10.py.",
 )
 _GENOTYPE = flags.DEFINE_string(
-    "genotype", None, "A file, a workdir, or the name of a published genotype."
+    "genotype", None, "Genotype: a file, a workdir, or a published name."
 )
 _STRATEGY = flags.DEFINE_enum(
     "strategy",
     None,
     common_config.STRATEGIES,
-    "Replaces --config.distribution.strategy.",
+    "Distribution strategy; overrides --config.distribution.strategy.",
 )
 _PROFILE = flags.DEFINE_bool(
-    "profile", False, "Say where a step's time goes, and write a trace."
+    "profile", False, "Report where a step's time goes and write a trace."
 )
 _WORKDIR = flags.DEFINE_string(
-    "workdir", None, "Directory of the run, made if it is not there."
+    "workdir", None, "Directory of the run; created if missing."
 )
 
 

@@ -3,9 +3,8 @@
 python -m launch.search --config=configs/digits.py --workdir=runs/digits
 
 --config.FIELD=VALUE changes a field of the configuration, such as
---config.search.epochs=2. --method=darts takes another method than the
-configuration's, and leaves alone what --config.FIELD says. The same command on
-the same workdir resumes.
+--config.search.epochs=2. --method=darts selects another method; fields given as
+--config.FIELD keep their values. The same command on the same workdir resumes.
 """
 
 from absl import flags
@@ -21,25 +20,25 @@ with command_line.quiet_loading():
 _CONFIG = config_flags.DEFINE_config_file(
     "config",
     None,
-    "Path of the configuration, a file such as those of configs.",
+    "Configuration file, such as configs/digits.py.",
 )
 _METHOD = flags.DEFINE_enum(
     "method",
     None,
     list(methods.METHODS),
-    "Search by it; else the configuration alone says how.",
+    "Search method; by default that of the configuration.",
 )
 _STRATEGY = flags.DEFINE_enum(
     "strategy",
     None,
     common_config.STRATEGIES,
-    "Replaces --config.distribution.strategy.",
+    "Distribution strategy; overrides --config.distribution.strategy.",
 )
 _PROFILE = flags.DEFINE_bool(
-    "profile", False, "Say where a step's time goes, and write a trace."
+    "profile", False, "Report where a step's time goes and write a trace."
 )
 _WORKDIR = flags.DEFINE_string(
-    "workdir", None, "Directory of the run, made if it is not there."
+    "workdir", None, "Directory of the run; created if missing."
 )
 
 

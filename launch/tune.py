@@ -1,11 +1,12 @@
-"""Searches several times, trains what was found, and keeps the best network.
+"""Searches several times, trains the networks found, and keeps the best one.
 
 python -m launch.tune --config=configs/tune_digits.py --workdir=runs/tune
 
 --config.FIELD=VALUE changes a field of the configuration, such as
 --config.tuning.num_searches=3 or --config.search.search.epochs=2. The same
-command on the same workdir resumes. KERASTUNER_ORACLE_IP, _PORT and
-KERASTUNER_TUNER_ID make it the chief, or one of its workers.
+command on the same workdir resumes. KERASTUNER_ORACLE_IP,
+KERASTUNER_ORACLE_PORT and KERASTUNER_TUNER_ID make the process the chief or one
+of its workers.
 """
 
 from absl import flags
@@ -20,10 +21,10 @@ with command_line.quiet_loading():
 _CONFIG = config_flags.DEFINE_config_file(
     "config",
     None,
-    "Path of the configuration, a file such as configs/tune_digits.py.",
+    "Configuration file, such as configs/tune_digits.py.",
 )
 _WORKDIR = flags.DEFINE_string(
-    "workdir", None, "Directory of the tuning, made if it is not there."
+    "workdir", None, "Directory of the tuning; created if missing."
 )
 
 
