@@ -161,6 +161,9 @@ class SearchConfig(common_config.LoopConfig):
             1.
         max_graphs: Number of graphs held, at most; the least recently used is
             dropped. A search of one space and batch size has about 150.
+        graph_after_steps: Number of steps with the same derivation after which
+            a step becomes one graph, which runs faster and takes some seconds
+            to build; 0 for never. Changes no result.
     """
 
     architecture: Annotated[str, schema.one_of("gradient", "random")] = (
@@ -183,6 +186,7 @@ class SearchConfig(common_config.LoopConfig):
     initial_temperature: Annotated[float, schema.ABOVE_0]
     temperature_decay: Annotated[float, schema.FACTOR]
     max_graphs: Annotated[int, schema.FROM_1] = 256
+    graph_after_steps: Annotated[int, schema.FROM_0] = 50
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

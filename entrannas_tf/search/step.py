@@ -42,6 +42,7 @@ class SearchTrainer(keras.Model):
         loss_scales: Dict of a `loss_scaling.LossScale` for each of the two
             steps, "architecture" and "weights"; empty unless `scale_losses`.
         skip_dropout: `dropout.SkipDropout`; None without.
+        graph_after_steps: As given.
     """
 
     def __init__(
@@ -79,7 +80,7 @@ class SearchTrainer(keras.Model):
         self.genotype = None
         self.holds_architecture = False
         self._checksum = 0
-        self._graph_after_steps = graph_after_steps
+        self.graph_after_steps = graph_after_steps
         self._num_followed = 0
         self._whole_graphs = {}  # Of halves of a step, for this derivation.
         self._coefficients_graph = distribution.graph(architecture.coefficients)
@@ -182,7 +183,7 @@ class SearchTrainer(keras.Model):
             half_step: Method of the tensors, to be called across replicas.
             *tensors: Its arguments.
         """
-        steps = self._graph_after_steps
+        steps = self.graph_after_steps
         if not steps or self._num_followed < 2 * steps:
             half_step(*tensors)
             return

@@ -310,4 +310,5 @@ def make_trainer(config, source, masks):
         search.threshold_penalty,
         scale_losses=search.precision == "float16",
         skip_dropout_seed=config.seed if search.skip_dropout_rate else None,
+        graph_after_steps=search.graph_after_steps,
     )

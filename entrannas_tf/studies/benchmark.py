@@ -76,7 +76,10 @@ def measure_row(row, settings, num_devices, start_time):
         `step_seconds` (a step for alpha and one for the weights),
         `milliseconds_per_image`, `parts` (`profiling.stop`, per step),
         `bare_step_seconds` (a step of one 8x8 image per replica),
+        `graph_step_seconds` and `bare_graph_step_seconds` (the same when the
+        derivation has stayed and the step is one graph),
         `peak_memory_mib` (of the first GPU; without one, of the process),
+        `graph_peak_memory_mib` (the same, with that graph),
         `first_step_seconds` (from the start of the process to the end of the
         first step), `new_derivation_seconds` (additional time of a step with a
         new derivation), `num_graphs`.
@@ -108,6 +111,11 @@ def measure_row(row, settings, num_devices, start_time):
     peak = _peak_memory_mib()
     small = _deal_batches(devices, num_replicas, 8)
     _median_seconds(trainer, small, 2)
+    bare = _median_seconds(trainer, small, num_steps)
+    trainer.graph_after_steps = 1  # The derivation stays from here on.
+    _median_seconds(trainer, small, 3)
+    bare_graph = _median_seconds(trainer, small, num_steps)
+    _median_seconds(trainer, data, 3)
     return {
         "row": row,
         "batch_size": batch_size,
@@ -116,8 +124,11 @@ def measure_row(row, settings, num_devices, start_time):
         "step_seconds": steady,
         "milliseconds_per_image": 1000 * steady / batch_size,
         "parts": parts,
-        "bare_step_seconds": _median_seconds(trainer, small, num_steps),
+        "bare_step_seconds": bare,
+        "graph_step_seconds": _median_seconds(trainer, data, num_steps),
+        "bare_graph_step_seconds": bare_graph,
         "peak_memory_mib": peak,
+        "graph_peak_memory_mib": _peak_memory_mib(),
         "first_step_seconds": first_step_seconds,
         "new_derivation_seconds": statistics.median(fresh) - steady,
         "num_graphs": num_graphs,
@@ -201,7 +212,8 @@ def table(measurements):
     """Returns measurements as a Markdown table, with ratios to the first.
 
     "host" is Python between graphs, "bare" a step of next to no images: the
-    cost of calling all graphs, including the kernels' own overhead.
+    cost of calling all graphs, including the kernels' own overhead. "graph" is
+    a step when the derivation has stayed.
     """
     columns = {
         "row": lambda m: m["row"],
@@ -213,6 +225,8 @@ def table(measurements):
         "ms/image": lambda m: f"{m['milliseconds_per_image']:.1f}",
         "host s": lambda m: f"{m['parts'][profiling.HOST]:.3f}",
         "bare s": lambda m: f"{m['bare_step_seconds']:.3f}",
+        "graph s": lambda m: f"{m['graph_step_seconds']:.2f}",
+        "bare graph s": lambda m: f"{m['bare_graph_step_seconds']:.3f}",
         "peak MiB": lambda m: f"{m['peak_memory_mib']:.0f}",
         "first step s": lambda m: f"{m['first_step_seconds']:.1f}",
         "new derivation s": lambda m: f"{m['new_derivation_seconds']:.2f}",

@@ -135,6 +135,7 @@ def test_gradient_equals_that_of_the_plain_layers(stem, side, options):
     ]
     pairs += [(g, expected[1][kind]) for kind, g in to_coefficients.items()]
     for found, wanted in pairs:
+        wanted = tf.convert_to_tensor(wanted)
         scale = 1 + np.abs(wanted).max()
         np.testing.assert_allclose(found, wanted, atol=1e-4 * scale)
 
@@ -163,15 +164,15 @@ def test_training_moves_statistics_of_used_operations_only():
 
 
 def test_graphs_are_shared_and_bounded():
-    net = toy_supernet.make(cache=None, max_graphs=20)
+    net = toy_supernet.make(cache=None, max_graphs=10)
     for seed in range(3):
         net(
             toy_supernet.batch(),
             coefficients=toy_supernet.uniform_coefficients(),
             genotype=toy_supernet.random_genotype(seed),
         )
-    assert len(net.cache) == 20
-    assert net.cache.num_built > 20
+    assert len(net.cache) == 10
+    assert net.cache.num_built > 10
 
 
 def test_known_derivation_builds_nothing():

@@ -10,7 +10,12 @@ from tests.support import toy_supernet
 
 
 def make(
-    sparse=False, penalty=0.0, skip_dropout_seed=None, weights=None, **options
+    sparse=False,
+    penalty=0.0,
+    skip_dropout_seed=None,
+    weights=None,
+    graph_after_steps=0,
+    **options,
 ):
     """Returns a trainer; with `weights`, of a super-net that is there."""
     keras.utils.set_random_seed(0)
@@ -25,6 +30,7 @@ def make(
         optimizers.CoupledSGD(0.05),
         penalty,
         skip_dropout_seed=skip_dropout_seed,
+        graph_after_steps=graph_after_steps,
     )
 
 
@@ -149,6 +155,30 @@ def test_supernet_of_darts_takes_a_step():
     trainer = make(engine_cells="all", feature_sharing=False, bottleneck=1)
     trainer.train_step((batch(0), batch(1)))
     assert all(np.isfinite(float(m.result())) for m in trainer.metrics)
+
+
+def test_a_step_as_one_graph_is_the_same_step():
+    """From the second step on, until the derivation changes."""
+    runs = []
+    for after in (0, 1):
+        trainer = make(graph_after_steps=after)
+        trainer.architecture_optimizer.learning_rate = 0.0
+        for step in range(4):
+            if step == 3:
+                for alpha in trainer.architecture.alpha.values():
+                    alpha.assign(-alpha)
+            trainer.train_step((batch(step), batch(step + 10)))
+            assert bool(trainer._whole_graphs) == (after and 0 < step < 3)
+        runs.append(
+            [
+                *snapshot(trainer.supernet.variables),
+                *snapshot(trainer.weight_optimizer.variables),
+                *snapshot(trainer.architecture_optimizer.variables),
+                *(float(m.result()) for m in trainer.metrics),
+            ]
+        )
+    for chain, graph in zip(*runs, strict=True):
+        np.testing.assert_allclose(graph, chain, atol=1e-5, rtol=1e-5)
 
 
 def test_dropout_draws_anew_and_again_the_same():

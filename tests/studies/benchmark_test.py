@@ -16,6 +16,8 @@ def test_table_gives_ratios_to_the_first_row():
         "milliseconds_per_image": 1.0,
         "parts": {profiling.HOST: 0.1},
         "bare_step_seconds": 0.2,
+        "graph_step_seconds": 0.4,
+        "bare_graph_step_seconds": 0.1,
         "peak_memory_mib": 1.0,
         "first_step_seconds": 1.0,
         "new_derivation_seconds": 1.0,

@@ -106,7 +106,8 @@ def test_program_runs():
             "architecture_beta_1, architecture_beta_2, "
             "architecture_weight_decay, architecture_order, "
             "skip_dropout_rate, threshold_penalty, "
-            "initial_temperature, temperature_decay, max_graphs.",
+            "initial_temperature, temperature_decay, max_graphs, "
+            "graph_after_steps.",
         ),
         (
             [DIGITS, WORKDIR, "--config.network.space.x=2"],

@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from entrannas_tf.networks import cells
 from entrannas_tf.networks.execution import graphs, packed_layer, profiling
+from entrannas_tf.networks.layers import precision
 
 
 class Engine:
@@ -116,7 +117,7 @@ class Engine:
                 extras = [tf.concat([tf.reshape(m, [-1]) for m in moved], 0)]
             return tf.nest.flatten(outputs), extras
 
-        dtype = self.layers[0].dtype
+        dtype = precision.accumulation_dtype(layer.compute_dtype)
         vectors = [
             ((packed_layer.total(v),), dtype) for v in (weights, statistics)
         ]
