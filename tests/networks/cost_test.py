@@ -355,7 +355,7 @@ def test_a_cell_whose_output_nothing_reaches(normal, concats):
         cost.count(genotype, TINY)
     assert str(caught.value) == (
         "Nothing flows to the output of the normal cell "
-        f"({genotypes.describe(genotype.normal)}); expected connections from "
+        f"({genotype.describe('normal')}); expected connections from "
         "an input node to a node of the output, through others or not."
     )
 
