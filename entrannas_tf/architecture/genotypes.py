@@ -37,6 +37,8 @@ class NamedConnection(NamedTuple):
         primitive: Its primitive.
         source: Number of the node that it reads.
         stride: 2 from an input node of a reduction cell, else 1.
+        used: Whether its value reaches the cell's output. Target networks
+            have these connections alone.
     """
 
     name: str
@@ -44,6 +46,7 @@ class NamedConnection(NamedTuple):
     primitive: str
     source: int
     stride: int
+    used: bool
 
 
 class Genotype(NamedTuple):
@@ -101,10 +104,29 @@ class Genotype(NamedTuple):
             for node, connections in nodes
         )
 
-    def used_nodes(self, kind):
-        """Returns the set of the nodes whose values reach a cell's output.
+    def entries(self, kind, halve_first):
+        """Returns what matches the input nodes to a cell of a target network.
 
-        A target network consists of these alone.
+        Args:
+            kind: "normal" or "reduction".
+            halve_first: Whether the output of cell k-2 is twice as large as
+                that of cell k-1.
+
+        Returns:
+            {node: `operations.Operation`} of the input nodes that are used.
+        """
+        num_inputs = self.space.num_input_nodes
+        halved = num_inputs - 2 if halve_first else None
+        return {
+            node: operations.FACTORIZED_REDUCE
+            if node == halved
+            else operations.RELU_CONV_BN
+            for node in sorted(self._used_nodes(kind))
+            if node < num_inputs
+        }
+
+    def named_connections(self, kind):
+        """Returns a list of `NamedConnection`, by node and in DARTS's order.
 
         Args:
             kind: "normal" or "reduction".
@@ -112,6 +134,24 @@ class Genotype(NamedTuple):
         Raises:
             ValueError: If nothing flows to the output.
         """
+        named, names = [], collections.Counter()
+        num_inputs, used = self.space.num_input_nodes, self._used_nodes(kind)
+        for node, connections in enumerate(getattr(self, kind), num_inputs):
+            for primitive, source in connections:
+                name = f"node_{node}.{primitive}_from_{source}"
+                names[name] += 1
+                if names[name] > 1:
+                    name += f"_{names[name]}"
+                halves = kind == "reduction" and source < num_inputs
+                stride = 2 if halves else 1
+                acts = {node, source} <= used
+                named.append(
+                    NamedConnection(name, node, primitive, source, stride, acts)
+                )
+        return named
+
+    def _used_nodes(self, kind):
+        """Returns the set of the nodes whose values reach a cell's output."""
         cell, num_inputs = getattr(self, kind), self.space.num_input_nodes
         connected = connected_nodes(cell, num_inputs)
         used = set(self.outputs(kind))
@@ -121,30 +161,11 @@ class Genotype(NamedTuple):
                 f"({self.describe(kind)}); expected connections from an input "
                 "node to a node of the output, through others or not."
             )
-        for node in reversed(range(num_inputs, num_inputs + len(cell))):
+        for node in reversed(connected):
             if node in used:
                 sources = {source for _, source in cell[node - num_inputs]}
                 used |= sources & {*range(num_inputs), *connected}
         return used
-
-    def named_connections(self, kind):
-        """Returns a list of `NamedConnection`, by node and in DARTS's order.
-
-        Args:
-            kind: "normal" or "reduction".
-        """
-        named, names = [], collections.Counter()
-        num_inputs = self.space.num_input_nodes
-        for node, connections in enumerate(getattr(self, kind), num_inputs):
-            for primitive, source in connections:
-                name = f"node_{node}.{primitive}_from_{source}"
-                names[name] += 1
-                if names[name] > 1:
-                    name += f"_{names[name]}"
-                halves = kind == "reduction" and source < num_inputs
-                connection = (name, node, primitive, source, 1 + halves)
-                named.append(NamedConnection(*connection))
-        return named
 
 
 def make_cell(nodes, space=search_space.STANDARD):

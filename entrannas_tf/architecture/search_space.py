@@ -258,6 +258,26 @@ def reduction_indices(num_cells):
     return (num_cells // 3, 2 * num_cells // 3)
 
 
+def cells(num_cells, init_channels, stem):
+    """Yields how each cell of a network differs from the others.
+
+    Args:
+        num_cells: Number of cells, 3 or more.
+        init_channels: C of the first cells.
+        stem: "cifar" or "imagenet".
+
+    Yields:
+        (kind, channels, halve_first): "normal" or "reduction", C, and whether
+        the output of cell k-2 is twice as large as that of cell k-1.
+    """
+    channels, halve_first = init_channels, stem == "imagenet"
+    for index in range(num_cells):
+        reduction = index in reduction_indices(num_cells)
+        channels *= 2 if reduction else 1
+        yield "reduction" if reduction else "normal", channels, halve_first
+        halve_first = reduction
+
+
 def engine_indices(num_cells, which):
     """Returns the numbers of the Engine-cells, a set.
 

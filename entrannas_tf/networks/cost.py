@@ -19,7 +19,7 @@ from entrannas_tf.architecture import operations, search_space
 
 
 class Layer(NamedTuple):
-    """What a layer costs.
+    """The cost of a layer.
 
     Attributes:
         name: As in the target network, such as
@@ -27,7 +27,7 @@ class Layer(NamedTuple):
         shape: Of the output, (H, W, C) or (C,).
         parameters: Number of learnt values.
         multiply_adds: Those of convolutions and dense layers.
-        multiply_adds_published: These, ReLUs and batch norms.
+        multiply_adds_published: These, and ReLUs and batch norms.
     """
 
     name: str
@@ -38,15 +38,15 @@ class Layer(NamedTuple):
 
 
 class Maps(NamedTuple):
-    """Maps, and what it took to make them of those one began with.
+    """Feature maps, and the cost of computing them.
 
-    Each method does one thing to the maps and returns the result.
+    Each method returns the maps after a further computation.
 
     Attributes:
         shape: (H, W, C), or (C,) after a dense layer.
-        parameters: As in `Layer`.
-        multiply_adds: As in `Layer`.
-        elementwise: What the published way counts beside them.
+        parameters: Number of learnt values.
+        multiply_adds: Those of convolutions and dense layers.
+        elementwise: Those of ReLUs and batch norms, as papers count them.
     """
 
     shape: tuple[int, ...]
@@ -82,32 +82,25 @@ class Maps(NamedTuple):
         )
 
     def run(self, steps, channels, stride):
-        """Does the steps of an operation.
-
-        Args:
-            steps: Of `operations`.
-            channels: C_out of the convolutions.
-            stride: 1 or 2.
-        """
+        """Does the steps of an operation, as `target.run_steps` does."""
         maps = self
         for step in steps:
+            strides = step.strides(stride)
             match step:
                 case operations.ReLU():
                     maps = maps.relu()
                 case operations.BatchNorm():
                     maps = maps.norm()
                 case operations.Convolution():
-                    maps = maps.convolution(
-                        step.kernel, channels, step.strides(stride)
-                    )
+                    maps = maps.convolution(step.kernel, channels, strides)
                 case operations.Depthwise():
                     # Dilation costs nothing.
                     width = maps.shape[-1]
                     maps = maps.convolution(
-                        step.kernel, width, step.strides(stride), groups=width
+                        step.kernel, width, strides, groups=width
                     )
                 case operations.MaxPool() | operations.AveragePool():
-                    maps = maps.pool(step.strides(stride))
+                    maps = maps.pool(strides)
                 case operations.FactorizedReduce():
                     # Each half has half of the channels, on as many pixels:
                     # together they cost as much as one convolution.
@@ -126,7 +119,7 @@ class Maps(NamedTuple):
         )
 
     def layer(self, name):
-        """Returns all that was done as one `Layer`."""
+        """Returns the cost of all that was done, as one `Layer`."""
         published = self.multiply_adds + self.elementwise
         return Layer(
             name, self.shape, self.parameters, self.multiply_adds, published
@@ -134,15 +127,12 @@ class Maps(NamedTuple):
 
 
 def operation(primitive, shape, stride):
-    """Returns what a primitive of a target network costs.
+    """Returns the `Layer` of a primitive of a target network.
 
     Args:
         primitive: Its name, one of `operations.OPERATIONS`.
         shape: (H, W, C) of the input, and C of the output.
         stride: 1 or 2.
-
-    Returns:
-        A `Layer` of the primitive's name.
     """
     steps = operations.find(primitive).at_stride(stride).steps
     return Maps(shape).run(steps, shape[-1], stride).layer(primitive)
@@ -150,12 +140,12 @@ def operation(primitive, shape, stride):
 
 AUXILIARY_CHANNELS = (128, 768)
 _AUXILIARY_SIZE = 2  # Of the maps that the auxiliary head pools to.
-# By kind of network: the least that leaves the auxiliary head as much.
+# By kind of network: the least that leaves the auxiliary head 2x2 pixels.
 _MIN_IMAGE_SIZES = {"cifar": 5, "imagenet": 33}
 
 
 class Network(NamedTuple):
-    """What there is to say of a target network beside its genotype.
+    """The arguments of a target network beside its genotype.
 
     Attributes:
         kind: "cifar", whose stem keeps the size of the images, or "imagenet",
@@ -176,7 +166,7 @@ class Network(NamedTuple):
     image_channels: int = 3
 
 
-# Those that papers report, by data set.
+# The networks that papers report, by data set.
 NETWORKS = {
     "cifar10": Network("cifar", 20, 36, 10, 32),
     "imagenet": Network("imagenet", 14, 48, 1000, 224),
@@ -184,7 +174,7 @@ NETWORKS = {
 
 
 class Account(NamedTuple):
-    """What a target network costs.
+    """The cost of a target network.
 
     Attributes:
         layers: Tuple of `Layer`, in the order they run.
@@ -241,17 +231,16 @@ def count(genotype, network):
     _check(network)
     layers = _count_stem(network)
     before, last = layers[0].shape, layers[-1].shape  # Of cells k-2 and k-1.
-    halve_first = network.kind == "imagenet"
     reductions = search_space.reduction_indices(network.num_cells)
-    channels = network.init_channels
-    for index in range(network.num_cells):
-        reduction = index in reductions
-        channels = channels * 2 if reduction else channels
+    cells = search_space.cells(
+        network.num_cells, network.init_channels, network.kind
+    )
+    for index, (kind, channels, halve_first) in enumerate(cells):
         counted, shape = _count_cell(
-            genotype, (before, last), channels, reduction, halve_first
+            genotype, kind, (before, last), channels, halve_first
         )
         layers += [c._replace(name=f"cell_{index}.{c.name}") for c in counted]
-        before, last, halve_first = last, shape, reduction
+        before, last = last, shape
         if index == reductions[-1]:
             auxiliary = _count_auxiliary(network, last)
     pooled = Maps((last[-1],))
@@ -306,47 +295,28 @@ def _align(rows):
 
 
 def _count_stem(network):
-    """Returns its layers, whose first and last output the first cell takes."""
+    """Returns the stem's layers; the first cell reads its first and last."""
     size, channels = network.image_size, network.init_channels
     images = Maps((size, size, network.image_channels))
     if network.kind == "cifar":
         width = search_space.STEM_MULTIPLIER * channels
-        return [images.convolution((3, 3), width).norm().layer("stem")]
-    maps = images.convolution((3, 3), channels // 2, (2, 2)).norm().relu()
-    first = maps.convolution((3, 3), channels, (2, 2)).norm().layer("stem_0")
-    maps = Maps(first.shape).relu()
-    second = maps.convolution((3, 3), channels, (2, 2)).norm()
-    return [first, second.layer("stem_1")]
+        return [images.run(operations.CONV_BN, width, 1).layer("stem")]
+    maps = images.run(operations.CONV_BN, channels // 2, 2).relu()
+    first = maps.run(operations.CONV_BN, channels, 2).layer("stem_0")
+    maps = Maps(first.shape).relu().run(operations.CONV_BN, channels, 2)
+    return [first, maps.layer("stem_1")]
 
 
-def _count_cell(genotype, shapes, channels, reduction, halve_first):
-    """Counts a cell.
-
-    Args:
-        genotype: As in `count`.
-        shapes: (H, W, C) of the outputs of cells k-2 and k-1.
-        channels: C, of each node.
-        reduction: Whether it is the reduction cell.
-        halve_first: Whether the first input is twice as large as the second.
-
-    Returns:
-        A list of layers, and the shape of the cell's output.
-    """
-    kind = "reduction" if reduction else "normal"
-    used = genotype.used_nodes(kind)
-    num_inputs = genotype.space.num_input_nodes
+def _count_cell(genotype, kind, shapes, channels, halve_first):
+    """Returns the layers of a cell, and the shape of its output."""
     layers, nodes = [], {}  # Shape of each node.
-    for node, shape in enumerate(shapes[-num_inputs:]):
-        if node not in used:
-            continue
-        entry, stride = operations.RELU_CONV_BN, 1
-        if halve_first and node == num_inputs - 2:
-            entry, stride = operations.FACTORIZED_REDUCE, 2
-        maps = Maps(shape).run(entry.steps, channels, stride)
+    for node, entry in genotype.entries(kind, halve_first).items():
+        shape = shapes[node - genotype.space.num_input_nodes]
+        maps = Maps(shape).run(entry.steps, channels, 1)
         layers.append(maps.layer(f"preprocess_{node}"))
         nodes[node] = maps.shape
     for c in genotype.named_connections(kind):
-        if {c.node, c.source} <= used:
+        if c.used:
             layer = operation(c.primitive, nodes[c.source], c.stride)
             layers.append(layer._replace(name=c.name))
             nodes[c.node] = layer.shape
