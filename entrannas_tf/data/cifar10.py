@@ -6,7 +6,7 @@ from entrannas_tf.data import source
 MEAN = (0.4914, 0.4822, 0.4465)
 STD = (0.2470, 0.2435, 0.2616)
 
-# The data set's own order. A prepared copy need not carry the names.
+# The data set's order; prepared copies may lack the names.
 LABEL_NAMES = (
     "airplane",
     "automobile",
@@ -38,7 +38,7 @@ def load(data_dir, num_examples=0):
         ValueError: If the data set is not prepared there, or num_examples is
             negative.
     """
-    # Slow to import, and of use to this data set only.
+    # Slow to import, and needed for few data sets only.
     import tensorflow_datasets as tfds  # noqa: PLC0415
 
     if num_examples < 0:

@@ -86,7 +86,7 @@ def classify_files(directory, paths):
         ValueError: If there is no export, or an image cannot be read.
     """
     model = load(directory)
-    images = decoding.read(paths, model.image_shape)
+    images = decoding.decode(paths, model.image_shape)
     return [
         f"{path}: {_named(row, model.label_names)}"
         for path, row in zip(paths, model.probabilities(images), strict=True)
