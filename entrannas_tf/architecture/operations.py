@@ -272,7 +272,16 @@ def add(name, operation):
             f"There is another operation {name!r}, {OPERATIONS[name]}; "
             f"expected a new name for {operation}."
         )
-    _check(name, operation)
+    if not isinstance(operation, Operation):
+        raise ValueError(
+            f"The operation {name!r} is {operation!r}; expected an `Operation`."
+        )
+    if not re.fullmatch(r"#[0-9A-Fa-f]{6}", str(operation.color)):
+        raise ValueError(
+            f"The operation {name!r} has the color {operation.color!r}; "
+            'expected one such as "#0064A4".'
+        )
+    _check_steps(name, operation)
     OPERATIONS[name] = operation
 
 
@@ -325,22 +334,8 @@ def from_dict(values):
         ) from None
 
 
-def _check(name, operation):
-    """Raises ValueError if an operation cannot be built or drawn."""
-    if not isinstance(operation, Operation):
-        raise ValueError(
-            f"The operation {name!r} is {operation!r}; expected an `Operation`."
-        )
-    if not re.fullmatch(r"#[0-9A-Fa-f]{6}", str(operation.color)):
-        raise ValueError(
-            f"The operation {name!r} has the color {operation.color!r}; "
-            'expected one such as "#0064A4".'
-        )
-    _check_steps(name, operation)
-
-
 def _check_steps(name, operation):
-    """Checks the steps of an operation, at stride 2 as well."""
+    """Raises ValueError if an operation cannot be built at each stride."""
     for step in operation.steps:
         if type(step) not in _STEPS.values():
             raise ValueError(

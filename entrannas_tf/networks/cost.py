@@ -19,7 +19,9 @@ from entrannas_tf.architecture import operations, search_space
 
 
 class Layer(NamedTuple):
-    """The cost of a layer.
+    """Feature maps, and the cost of computing them from a layer's input.
+
+    The methods return the maps after a further computation.
 
     Attributes:
         name: As in the target network, such as
@@ -32,54 +34,29 @@ class Layer(NamedTuple):
 
     name: str
     shape: tuple[int, ...]
-    parameters: int
-    multiply_adds: int
-    multiply_adds_published: int
-
-
-class Maps(NamedTuple):
-    """Feature maps, and the cost of computing them.
-
-    Each method returns the maps after a further computation.
-
-    Attributes:
-        shape: (H, W, C), or (C,) after a dense layer.
-        parameters: Number of learnt values.
-        multiply_adds: Those of convolutions and dense layers.
-        elementwise: Those of ReLUs and batch norms, as papers count them.
-    """
-
-    shape: tuple[int, ...]
     parameters: int = 0
     multiply_adds: int = 0
-    elementwise: int = 0
+    multiply_adds_published: int = 0
 
     def relu(self):
-        cost = math.prod(self.shape)
-        return self._replace(elementwise=self.elementwise + cost)
+        return self._then(self.shape, elementwise=math.prod(self.shape))
 
     def norm(self):
-        cost = 2 * math.prod(self.shape)
-        return self._replace(
-            parameters=self.parameters + 2 * self.shape[-1],
-            elementwise=self.elementwise + cost,
-        )
+        learnt, values = 2 * self.shape[-1], math.prod(self.shape)
+        return self._then(self.shape, learnt, elementwise=2 * values)
 
     def pool(self, strides):
         """Takes part of the pixels; an odd size is rounded up."""
         height, width, channels = self.shape
         sizes = -(-height // strides[0]), -(-width // strides[1])
-        return self._replace(shape=(*sizes, channels))
+        return self._then((*sizes, channels))
 
     def convolution(self, kernel, channels, strides=(1, 1), groups=1):
         """Has no bias, and padding that keeps the size at stride 1."""
         height, width, channels_in = self.pool(strides).shape
         weights = math.prod(kernel) * (channels_in // groups) * channels
-        return self._replace(
-            shape=(height, width, channels),
-            parameters=self.parameters + weights,
-            multiply_adds=self.multiply_adds + weights * height * width,
-        )
+        shape = height, width, channels
+        return self._then(shape, weights, weights * height * width)
 
     def run(self, steps, channels, stride):
         """Does the steps of an operation, as `target.run_steps` does."""
@@ -93,12 +70,9 @@ class Maps(NamedTuple):
                     maps = maps.norm()
                 case operations.Convolution():
                     maps = maps.convolution(step.kernel, channels, strides)
-                case operations.Depthwise():
-                    # Dilation costs nothing.
+                case operations.Depthwise():  # Dilation costs nothing.
                     width = maps.shape[-1]
-                    maps = maps.convolution(
-                        step.kernel, width, strides, groups=width
-                    )
+                    maps = maps.convolution(step.kernel, width, strides, width)
                 case operations.MaxPool() | operations.AveragePool():
                     maps = maps.pool(strides)
                 case operations.FactorizedReduce():
@@ -110,32 +84,18 @@ class Maps(NamedTuple):
         return maps
 
     def dense(self, units, bias=True):
-        """Takes the maps for one vector."""
+        """Reads all maps as one vector."""
         weights = math.prod(self.shape) * units
-        return self._replace(
-            shape=(units,),
-            parameters=self.parameters + weights + units * bias,
-            multiply_adds=self.multiply_adds + weights,
-        )
+        return self._then((units,), weights + units * bias, weights)
 
-    def layer(self, name):
-        """Returns the cost of all that was done, as one `Layer`."""
-        published = self.multiply_adds + self.elementwise
+    def _then(self, shape, parameters=0, multiply_adds=0, elementwise=0):
         return Layer(
-            name, self.shape, self.parameters, self.multiply_adds, published
+            self.name,
+            shape,
+            self.parameters + parameters,
+            self.multiply_adds + multiply_adds,
+            self.multiply_adds_published + multiply_adds + elementwise,
         )
-
-
-def operation(primitive, shape, stride):
-    """Returns the `Layer` of a primitive of a target network.
-
-    Args:
-        primitive: Its name, one of `operations.OPERATIONS`.
-        shape: (H, W, C) of the input, and C of the output.
-        stride: 1 or 2.
-    """
-    steps = operations.find(primitive).at_stride(stride).steps
-    return Maps(shape).run(steps, shape[-1], stride).layer(primitive)
 
 
 AUXILIARY_CHANNELS = (128, 768)
@@ -243,8 +203,7 @@ def count(genotype, network):
         before, last = last, shape
         if index == reductions[-1]:
             auxiliary = _count_auxiliary(network, last)
-    pooled = Maps((last[-1],))
-    layers.append(pooled.dense(network.num_classes).layer("head"))
+    layers.append(Layer("head", last[-1:]).dense(network.num_classes))
     return Account(tuple(layers), auxiliary)
 
 
@@ -297,14 +256,14 @@ def _align(rows):
 def _count_stem(network):
     """Returns the stem's layers; the first cell reads its first and last."""
     size, channels = network.image_size, network.init_channels
-    images = Maps((size, size, network.image_channels))
+    shape = size, size, network.image_channels
     if network.kind == "cifar":
         width = search_space.STEM_MULTIPLIER * channels
-        return [images.run(operations.CONV_BN, width, 1).layer("stem")]
-    maps = images.run(operations.CONV_BN, channels // 2, 2).relu()
-    first = maps.run(operations.CONV_BN, channels, 2).layer("stem_0")
-    maps = Maps(first.shape).relu().run(operations.CONV_BN, channels, 2)
-    return [first, maps.layer("stem_1")]
+        return [Layer("stem", shape).run(operations.CONV_BN, width, 1)]
+    maps = Layer("stem_0", shape).run(operations.CONV_BN, channels // 2, 2)
+    first = maps.relu().run(operations.CONV_BN, channels, 2)
+    maps = Layer("stem_1", first.shape).relu()
+    return [first, maps.run(operations.CONV_BN, channels, 2)]
 
 
 def _count_cell(genotype, kind, shapes, channels, halve_first):
@@ -312,14 +271,15 @@ def _count_cell(genotype, kind, shapes, channels, halve_first):
     layers, nodes = [], {}  # Shape of each node.
     for node, entry in genotype.entries(kind, halve_first).items():
         shape = shapes[node - genotype.space.num_input_nodes]
-        maps = Maps(shape).run(entry.steps, channels, 1)
-        layers.append(maps.layer(f"preprocess_{node}"))
-        nodes[node] = maps.shape
+        layer = Layer(f"preprocess_{node}", shape)
+        layers.append(layer.run(entry.steps, channels, 1))
+        nodes[node] = layers[-1].shape
     for c in genotype.named_connections(kind):
         if c.used:
-            layer = operation(c.primitive, nodes[c.source], c.stride)
-            layers.append(layer._replace(name=c.name))
-            nodes[c.node] = layer.shape
+            steps = operations.find(c.primitive).at_stride(c.stride).steps
+            layer = Layer(c.name, nodes[c.source])
+            layers.append(layer.run(steps, channels, c.stride))
+            nodes[c.node] = layers[-1].shape
     outputs = genotype.outputs(kind)
     height, width, _ = nodes[outputs[0]]
     return layers, (height, width, channels * len(outputs))
@@ -329,13 +289,13 @@ def _count_auxiliary(network, shape):
     """Counts the head that training puts after the last reduction cell."""
     narrow, wide = AUXILIARY_CHANNELS
     pooled = (_AUXILIARY_SIZE, _AUXILIARY_SIZE, shape[-1])
-    maps = Maps(shape).relu()._replace(shape=pooled)
+    maps = Layer("auxiliary_head", shape).relu()._replace(shape=pooled)
     maps = maps.convolution((1, 1), narrow).norm().relu()
     maps = maps.dense(wide, bias=False)  # A 2x2 convolution without padding.
     if network.kind == "cifar":
         # DARTS forgot it in the other kind, and published counts lack it.
         maps = maps.norm()
-    return maps.relu().dense(network.num_classes).layer("auxiliary_head")
+    return maps.relu().dense(network.num_classes)
 
 
 def _check(network):

@@ -189,9 +189,8 @@ def _steps_weights(layers, name, steps, modules):
 
 def _keras(layer):
     """Returns the layer of Keras that a layer stands in for, or itself."""
-    if isinstance(layer, (fast.FusedBatchNorm, fast.PointwiseConvolution)):
-        return layer.layer
-    return layer
+    standing_in = (fast.FusedBatchNorm, fast.PointwiseConvolution)
+    return layer.layer if isinstance(layer, standing_in) else layer
 
 
 def _norm_weights(layer, module):
