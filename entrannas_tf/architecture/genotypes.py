@@ -31,14 +31,14 @@ class NamedConnection(NamedTuple):
     """A connection as networks have it.
 
     Attributes:
-        name: Such as "node_4.sep_conv_3x3_from_1"; where a node has that
+        name: Such as "node_4.sep_conv_3x3_from_1"; if a node has the same
             connection twice, the second ends with "_2".
         node: Number of the node that it ends in.
         primitive: Its primitive.
         source: Number of the node that it reads.
         stride: 2 from an input node of a reduction cell, else 1.
-        used: Whether its value reaches the cell's output. Target networks
-            have these connections alone.
+        used: Whether its value reaches the cell's output; if not, target
+            networks leave it out.
     """
 
     name: str
@@ -105,25 +105,19 @@ class Genotype(NamedTuple):
         )
 
     def entries(self, kind, halve_first):
-        """Returns what matches the input nodes to a cell of a target network.
+        """Returns {node: `Operation` that matches it to a cell} of used inputs.
 
         Args:
             kind: "normal" or "reduction".
             halve_first: Whether the output of cell k-2 is twice as large as
                 that of cell k-1.
-
-        Returns:
-            {node: `operations.Operation`} of the input nodes that are used.
         """
         num_inputs = self.space.num_input_nodes
-        halved = num_inputs - 2 if halve_first else None
-        return {
-            node: operations.FACTORIZED_REDUCE
-            if node == halved
-            else operations.RELU_CONV_BN
-            for node in sorted(self._used_nodes(kind))
-            if node < num_inputs
-        }
+        used = sorted(self._used_nodes(kind) & set(range(num_inputs)))
+        entries = dict.fromkeys(used, operations.RELU_CONV_BN)
+        if halve_first and num_inputs - 2 in entries:
+            entries[num_inputs - 2] = operations.FACTORIZED_REDUCE
+        return entries
 
     def named_connections(self, kind):
         """Returns a list of `NamedConnection`, by node and in DARTS's order.
@@ -212,7 +206,7 @@ def make_concat(concat, cell, num_input_nodes=2):
         num_input_nodes: Number of its input nodes.
 
     Returns:
-        A tuple; None if these are the nodes that None stands for.
+        A tuple; None if these are all `connected_nodes`.
 
     Raises:
         ValueError: If a number is not that of an intermediate node that has a

@@ -7,22 +7,9 @@ the target network (`networks.target`), parameters and multiply-adds
 follow from the steps. The definitions are DARTS's.
 
 To add an operation for everyone, add an entry to the table. To add one to a
-single search, call `add` in the search's configuration file:
-
-    operations.add(
-        "conv_5x5",
-        operations.Operation(
-            steps=(
-                operations.ReLU(),
-                operations.Convolution((5, 5)),
-                operations.BatchNorm(),
-            ),
-            color="#8CD17D",
-        ),
-    )
-
-The genotype file that the search writes holds the definition, for those who
-read the file. "none" has no entry: it is the lack of a connection.
+single search, call `add` in its configuration file, as in docs/extending.md:
+the genotype file that the search writes holds the definition. "none" has no
+entry: it is the lack of a connection.
 """
 
 import dataclasses

@@ -94,16 +94,6 @@ class Architecture(keras.layers.Layer):
 
     def coefficients(self):
         """Returns the coefficients: dict by kind of float32 [E, K]."""
-        coefficients = self._relax()
-        for kind, edge_logits in self.edge_logits.items():
-            weights = relaxation.normalise_edges(
-                tf.convert_to_tensor(edge_logits), self.space.targets
-            )  # [E]
-            coefficients[kind] *= weights[:, tf.newaxis]
-        return coefficients
-
-    def _relax(self):
-        """Returns the coefficients of the operations of each edge."""
         tau, targets = (
             tf.convert_to_tensor(self.temperature),
             self.space.targets,
@@ -120,6 +110,10 @@ class Architecture(keras.layers.Layer):
                 )
             else:
                 found = relaxation.softmax(alpha, tau)
+            if self.edge_normalization:
+                logits = tf.convert_to_tensor(self.edge_logits[kind])
+                weights = relaxation.normalise_edges(logits, targets)  # [E]
+                found *= weights[:, tf.newaxis]
             coefficients[kind] = found
         return coefficients
 

@@ -32,7 +32,7 @@ class SearchSpace(NamedTuple):
     """A search space; `make` and `get` return checked ones.
 
     Attributes:
-        name: What the space is called.
+        name: Name of the space.
         primitives: Names of the K candidate primitives, in the order of
             alpha's columns. "none" may be among them for EnTranNAS;
             EnTranNAS-DST, which can leave an edge empty by itself, ignores it.

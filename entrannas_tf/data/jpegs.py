@@ -27,13 +27,10 @@ def random_crops(encoded, numbers, size, min_area):
         uint8 [B, S, S, 3].
     """
 
-    def crop(arguments):
-        contents, numbers = arguments
-        height, width = _read_size(contents)
-        box = photos.crop_boxes(numbers, height, width, min_area)
-        return _decode(contents, box, height, width, size)
+    def choose(height, width, numbers):
+        return photos.crop_boxes(numbers, height, width, min_area)
 
-    return _map(crop, (encoded, tf.transpose(numbers)), size)
+    return _map(choose, (encoded, tf.transpose(numbers)), size)
 
 
 def center_crops(encoded, size):
@@ -47,31 +44,30 @@ def center_crops(encoded, size):
         uint8 [B, S, S, 3].
     """
 
-    def crop(contents):
-        height, width = _read_size(contents)
+    def choose(height, width):
         half = 0.5 * _CENTER * tf.minimum(height, width)
         half = tf.stack([half / height, half / width])  # Relative.
-        box = tf.concat([0.5 - half, 0.5 + half], 0)
+        return tf.concat([0.5 - half, 0.5 + half], 0)
+
+    return _map(choose, (encoded,), size)
+
+
+def _map(choose, tensors, size):
+    """Crops the files of a batch in parallel: uint8 [B, S, S, 3]."""
+
+    def crop(arguments):
+        contents, *numbers = arguments
+        shape = tf.image.extract_jpeg_shape(contents)  # [H, W, C]
+        height, width, _ = tf.unstack(tf.cast(shape, tf.float32))
+        box = choose(height, width, *numbers)
         return _decode(contents, box, height, width, size)
 
-    return _map(crop, encoded, size)
-
-
-def _map(crop, tensors, size):
-    """Crops the files of a batch in parallel: uint8 [B, S, S, 3]."""
     return tf.map_fn(
         crop,
         tensors,
         fn_output_signature=tf.TensorSpec([size, size, 3], tf.uint8),
         parallel_iterations=os.cpu_count() or 1,
     )
-
-
-def _read_size(contents):
-    """Returns (height, width) from a JPEG file's header, float32 scalars."""
-    shape = tf.image.extract_jpeg_shape(contents)  # [H, W, C]
-    height, width, _ = tf.unstack(tf.cast(shape, tf.float32))
-    return height, width
 
 
 def _decode(contents, box, height, width, size):
@@ -84,12 +80,8 @@ def _decode(contents, box, height, width, size):
     Args:
         contents: string scalar, the file.
         box: float32 [4]: top, left, bottom, right, relative to the image.
-        height: float32 scalar, of the image in pixels.
-        width: float32 scalar, of the image in pixels.
-        size: Side S in pixels.
-
-    Returns:
-        uint8 [S, S, 3].
+        height, width: float32 scalars, of the image in pixels.
+        size: Side S in pixels of the result, uint8 [S, S, 3].
     """
     top, left, bottom, right = tf.unstack(box)
     excess = tf.minimum((bottom - top) * height, (right - left) * width) / size

@@ -87,11 +87,7 @@ class Records:
 
 
 def _find_records(path, count):
-    """Returns where each of a file's records starts, and the last one ends.
-
-    Args:
-        path: Path of a TFRecord file.
-        count: Number of records that it should hold.
+    """Returns where the `count` records of a file start, and the last one ends.
 
     Returns:
         int64 [count + 1], in bytes.

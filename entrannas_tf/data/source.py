@@ -15,7 +15,7 @@ class ImageSource:
     """A labelled set of images, wherever they lie.
 
     Attributes:
-        name: What the set is called in messages and records.
+        name: Name of the set in messages and records.
         image_shape: (H, W, C) of every image.
         label_names: Name of each class, in the order of the labels.
         num_examples: Number of images N.
@@ -53,7 +53,7 @@ def from_arrays(name, images, labels, label_names, mean=None, std=None):
     The images are copied once, into host memory.
 
     Args:
-        name: What the set is called.
+        name: Name of the set.
         images: uint8 [N, H, W, C].
         labels: Integers [N], from 0 to the number of classes - 1.
         label_names: Name of each class.

@@ -210,7 +210,7 @@ def run_steps(steps, x, channels, stride, name):
             case operations.MaxPool():
                 x = _max_pool(x, stride, own)
             case operations.AveragePool():
-                x = _average_pool(x, stride, own)
+                x = _pool(keras.layers.AveragePooling2D, x, stride, own)
             case operations.FactorizedReduce():
                 x = _factorized_reduce(x, channels, own)
             case _:
@@ -221,13 +221,8 @@ def run_steps(steps, x, channels, stride, name):
 def _cell(genotype, kind, inputs, channels, halve_first, name):
     """Returns the output of a cell (Eq. 3): no coefficients, no bottleneck.
 
-    Args:
-        genotype: A `genotypes.Genotype`.
-        kind: "normal" or "reduction".
-        inputs: Pair of the outputs of cells k-2 and k-1.
-        channels: C, of each node.
-        halve_first: Whether the first of these is twice as large.
-        name: Name of the cell.
+    `inputs` are the outputs of cells k-2 and k-1; the first is twice as large
+    if `halve_first`.
     """
     values, arriving = {}, collections.defaultdict(list)  # By node.
     for node, entry in genotype.entries(kind, halve_first).items():
@@ -343,11 +338,8 @@ def _pad(x, kernel, strides, name):
 def _max_pool(x, stride, name):
     """Returns 3x3 max pooling, padded symmetrically: padding never wins."""
     pool = keras.layers.MaxPooling2D
-    if stride == 1:
-        return pool(3, 1, "same", name=name)(x)
-    if None in x.shape[1:3]:
-        x = pool(3, 1, "same", name=f"{name}.pool")(x)
-        return _subsample(x, name)
+    if stride == 1 or None in x.shape[1:3]:
+        return _pool(pool, x, stride, name)
     # The same in half of the time: copies of the rows and columns at the
     # border are put around, which change no maximum.
     x = _repeat_border(x, 1, f"{name}.rows")
@@ -367,9 +359,8 @@ def _repeat_border(x, axis, name):
     return keras.layers.Concatenate(axis, name=name)(parts)
 
 
-def _average_pool(x, stride, name):
-    """Returns 3x3 average pooling, padded symmetrically and not counted."""
-    pool = keras.layers.AveragePooling2D
+def _pool(pool, x, stride, name):
+    """Returns 3x3 pooling, padded symmetrically; the padding does not count."""
     if stride == 1:
         return pool(3, 1, "same", name=name)(x)
     return _subsample(pool(3, 1, "same", name=f"{name}.pool")(x), name)
@@ -394,11 +385,8 @@ def _factorized_reduce(x, channels, name):
 def _auxiliary(x, num_classes, last_norm):
     """Returns the logits of DARTS's auxiliary head, for features half-way up.
 
-    Args:
-        x: Symbolic float [B, H, W, C].
-        num_classes: Number of logits.
-        last_norm: Whether a batch norm follows the 2x2 convolution; networks
-            for ImageNet have none, by an omission of the original.
+    A batch norm follows the 2x2 convolution if `last_norm`; networks for
+    ImageNet have none, by an omission of the original.
     """
     name = AUXILIARY_HEAD
     sizes = x.shape[1:3]
@@ -409,7 +397,7 @@ def _auxiliary(x, num_classes, last_norm):
             "with a larger image_shape, or train it without auxiliary head."
         )
     narrow, wide = cost.AUXILIARY_CHANNELS
-    # To 2x2; of a side of 8 or 7 the two windows are DARTS's, 5 wide.
+    # To 2x2; DARTS's windows, 5 wide, for a side of 8 or 7.
     strides = [max(1, (side - 2) // 2) for side in sizes]
     windows = [side - by for side, by in zip(sizes, strides, strict=True)]
     x = keras.layers.ReLU(name=f"{name}.relu_0")(x)
