@@ -18,9 +18,8 @@ def top_two(coefficients, space):
     also the one it keeps. Hence a node has two connections, from two
     different nodes, or one where only one node comes before it. Among equals
     the lower source and the earlier primitive win. Where a softmax at a low
-    temperature has come so close to 1 that float32 holds edges for equal, the
-    one that leaves less to its other primitives is the stronger: the order is
-    the exact one.
+    temperature is so close to 1 that edges are equal in float32, the edge that
+    leaves less to its other primitives is the stronger: the order is exact.
 
     Args:
         coefficients: float [E, K], p of Eq. 5; with edge normalisation its
@@ -57,13 +56,13 @@ def top_two_few_skips(coefficients, space, max_skips):
     """Keeps the two strongest edges of each node, few of them skips (P-DARTS).
 
     While the cell has more skip connections than allowed, the weakest of them
-    loses its coefficient, and the cell is derived anew (Chen et al., 2019,
+    loses its coefficient, and the cell is derived again (Chen et al., 2019,
     section 3.3.2).
 
     Args:
         coefficients: float [E, K]; each edge has one above 0 of a primitive
             other than "none" and "skip_connect".
-        space: As of `top_two`.
+        space: The `search_space.SearchSpace` of the coefficients.
         max_skips: Number of skip connections of the cell, at most.
 
     Returns:
@@ -99,7 +98,7 @@ def non_zero(coefficients, space):
 
     Args:
         coefficients: float [E, K], q_hat of Eq. 9.
-        space: As of `top_two`.
+        space: The `search_space.SearchSpace` of the coefficients.
 
     Returns:
         A cell with any number of connections per node, by source and then
@@ -123,7 +122,7 @@ def indicator(cell, space):
 
     Args:
         cell: A `genotypes.Cell` of the space.
-        space: As of `top_two`.
+        space: The `search_space.SearchSpace`.
     """
     edges, primitives = space.edges, space.primitives
     matrix = np.zeros((len(edges), len(primitives)), np.float32)

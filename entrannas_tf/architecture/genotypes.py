@@ -23,8 +23,6 @@ class Connection(NamedTuple):
     source: int
 
 
-_CONCATS = tuple(f"{kind}_concat" for kind in search_space.KINDS)
-
 # One tuple of connections for each intermediate node.
 Cell = tuple[tuple[Connection, ...], ...]
 
@@ -33,12 +31,14 @@ class NamedConnection(NamedTuple):
     """A connection as networks have it.
 
     Attributes:
-        name: Such as "node_4.sep_conv_3x3_from_1"; where a node has that
+        name: Such as "node_4.sep_conv_3x3_from_1"; if a node has the same
             connection twice, the second ends with "_2".
         node: Number of the node that it ends in.
         primitive: Its primitive.
         source: Number of the node that it reads.
         stride: 2 from an input node of a reduction cell, else 1.
+        used: Whether its value reaches the cell's output; if not, target
+            networks leave it out.
     """
 
     name: str
@@ -46,6 +46,7 @@ class NamedConnection(NamedTuple):
     primitive: str
     source: int
     stride: int
+    used: bool
 
 
 class Genotype(NamedTuple):
@@ -53,11 +54,11 @@ class Genotype(NamedTuple):
 
     Attributes:
         normal: The normal cell, a tuple of connections per intermediate node.
-        reduction: The reduction cell, likewise.
+        reduction: The reduction cell, such a tuple too.
         space: The `search_space.SearchSpace` that the cells belong to. Where
             it has one kind of cell, both cells are the same.
         normal_concat: Numbers of the nodes that form the normal cell's output,
-            in order; None for all that anything arrives at, see `live_nodes`.
+            in order; None for all `connected_nodes`.
         reduction_concat: The same of the reduction cell.
 
     Example:
@@ -78,9 +79,7 @@ class Genotype(NamedTuple):
     reduction_concat: tuple[int, ...] | None = None
 
     def outputs(self, kind):
-        """Returns the numbers of the nodes that form a cell's output.
-
-        Those that nothing arrives at are not among them.
+        """Returns the numbers of the connected nodes that form a cell's output.
 
         Args:
             kind: "normal" or "reduction".
@@ -94,17 +93,34 @@ class Genotype(NamedTuple):
         return tuple(node for node in concat if node in connected)
 
     def describe(self, kind):
-        """Returns a cell in a line, see `describe`.
+        """Returns a cell in a line: `2: skip_connect(0) conv_1x1(1) | ...`.
 
         Args:
             kind: "normal" or "reduction".
         """
-        return describe(getattr(self, kind), self.space.num_input_nodes)
+        nodes = enumerate(getattr(self, kind), self.space.num_input_nodes)
+        return " | ".join(
+            f"{node}: {' '.join(f'{p}({s})' for p, s in connections) or '-'}"
+            for node, connections in nodes
+        )
 
-    def used_nodes(self, kind):
-        """Returns the set of the nodes whose values reach a cell's output.
+    def entries(self, kind, halve_first):
+        """Returns {node: `Operation` that matches it to a cell} of used inputs.
 
-        A target network consists of these alone.
+        Args:
+            kind: "normal" or "reduction".
+            halve_first: Whether the output of cell k-2 is twice as large as
+                that of cell k-1.
+        """
+        num_inputs = self.space.num_input_nodes
+        used = sorted(self._used_nodes(kind) & set(range(num_inputs)))
+        entries = dict.fromkeys(used, operations.RELU_CONV_BN)
+        if halve_first and num_inputs - 2 in entries:
+            entries[num_inputs - 2] = operations.FACTORIZED_REDUCE
+        return entries
+
+    def named_connections(self, kind):
+        """Returns a list of `NamedConnection`, by node and in DARTS's order.
 
         Args:
             kind: "normal" or "reduction".
@@ -112,32 +128,8 @@ class Genotype(NamedTuple):
         Raises:
             ValueError: If nothing flows to the output.
         """
-        cell, num_inputs = getattr(self, kind), self.space.num_input_nodes
-        live = live_nodes(cell, num_inputs)
-        used = set(self.outputs(kind))
-        if not used:
-            raise ValueError(
-                f"Nothing flows to the output of the {kind} cell "
-                f"({self.describe(kind)}); expected connections from an input "
-                "node to a node of the output, through others or not."
-            )
-        for node in reversed(range(num_inputs, num_inputs + len(cell))):
-            if node in used:
-                sources = {source for _, source in cell[node - num_inputs]}
-                used |= sources & live
-        return used
-
-    def named_connections(self, kind):
-        """Returns the connections of a cell as networks have them.
-
-        Args:
-            kind: "normal" or "reduction".
-
-        Returns:
-            A list of `NamedConnection`, by node and in DARTS's order.
-        """
         named, names = [], collections.Counter()
-        num_inputs = self.space.num_input_nodes
+        num_inputs, used = self.space.num_input_nodes, self._used_nodes(kind)
         for node, connections in enumerate(getattr(self, kind), num_inputs):
             for primitive, source in connections:
                 name = f"node_{node}.{primitive}_from_{source}"
@@ -146,10 +138,28 @@ class Genotype(NamedTuple):
                     name += f"_{names[name]}"
                 halves = kind == "reduction" and source < num_inputs
                 stride = 2 if halves else 1
+                acts = {node, source} <= used
                 named.append(
-                    NamedConnection(name, node, primitive, source, stride)
+                    NamedConnection(name, node, primitive, source, stride, acts)
                 )
         return named
+
+    def _used_nodes(self, kind):
+        """Returns the set of the nodes whose values reach a cell's output."""
+        cell, num_inputs = getattr(self, kind), self.space.num_input_nodes
+        connected = connected_nodes(cell, num_inputs)
+        used = set(self.outputs(kind))
+        if not used:
+            raise ValueError(
+                f"Nothing flows to the output of the {kind} cell "
+                f"({self.describe(kind)}); expected connections from an input "
+                "node to a node of the output, through others or not."
+            )
+        for node in reversed(connected):
+            if node in used:
+                sources = {source for _, source in cell[node - num_inputs]}
+                used |= sources & {*range(num_inputs), *connected}
+        return used
 
 
 def make_cell(nodes, space=search_space.STANDARD):
@@ -196,7 +206,7 @@ def make_concat(concat, cell, num_input_nodes=2):
         num_input_nodes: Number of its input nodes.
 
     Returns:
-        A tuple; None if these are the nodes that None stands for.
+        A tuple; None if these are all `connected_nodes`.
 
     Raises:
         ValueError: If a number is not that of an intermediate node that has a
@@ -228,52 +238,41 @@ def draw(seed, space=search_space.STANDARD):
     """
     rng = np.random.default_rng(seed)
     names = space.operations
-    cells = [
-        make_cell(
-            [
-                [
-                    (names[rng.integers(len(names))], int(source))
-                    for source in sorted(rng.permutation(node)[:2])
-                ]
-                for node in space.intermediate_nodes
-            ],
-            space,
-        )
-        for _ in space.kinds
-    ]
-    return of_cells(dict(zip(space.kinds, cells, strict=True)), space)
+    cells = {}
+    for kind in space.kinds:
+        nodes = []
+        for node in space.intermediate_nodes:
+            sources = sorted(rng.permutation(node)[:2])
+            nodes.append(
+                [(names[rng.integers(len(names))], int(s)) for s in sources]
+            )
+        cells[kind] = make_cell(nodes, space)
+    return of_cells(cells, space)
 
 
 def of_cells(cells, space):
     """Returns the genotype of a cell of each kind.
 
     Args:
-        cells: {kind: `Cell`} of the space's kinds. The normal cell stands for
-            the reduction cell where that kind is not among them.
+        cells: {kind: `Cell`} of the space's kinds. The normal cell is used as
+            the reduction cell where the space has no such kind.
         space: The `search_space.SearchSpace`.
     """
     normal = cells["normal"]
     return Genotype(normal, cells.get("reduction", normal), space)
 
 
-def live_nodes(cell, num_input_nodes=2):
-    """Returns the set of the nodes that anything arrives at.
+def connected_nodes(cell, num_input_nodes=2):
+    """Returns the intermediate nodes that have a value, a tuple in order.
 
-    These are the input nodes, and the nodes with a connection from one of
-    these. What would come from another node is 0: published genotypes have
-    such connections.
+    These have a connection from an input node or from one of these. Published
+    genotypes have connections from other nodes, which would carry 0.
     """
     live = set(range(num_input_nodes))
     for node, connections in enumerate(cell, num_input_nodes):
         if any(source in live for _, source in connections):
             live.add(node)
-    return live
-
-
-def connected_nodes(cell, num_input_nodes=2):
-    """Returns the intermediate nodes among `live_nodes`, a tuple in order."""
-    live = live_nodes(cell, num_input_nodes)
-    return tuple(sorted(live - set(range(num_input_nodes))))
+    return tuple(sorted(live))[num_input_nodes:]
 
 
 def num_connections(cell):
@@ -292,20 +291,15 @@ def num_skip_connections(cell):
 
 def num_changed(before, after):
     """Returns how many connections of two cells stand in only one of them."""
-
-    def keyed(cell):
-        return {(node, c) for node, cs in enumerate(cell) for c in cs}
-
-    return len(keyed(before) ^ keyed(after))
-
-
-def describe(cell, num_input_nodes=2):
-    """Returns a cell in a line: `2: skip_connect(0) sep_conv_3x3(1) | ...`."""
-    return " | ".join(
-        f"{node}: "
-        + (" ".join(f"{c.primitive}({c.source})" for c in connections) or "-")
-        for node, connections in enumerate(cell, num_input_nodes)
-    )
+    found = [
+        {
+            (node, c)
+            for node, connections in enumerate(cell)
+            for c in connections
+        }
+        for cell in (before, after)
+    ]
+    return len(found[0] ^ found[1])
 
 
 def to_json(genotype, **extra):
@@ -315,7 +309,6 @@ def to_json(genotype, **extra):
         genotype: A `Genotype`.
         **extra: Further top-level members, such as `provenance`.
     """
-    concats = {f: getattr(genotype, f) for f in _CONCATS}
     own = operations.own(genotype.space.operations)
     content = {
         "format": FORMAT,
@@ -323,11 +316,17 @@ def to_json(genotype, **extra):
         "space": search_space.serialize(genotype.space),
         "normal": genotype.normal,
         "reduction": genotype.reduction,
-        **{f: list(nodes) for f, nodes in concats.items() if nodes},
-        **({"operations": own} if own else {}),
-        **extra,
     }
-    members = (f"  {json.dumps(k)}: {_dumps(v)}" for k, v in content.items())
+    for kind in search_space.KINDS:
+        concat = getattr(genotype, f"{kind}_concat")
+        if concat:
+            content[f"{kind}_concat"] = list(concat)
+    if own:
+        content["operations"] = own
+    members = (
+        f"  {json.dumps(name)}: {_dumps(value)}"
+        for name, value in {**content, **extra}.items()
+    )
     return "{\n" + ",\n".join(members) + "\n}\n"
 
 
@@ -338,8 +337,8 @@ def from_json(text):
 
     Raises:
         ValueError: If the text is not JSON, is of another format or version,
-            or names unknown primitives or nodes, or defines an operation
-            otherwise than it is known.
+            names unknown primitives or nodes, or defines a known operation
+            differently.
     """
     try:
         content = json.loads(text)
@@ -358,19 +357,22 @@ def from_json(text):
     missing = [k for k in ("space", *kinds) if k not in content]
     if missing:
         raise ValueError(f"The genotype lacks {', '.join(missing)}.")
-    _add_operations(content.get("operations", {}))
-    space = search_space.get(content["space"])
-    cells = [
-        make_cell(_check_nesting(content[kind], kind), space) for kind in kinds
-    ]
-    concats = [
-        make_concat(
-            _check_concat(content.get(field), field),
-            cell,
-            space.num_input_nodes,
+    definitions = content.get("operations", {})
+    if not isinstance(definitions, dict):
+        raise ValueError(
+            f"The genotype's operations are {definitions!r}; expected an "
+            "object of definitions by name."
         )
-        for field, cell in zip(_CONCATS, cells, strict=True)
-    ]
+    for name, values in definitions.items():
+        operations.add(name, operations.from_dict(values))
+    space = search_space.get(content["space"])
+    cells, concats = [], []
+    for kind in kinds:
+        _check_members(content, kind)
+        cell = make_cell(content[kind], space)
+        concat = content.get(f"{kind}_concat")
+        cells.append(cell)
+        concats.append(make_concat(concat, cell, space.num_input_nodes))
     is_one = len(set(cells)) == len(set(concats)) == 1
     if len(space.kinds) == 1 and not is_one:
         raise ValueError(
@@ -380,53 +382,32 @@ def from_json(text):
     return Genotype(*cells, space, *concats)
 
 
-def _add_operations(definitions):
-    """Adds the operations that a genotype file defines."""
-    if not isinstance(definitions, dict):
-        raise ValueError(
-            f"The genotype's operations are {definitions!r}; expected an "
-            "object of definitions by name."
-        )
-    for name, values in definitions.items():
-        operations.add(name, operations.from_dict(values))
-
-
-def _check_nesting(nodes, kind):
-    """Returns the nodes of a cell that was read if `make_cell` can take it."""
-    nested = (
-        isinstance(nodes, list)
-        and nodes
-        and all(isinstance(pairs, list) for pairs in nodes)
-        and all(
-            isinstance(pair, list) and len(pair) == 2
-            for pairs in nodes
-            for pair in pairs
-        )
-    )
-    if not nested:
+def _check_members(content, kind):
+    """Checks the types of a cell and its concat that were read."""
+    nodes = content[kind]
+    nested = isinstance(nodes, list) and nodes
+    nested = nested and all(isinstance(pairs, list) for pairs in nodes)
+    if not nested or any(
+        not isinstance(pair, list) or len(pair) != 2
+        for pairs in nodes
+        for pair in pairs
+    ):
         raise ValueError(
             f"The genotype's {kind} cell is not a list that has, for each "
             "intermediate node, a list of [primitive, source] pairs."
         )
-    return nodes
-
-
-def _check_concat(concat, field):
-    """Returns a concat that was read if `make_concat` can take it."""
-    if concat is None or (
-        isinstance(concat, list) and all(isinstance(n, int) for n in concat)
-    ):
-        return concat
-    raise ValueError(
-        f"The genotype's {field} is {concat!r}; expected a list of numbers of "
-        "nodes."
-    )
+    concat = content.get(f"{kind}_concat")
+    is_list = concat is None or isinstance(concat, list)
+    if not is_list or any(not isinstance(node, int) for node in concat or ()):
+        raise ValueError(
+            f"The genotype's {kind}_concat is {concat!r}; expected a list of "
+            "numbers of nodes."
+        )
 
 
 def _dumps(value):
     """Renders a member on one line, a cell with one node a line."""
-    is_cell = isinstance(value, tuple)
-    if not is_cell:
+    if not isinstance(value, tuple):
         return json.dumps(value)
     nodes = (f"    {json.dumps(node)}" for node in value)
     return "[\n" + ",\n".join(nodes) + "\n  ]"

@@ -6,24 +6,10 @@ the target network (`networks.target`), parameters and multiply-adds
 (`networks.cost`) and the weights that DARTS has for it (`networks.porting`) all
 follow from the steps. The definitions are DARTS's.
 
-To add an operation for everyone, add an entry to the table. To add one of your
-own, call `add` in the configuration file of the search:
-
-    operations.add(
-        "conv_5x5",
-        operations.Operation(
-            steps=(
-                operations.ReLU(),
-                operations.Convolution((5, 5)),
-                operations.BatchNorm(),
-            ),
-            color="#8CD17D",
-        ),
-    )
-
-The genotype file that the search writes holds the definition, so that whatever
-reads the file knows the operation. "none" has no entry: it is the lack of a
-connection.
+To add an operation for everyone, add an entry to the table. To add one to a
+single search, call `add` in its configuration file, as in docs/extending.md:
+the genotype file that the search writes holds the definition. "none" has no
+entry: it is the lack of a connection.
 """
 
 import dataclasses
@@ -31,7 +17,14 @@ import re
 
 
 class Step:
-    """A step of an operation: a class below."""
+    """A step of an operation: a class below.
+
+    Attributes:
+        strided: Whether the operation's stride acts on the step, both ways or
+            (vertically, horizontally).
+    """
+
+    strided = False
 
     def strides(self, stride):
         """Returns the vertical and the horizontal stride of the step.
@@ -39,15 +32,9 @@ class Step:
         Args:
             stride: The operation's, 1 or 2.
         """
-        del stride
-        return (1, 1)
-
-
-class _Strided(Step):
-    """A step at which the operation's stride acts both ways."""
-
-    def strides(self, stride):
-        return (stride, stride)
+        acts = self.strided
+        acts = acts if isinstance(acts, tuple) else (acts, acts)
+        return tuple(stride if each else 1 for each in acts)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,9 +56,6 @@ class Convolution(Step):
     kernel: tuple[int, int]
     strided: tuple[bool, bool] = (True, True)
 
-    def strides(self, stride):
-        return tuple(stride if strided else 1 for strided in self.strided)
-
 
 @dataclasses.dataclass(frozen=True)
 class Depthwise(Step):
@@ -92,9 +76,6 @@ class Depthwise(Step):
         """Height and width."""
         return (self.size, self.size)
 
-    def strides(self, stride):
-        return (stride, stride) if self.strided else (1, 1)
-
 
 @dataclasses.dataclass(frozen=True)
 class BatchNorm(Step):
@@ -102,25 +83,31 @@ class BatchNorm(Step):
 
 
 @dataclasses.dataclass(frozen=True)
-class MaxPool(_Strided):
+class MaxPool(Step):
     """3x3 max pooling, in the super-net followed by a batch norm."""
+
+    strided = True
 
 
 @dataclasses.dataclass(frozen=True)
-class AveragePool(_Strided):
+class AveragePool(Step):
     """3x3 average pooling that does not count the padding.
 
     A batch norm follows it in the super-net.
     """
 
+    strided = True
+
 
 @dataclasses.dataclass(frozen=True)
-class FactorizedReduce(_Strided):
+class FactorizedReduce(Step):
     """Halves the resolution without losing pixels.
 
     Half of the channels come from a 1x1 convolution of the even pixels, the
     others from one of the odd pixels.
     """
+
+    strided = True
 
     @staticmethod
     def half(channels):
@@ -145,10 +132,10 @@ class Operation:
         steps: Tuple of the steps above, in order; empty for the identity.
         color: "#rrggbb", in which it is drawn.
         modules: For each step the name of DARTS's module that holds its
-            weights, under that of the operation; empty if DARTS does not have
-            the operation, and its weights cannot be ported.
-        reduction: The `Operation` that takes its place at stride 2; None for
-            the same steps.
+            weights, under that of the operation; empty if DARTS lacks the
+            operation, whose weights then cannot be ported.
+        reduction: The `Operation` that replaces it at stride 2; None for the
+            same steps.
     """
 
     steps: tuple
@@ -161,47 +148,47 @@ class Operation:
         return self.reduction if stride == 2 and self.reduction else self
 
 
-def _numbered(prefix, steps):
-    """Returns the modules of an `nn.Sequential`, which numbers its members."""
-    return tuple(f"{prefix}{number}" for number in range(len(steps)))
+_POINTWISE = Convolution((1, 1), strided=(False, False))
+
+
+def _sequential(prefix, color, *convolutions):
+    """Returns ReLU, convolutions, batch norm, an `nn.Sequential` of DARTS."""
+    steps = (ReLU(), *convolutions, BatchNorm())
+    modules = tuple(f"{prefix}{number}" for number in range(len(steps)))
+    return Operation(steps, color, modules)
 
 
 def _separable(size, color):
     """Returns two rounds of ReLU, depthwise, 1x1 convolution, batch norm."""
-    steps = ()
-    for strided in (True, False):
-        depthwise = Depthwise(size, strided=strided)
-        steps += (ReLU(), depthwise, _POINTWISE, BatchNorm())
-    return Operation(steps, color, _numbered("op.", steps))
+    again = (Depthwise(size, strided=False), _POINTWISE)
+    between = (BatchNorm(), ReLU())
+    return _sequential(
+        "op.", color, Depthwise(size), _POINTWISE, *between, *again
+    )
 
 
 def _dilated(size, color):
-    """Returns ReLU, depthwise with dilation 2, 1x1 convolution, batch norm."""
-    steps = (ReLU(), Depthwise(size, dilation=2), _POINTWISE, BatchNorm())
-    return Operation(steps, color, _numbered("op.", steps))
+    """Returns a depthwise convolution with dilation 2, then a 1x1."""
+    return _sequential("op.", color, Depthwise(size, dilation=2), _POINTWISE)
 
 
-def _ordinary(color, *convolutions):
-    """Returns ReLU, ordinary convolutions, batch norm."""
-    steps = (ReLU(), *convolutions, BatchNorm())
-    return Operation(steps, color, _numbered("", steps))
+def _ordinary(size, color):
+    """Returns an ordinary square convolution."""
+    return _sequential("", color, Convolution((size, size)))
 
 
 def _one_sided(size, color):
     """Returns a pair of convolutions, each strided along its long side."""
-    return _ordinary(
-        color,
-        Convolution((1, size), strided=(False, True)),
-        Convolution((size, 1), strided=(True, False)),
-    )
+    across = Convolution((1, size), strided=(False, True))
+    down = Convolution((size, 1), strided=(True, False))
+    return _sequential("", color, across, down)
 
 
-_POINTWISE = Convolution((1, 1), strided=(False, False))
+# The steps of the stems, but for ReLUs.
+CONV_BN = (Convolution((3, 3)), BatchNorm())
 
 # At the entry of a cell, where they match channels and resolution.
-RELU_CONV_BN = Operation(
-    (ReLU(), _POINTWISE, BatchNorm()), "", ("op.0", "op.1", "op.2")
-)
+RELU_CONV_BN = _sequential("op.", "", _POINTWISE)
 FACTORIZED_REDUCE = Operation(
     (ReLU(), FactorizedReduce(), BatchNorm()), "", ("relu", "", "bn")
 )
@@ -216,8 +203,8 @@ OPERATIONS = {
     "sep_conv_5x5": _separable(5, "#56B4E9"),
     "dil_conv_3x3": _dilated(3, "#00795A"),
     "dil_conv_5x5": _dilated(5, "#5CC9A7"),
-    "conv_1x1": _ordinary("#5B2A6E", Convolution((1, 1))),
-    "conv_3x3": _ordinary("#8C4A96", Convolution((3, 3))),
+    "conv_1x1": _ordinary(1, "#5B2A6E"),
+    "conv_3x3": _ordinary(3, "#8C4A96"),
     "conv_1x3_3x1": _one_sided(3, "#B0568F"),
     "conv_1x5_5x1": _one_sided(5, "#CC79A7"),
     "conv_1x7_7x1": _one_sided(7, "#E3A9C8"),
@@ -228,18 +215,7 @@ OPERATIONS = {
 
 
 _BUILT_IN = frozenset(OPERATIONS)
-_STEPS = {
-    step.__name__: step
-    for step in (
-        ReLU,
-        Convolution,
-        Depthwise,
-        BatchNorm,
-        MaxPool,
-        AveragePool,
-        FactorizedReduce,
-    )
-}
+_STEPS = {step.__name__: step for step in Step.__subclasses__()}
 
 
 def find(primitive):
@@ -258,15 +234,15 @@ def find(primitive):
 
 
 def add(name, operation):
-    """Adds an operation of one's own. To add it again changes nothing.
+    """Adds an operation to the table. Adding it again changes nothing.
 
     Args:
         name: Name of the primitive: letters, digits and underscores.
         operation: An `Operation`.
 
     Raises:
-        ValueError: If the name or a field of the operation is not as it should
-            be, or another operation has the name.
+        ValueError: If the name or a field of the operation is invalid, or
+            another operation has the name.
     """
     if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z]\w*", name):
         raise ValueError(
@@ -283,19 +259,21 @@ def add(name, operation):
             f"There is another operation {name!r}, {OPERATIONS[name]}; "
             f"expected a new name for {operation}."
         )
-    _check(name, operation)
+    if not isinstance(operation, Operation):
+        raise ValueError(
+            f"The operation {name!r} is {operation!r}; expected an `Operation`."
+        )
+    if not re.fullmatch(r"#[0-9A-Fa-f]{6}", str(operation.color)):
+        raise ValueError(
+            f"The operation {name!r} has the color {operation.color!r}; "
+            'expected one such as "#0064A4".'
+        )
+    _check_steps(name, operation)
     OPERATIONS[name] = operation
 
 
 def own(names):
-    """Returns the definitions of those operations that were added.
-
-    Args:
-        names: Names of primitives.
-
-    Returns:
-        Dict by name of what `from_dict` takes, of values that JSON has.
-    """
+    """Returns {name: `to_dict`} of those operations that are not built in."""
     return {
         name: to_dict(OPERATIONS[name])
         for name in names
@@ -304,7 +282,7 @@ def own(names):
 
 
 def to_dict(operation):
-    """Returns an `Operation` as a dict of values that JSON has."""
+    """Returns an `Operation` as a dict that JSON can hold."""
     reduction = operation.reduction
     return {
         "steps": [
@@ -318,46 +296,33 @@ def to_dict(operation):
 
 
 def from_dict(values):
-    """Returns the `Operation` of a dict such as `to_dict` returns.
+    """Returns the `Operation` of a dict that `to_dict` returned.
 
     Raises:
-        ValueError: If it is none.
+        ValueError: If the dict holds no operation.
     """
     try:
-        steps = [dict(step) for step in values["steps"]]
+        steps = []
+        for step in values["steps"]:
+            fields = {
+                k: tuple(v) if type(v) is list else v for k, v in step.items()
+            }
+            steps.append(_STEPS[fields.pop("step")](**fields))
         return Operation(
-            tuple(_STEPS[s.pop("step")](**_to_tuples(s)) for s in steps),
+            tuple(steps),
             values["color"],
             tuple(values["modules"]),
             from_dict(values["reduction"]) if values["reduction"] else None,
         )
-    except (KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, TypeError, ValueError):
         raise ValueError(
             f"The definition of an operation is {values!r}; expected its "
             f"steps, of {', '.join(_STEPS)}, color, modules and reduction."
         ) from None
 
 
-def _to_tuples(values):
-    return {k: tuple(v) if type(v) is list else v for k, v in values.items()}
-
-
-def _check(name, operation):
-    """Raises ValueError if an operation cannot be built or drawn."""
-    if not isinstance(operation, Operation):
-        raise ValueError(
-            f"The operation {name!r} is {operation!r}; expected an `Operation`."
-        )
-    if not re.fullmatch(r"#[0-9A-Fa-f]{6}", str(operation.color)):
-        raise ValueError(
-            f"The operation {name!r} has the color {operation.color!r}; "
-            'expected one such as "#0064A4".'
-        )
-    _check_steps(name, operation)
-
-
 def _check_steps(name, operation):
-    """Checks the steps of an operation, and of what it is at stride 2."""
+    """Raises ValueError if an operation cannot be built at each stride."""
     for step in operation.steps:
         if type(step) not in _STEPS.values():
             raise ValueError(

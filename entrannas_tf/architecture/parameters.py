@@ -22,7 +22,7 @@ class Architecture(keras.layers.Layer):
     """Alpha, beta and temperature of each kind of cell.
 
     Args:
-        space: The `search_space.SearchSpace`, or what `search_space.get` takes.
+        space: The `search_space.SearchSpace`, or its name or dict.
         sparse: False for EnTranNAS (softmax coefficients, top-2 derivation),
             True for EnTranNAS-DST (pruned coefficients, every non-zero one
             is derived; "none" is left out, and there is beta beside alpha).
@@ -35,12 +35,12 @@ class Architecture(keras.layers.Layer):
             with, at most, from 0 to 7; `search_space.ANY_SKIPS`, 8, for any.
 
     Attributes:
-        space: The space that was given, of which genotypes are derived.
+        space: The space of the derived genotypes.
         searched_space: The same, without "none" if `sparse`: its primitives
             are the K columns of alpha.
         alpha: Dict by kind of cell of float32 [E, K] variables.
-        beta: Likewise of float32 [M]; empty unless `sparse`.
-        edge_logits: Likewise of float32 [E]; empty unless
+        beta: Dict by kind of float32 [M] variables; empty unless `sparse`.
+        edge_logits: Dict by kind of float32 [E] variables; empty unless
             `edge_normalization`.
         temperature: float32 scalar variable, not trained.
     """
@@ -64,32 +64,14 @@ class Architecture(keras.layers.Layer):
         )
         self.sparse = sparse
         self.edge_normalization = edge_normalization
-        kinds, num_edges = self.space.kinds, len(self.space.edges)
+        num_edges = len(self.space.edges)
         shape = (num_edges, len(self.searched_space.primitives))
-        self.alpha = {
-            kind: self.add_weight(
-                name=f"alpha_{kind}",
-                shape=shape,
-                initializer=keras.initializers.RandomNormal(0, ALPHA_STDDEV),
-            )
-            for kind in kinds
-        }
-        self.beta = {
-            kind: self.add_weight(
-                name=f"beta_{kind}",
-                shape=(self.space.num_intermediate_nodes,),
-                initializer="zeros",
-            )
-            for kind in (kinds if sparse else ())
-        }
-        self.edge_logits = {
-            kind: self.add_weight(
-                name=f"edge_logits_{kind}",
-                shape=(num_edges,),
-                initializer=keras.initializers.RandomNormal(0, ALPHA_STDDEV),
-            )
-            for kind in (kinds if edge_normalization else ())
-        }
+        self.alpha = self._add_weights("alpha", shape)
+        shape = (self.space.num_intermediate_nodes,)
+        self.beta = self._add_weights("beta", shape, "zeros") if sparse else {}
+        self.edge_logits = {}
+        if edge_normalization:
+            self.edge_logits = self._add_weights("edge_logits", (num_edges,))
         self.temperature = self.add_weight(
             name="temperature",
             shape=(),
@@ -98,33 +80,42 @@ class Architecture(keras.layers.Layer):
         )
         self.built = True
 
+    def _add_weights(self, name, shape, initializer=None):
+        """Returns a variable for each kind of cell, by default drawn."""
+        return {
+            kind: self.add_weight(
+                name=f"{name}_{kind}",
+                shape=shape,
+                initializer=initializer
+                or keras.initializers.RandomNormal(0, ALPHA_STDDEV),
+            )
+            for kind in self.space.kinds
+        }
+
     def coefficients(self):
         """Returns the coefficients: dict by kind of float32 [E, K]."""
-        coefficients = self._relax()
-        for kind, edge_logits in self.edge_logits.items():
-            weights = relaxation.normalise_edges(
-                tf.convert_to_tensor(edge_logits), self.space.targets
-            )  # [E]
-            coefficients[kind] *= weights[:, tf.newaxis]
+        tau, targets = (
+            tf.convert_to_tensor(self.temperature),
+            self.space.targets,
+        )
+        coefficients = {}
+        for kind, alpha in self.alpha.items():
+            alpha = tf.convert_to_tensor(alpha)
+            if self.masks:
+                found = relaxation.masked_softmax(alpha, self.masks[kind], tau)
+            elif self.sparse:
+                beta = tf.convert_to_tensor(self.beta[kind])
+                found = relaxation.sparse_coefficients(
+                    alpha, beta, tau, targets
+                )
+            else:
+                found = relaxation.softmax(alpha, tau)
+            if self.edge_normalization:
+                logits = tf.convert_to_tensor(self.edge_logits[kind])
+                weights = relaxation.normalise_edges(logits, targets)  # [E]
+                found *= weights[:, tf.newaxis]
+            coefficients[kind] = found
         return coefficients
-
-    def _relax(self):
-        """Returns the coefficients of the operations of each edge."""
-        tau = tf.convert_to_tensor(self.temperature)
-        alpha = {k: tf.convert_to_tensor(v) for k, v in self.alpha.items()}
-        if self.masks:
-            return {
-                k: relaxation.masked_softmax(a, self.masks[k], tau)
-                for k, a in alpha.items()
-            }
-        if not self.sparse:
-            return {k: relaxation.softmax(a, tau) for k, a in alpha.items()}
-        return {
-            k: relaxation.sparse_coefficients(
-                a, tf.convert_to_tensor(self.beta[k]), tau, self.space.targets
-            )
-            for k, a in alpha.items()
-        }
 
     def thresholds(self):
         """Returns the thresholds of DST: dict by kind of float32 [M]."""
@@ -134,10 +125,10 @@ class Architecture(keras.layers.Layer):
         }
 
     def derive(self, coefficients):
-        """Returns the `Genotype` that coefficients stand for.
+        """Returns the `Genotype` that is derived from coefficients.
 
         Args:
-            coefficients: What `coefficients` returned, as NumPy arrays.
+            coefficients: Dict by kind of float [E, K] arrays.
         """
         rule = derivation.non_zero if self.sparse else derivation.top_two
         cells = {
@@ -151,11 +142,11 @@ class Architecture(keras.layers.Layer):
         return genotypes.of_cells(cells, self.space)
 
     def fix(self, genotype):
-        """Fixes alpha to one genotype, whose coefficients are 0 and 1.
+        """Fixes alpha to a genotype: its coefficients become 1, others 0.
 
         Args:
-            genotype: A `Genotype` such as `derive` returns, not of DST: with
-                one connection an edge at most. All others become "none".
+            genotype: A `Genotype` with at most one connection an edge, not of
+                DST. Edges without one become "none".
         """
         none = self.searched_space.primitives.index(search_space.NONE)
         for kind, alpha in self.alpha.items():

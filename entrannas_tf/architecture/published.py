@@ -2,7 +2,7 @@
 
 DARTS's list has two (primitive, source) a node, one node after another; a
 triple is (primitive, target, source), and a node has any number of them.
-published.json holds what was published, in the form it was published in.
+published.json holds each genotype in the form in which it was published.
 """
 
 import functools
@@ -26,13 +26,12 @@ def names():
 
 
 def load_genotype(where):
-    """Returns the `genotypes.Genotype` that a user means.
+    """Returns the `genotypes.Genotype` of a name or path.
 
     Args:
-        where: The name of a published genotype, the path of a file that
-            `genotypes.to_json` wrote, or of the workdir of a search, or
-            "random:" and a seed for `genotypes.draw`. A `Genotype` stands for
-            itself.
+        where: The name of a published genotype; the path of a file of
+            `genotypes.to_json`, or of a search's workdir; "random:" and a
+            seed for `genotypes.draw`; or a `Genotype`, which is returned.
 
     Raises:
         ValueError: If it is none of these, or the file is no genotype.
@@ -109,29 +108,6 @@ def from_list(content):
     return _make(nested, content)
 
 
-def to_list(genotype):
-    """Returns a genotype in DARTS's form, as `from_list` takes it.
-
-    Raises:
-        ValueError: If a node does not have two connections, or the cells do
-            not have two input nodes.
-    """
-    _check_inputs(genotype)
-    content = {}
-    for kind, theirs in _KINDS.items():
-        cell = getattr(genotype, kind)
-        for node, connections in enumerate(cell, _NUM_INPUT_NODES):
-            if len(connections) != _PER_NODE:
-                raise ValueError(
-                    f"Node {node} of the {kind} cell has {len(connections)} "
-                    f"connections; DARTS's list has {_PER_NODE} a node. Take "
-                    "triples."
-                )
-        content[theirs] = [tuple(c) for node in cell for c in node]
-        content[f"{theirs}_concat"] = list(genotype.outputs(kind))
-    return content
-
-
 def from_triples(content):
     """Returns the genotype that triples describe.
 
@@ -163,49 +139,15 @@ def from_triples(content):
     return _make(nested, content)
 
 
-def to_triples(genotype):
-    """Returns a genotype as triples, as `from_triples` takes them.
-
-    Raises:
-        ValueError: If the cells do not have two input nodes.
-    """
-    _check_inputs(genotype)
-    content = {}
-    for kind, theirs in _KINDS.items():
-        content[theirs] = [
-            (primitive, node, source)
-            for node, connections in enumerate(
-                getattr(genotype, kind), _NUM_INPUT_NODES
-            )
-            for primitive, source in connections
-        ]
-        content[f"{theirs}_concat"] = list(genotype.outputs(kind))
-    return content
-
-
-def _check_inputs(genotype):
-    """Raises ValueError if others' forms have no place for the input nodes."""
-    number = genotype.space.num_input_nodes
-    if number != _NUM_INPUT_NODES:
-        raise ValueError(
-            f"The cells have {number} input node; expected {_NUM_INPUT_NODES}, "
-            "as in all published genotypes. Take genotypes.to_json."
-        )
-
-
 def _make(nested, content):
     """Returns the genotype of cells by DARTS's names, and their concats."""
     used = {
         name for cell in nested.values() for node in cell for name, _ in node
     }
-    space = next(
-        (
-            space
-            for space in search_space.SPACES.values()
-            if used <= set(space.primitives)
-        ),
-        search_space.STANDARD,  # make_cell says what is wrong.
-    )
+    space = search_space.STANDARD  # Where none fits, make_cell says why.
+    for known in reversed(search_space.SPACES.values()):
+        if used <= set(known.primitives):
+            space = known
     cells = [genotypes.make_cell(nested[k], space) for k in _KINDS.values()]
     concats = [
         genotypes.make_concat(content.get(f"{kind}_concat"), cell)

@@ -32,7 +32,7 @@ def masked_softmax(alpha, mask, temperature):
     Args:
         alpha: float32 [E, K], logits.
         mask: bool [E, K], at least one of each edge.
-        temperature: As for `softmax`.
+        temperature: tau > 0.
 
     Returns:
         p: float32 [E, K], each edge sums to 1; exactly 0, without a gradient,
@@ -67,7 +67,7 @@ def prune(p_hat, t, targets):
     Args:
         p_hat: float32 [E, K], from `normalise_connections`.
         t: float32 [M], within (0, 1).
-        targets: As of `normalise_connections`.
+        targets: Sequence of E integers, see above.
 
     Returns:
         q: float32 [E, K], exactly 0 where p_hat <= t.
@@ -94,7 +94,7 @@ def normalise_edges(edge_logits, targets):
 
     Args:
         edge_logits: float32 [E], beta in that paper.
-        targets: As of `normalise_connections`.
+        targets: Sequence of E integers, see above.
 
     Returns:
         float32 [E], the edges' weights; those into each node sum to 1.
@@ -106,13 +106,13 @@ def normalise_edges(edge_logits, targets):
 
 
 def sparse_coefficients(alpha, beta, temperature, targets):
-    """Coefficients of EnTranNAS-DST: Eqs. 5, 7, 8 and 9 in turn.
+    """Coefficients of EnTranNAS-DST: Eqs. 5, 7, 8 and 9, one after another.
 
     Args:
         alpha: float32 [E, K], logits.
         beta: float32 [M], logits of the thresholds.
         temperature: tau > 0.
-        targets: As of `normalise_connections`.
+        targets: Sequence of E integers, see above.
 
     Returns:
         q_hat: float32 [E, K].

@@ -7,7 +7,6 @@ input nodes (0, 2), (1, 2), (0, 3), (1, 3), (2, 3), ... No edge joins two input
 nodes, so a cell of the paper, with two and four of them, has E = 14.
 """
 
-import functools
 from typing import NamedTuple
 
 from entrannas_tf.architecture import operations as definitions
@@ -18,8 +17,8 @@ SKIP_CONNECT = "skip_connect"
 # The kinds that cells can be of, which are the fields of a genotype.
 KINDS = ("normal", "reduction")
 
-# The number of skip connections that sets no limit, in cells of any size: the
-# paper's, derived by top-2, have no more connections.
+# A number of skip connections that sets no limit: the paper's cells, derived
+# by top-2, have no more connections.
 ANY_SKIPS = 8
 
 MIN_CELLS = 3  # Of a network: the least whose two reduction cells differ.
@@ -33,10 +32,10 @@ class SearchSpace(NamedTuple):
     """A search space; `make` and `get` return checked ones.
 
     Attributes:
-        name: What the space is called.
+        name: Name of the space.
         primitives: Names of the K candidate primitives, in the order of
-            alpha's columns. "none" may be among them: it is for EnTranNAS, and
-            is not for EnTranNAS-DST, which can leave an edge empty by itself.
+            alpha's columns. "none" may be among them for EnTranNAS;
+            EnTranNAS-DST, which can leave an edge empty by itself, ignores it.
         num_input_nodes: 2 for cells that read the outputs of cells k-2 and
             k-1, 1 for cells that read that of cell k-1 alone.
         num_intermediate_nodes: M, 1 or more.
@@ -77,29 +76,33 @@ class SearchSpace(NamedTuple):
     @property
     def edges(self):
         """(source, target) of the E edges, a tuple; it numbers alpha's rows."""
-        return _edges(self.num_input_nodes, self.num_nodes)
+        return tuple(
+            (source, target)
+            for target in self.intermediate_nodes
+            for source in range(target)
+        )
 
     @property
     def targets(self):
         """Each edge's target, as the number of an intermediate node from 0."""
-        return _targets(self.num_input_nodes, self.num_nodes)
+        return tuple(t - self.num_input_nodes for _, t in self.edges)
 
     @property
     def operations(self):
         """The primitives other than "none", a tuple."""
-        return self.without_none().primitives
+        return tuple(name for name in self.primitives if name != NONE)
 
     def edges_into(self, target):
         """Returns the numbers of the edges that end in node `target`."""
-        return _edges_at(self.num_input_nodes, self.num_nodes, 1, target)
+        return tuple(e for e, (_, t) in enumerate(self.edges) if t == target)
 
     def edges_from(self, source):
         """Returns the numbers of the edges that start in node `source`."""
-        return _edges_at(self.num_input_nodes, self.num_nodes, 0, source)
+        return tuple(e for e, (s, _) in enumerate(self.edges) if s == source)
 
     def without_none(self):
         """Returns the space without "none" among its primitives."""
-        return _without_none(self)
+        return self._replace(primitives=self.operations)
 
     def kind_of(self, is_reduction):
         """Returns the kind of a network's reduction or other cells."""
@@ -142,13 +145,8 @@ TINY = SearchSpace("tiny", (NONE, "max_pool_3x3", SKIP_CONNECT, "sep_conv_3x3"))
 SPACES = {space.name: space for space in (STANDARD, EXTENDED, NASNET, TINY)}
 
 
-def known_primitives():
-    """Returns the names of the primitives that a space can have, a tuple."""
-    return (NONE, *definitions.OPERATIONS)
-
-
 def get(identifier):
-    """Returns the checked `SearchSpace` that is meant.
+    """Returns a checked `SearchSpace`.
 
     Args:
         identifier: "standard" (8 primitives) or "extended" (13), appendix A.2;
@@ -156,13 +154,23 @@ def get(identifier):
             out; a dict such as `serialize` returns; or a `SearchSpace`.
 
     Raises:
-        ValueError: If the space is not known, or not as `check` expects it.
+        ValueError: If the space is not known, or `check` refuses it.
     """
     if isinstance(identifier, SearchSpace):
-        check(identifier)
-        return identifier
+        return check(identifier)
     if isinstance(identifier, dict):
-        return _from_dict(identifier)
+        needed = {"name", "primitives"}
+        if not needed <= set(identifier) <= set(SearchSpace._fields):
+            raise ValueError(
+                "The search space has the fields "
+                f"{', '.join(map(str, identifier)) or '(none)'}; expected "
+                f"{', '.join(SearchSpace._fields)}."
+            )
+        values = {
+            field: tuple(value) if type(value) is list else value
+            for field, value in identifier.items()
+        }
+        return check(SearchSpace(**values))
     if not isinstance(identifier, str) or identifier not in SPACES:
         raise ValueError(
             f"Unknown search space {identifier!r}; expected one of "
@@ -172,11 +180,7 @@ def get(identifier):
 
 
 def serialize(space):
-    """Returns a space as JSON can hold it, for `get`.
-
-    That is its name if the space is one of `SPACES`, and a dict of its fields
-    if it is another.
-    """
+    """Returns a space for JSON and `get`: its name in `SPACES`, or a dict."""
     if SPACES.get(space.name) == space:
         return space.name
     return {
@@ -196,28 +200,25 @@ def make(
     """Returns a checked `SearchSpace`.
 
     Args:
-        name: As of `SearchSpace`.
-        primitives: As of `SearchSpace`; empty for those of the known space of
-            this name.
-        num_input_nodes: As of `SearchSpace`.
-        num_intermediate_nodes: As of `SearchSpace`.
-        kinds: As of `SearchSpace`.
-        prefix: As of `check`.
+        name: Name of the space.
+        primitives: Names of the primitives; empty for those of the known
+            space of this name.
+        num_input_nodes: 1 or 2.
+        num_intermediate_nodes: M, 1 or more.
+        kinds: Kinds of cell that are searched, see `SearchSpace`.
+        prefix: Text before the name of a field in messages.
 
     Raises:
         ValueError: If there are no primitives and the name is not known, or
-            as `check`.
+            `check` refuses the space.
     """
     primitives = tuple(primitives) or get(name).primitives
-    space = SearchSpace(
-        name, primitives, num_input_nodes, num_intermediate_nodes, tuple(kinds)
-    )
-    check(space, prefix)
-    return space
+    sizes = num_input_nodes, num_intermediate_nodes
+    return check(SearchSpace(name, primitives, *sizes, tuple(kinds)), prefix)
 
 
 def check(space, prefix=""):
-    """Checks the fields of a `SearchSpace`.
+    """Returns a `SearchSpace` whose fields are valid.
 
     Args:
         space: The `SearchSpace`.
@@ -225,7 +226,7 @@ def check(space, prefix=""):
             "network.".
 
     Raises:
-        ValueError: If a field is not as it should be.
+        ValueError: If a field is invalid.
     """
     if not isinstance(space.name, str) or not space.name.strip():
         raise ValueError(
@@ -249,6 +250,7 @@ def check(space, prefix=""):
             f"{KINDS[:1]!r} for reduction cells that are normal cells at "
             "stride 2."
         )
+    return space
 
 
 def reduction_indices(num_cells):
@@ -256,14 +258,34 @@ def reduction_indices(num_cells):
     return (num_cells // 3, 2 * num_cells // 3)
 
 
+def cells(num_cells, init_channels, stem):
+    """Yields how each cell of a network differs from the others.
+
+    Args:
+        num_cells: Number of cells, 3 or more.
+        init_channels: C of the first cells.
+        stem: "cifar" or "imagenet".
+
+    Yields:
+        (kind, channels, halve_first): "normal" or "reduction", C, and whether
+        the output of cell k-2 is twice as large as that of cell k-1.
+    """
+    channels, halve_first = init_channels, stem == "imagenet"
+    for index in range(num_cells):
+        reduction = index in reduction_indices(num_cells)
+        channels *= 2 if reduction else 1
+        yield "reduction" if reduction else "normal", channels, halve_first
+        halve_first = reduction
+
+
 def engine_indices(num_cells, which):
     """Returns the numbers of the Engine-cells, a set.
 
     Args:
         num_cells: Number of cells, 3 or more.
-        which: "first", "last", "half" or "all" of the normal and of the
-            reduction cells (Table 1). Half of them are the earlier half,
-            at least one of each kind. "none" is for random search.
+        which: "first", "last", "half" (the earlier half, at least one) or
+            "all" of the normal and of the reduction cells (Table 1), or
+            "none", for random search.
 
     Raises:
         ValueError: If `which` is another word.
@@ -274,18 +296,18 @@ def engine_indices(num_cells, which):
             f"{', '.join(ENGINE_CELLS)}."
         )
     reductions = reduction_indices(num_cells)
-    kinds = (
-        [k for k in range(num_cells) if k not in reductions],
-        list(reductions),
-    )
-    chosen = {
-        "first": lambda found: found[:1],
-        "last": lambda found: found[-1:],
-        "half": lambda found: found[: max(1, len(found) // 2)],
-        "all": lambda found: found,
-        "none": lambda places: [],
-    }[which]
-    return {place for kind in kinds for place in chosen(kind)}
+    normals = tuple(k for k in range(num_cells) if k not in reductions)
+    chosen = set()
+    for cells in (normals, reductions):
+        part = {
+            "first": cells[:1],
+            "last": cells[-1:],
+            "half": cells[: max(1, len(cells) // 2)],
+            "all": cells,
+            "none": (),
+        }[which]
+        chosen.update(part)
+    return chosen
 
 
 def check_stem(stem):
@@ -298,7 +320,7 @@ def check_stem(stem):
 
 
 def check_init_channels(init_channels, stem):
-    """Raises ValueError if a network with a stem cannot begin with so many."""
+    """Raises ValueError if a network with a stem cannot have these channels."""
     if stem == "imagenet" and init_channels % 2:
         raise ValueError(
             f"init_channels is {init_channels}; expected an even number, as "
@@ -307,8 +329,8 @@ def check_init_channels(init_channels, stem):
 
 
 def _check_primitives(names, field):
-    """Raises ValueError if `SearchSpace.primitives` is not as it should be."""
-    known = known_primitives()
+    """Raises ValueError if the primitives of a space are invalid."""
+    known = (NONE, *definitions.OPERATIONS)
     listed = f"names among {', '.join(known)}"
     is_list = isinstance(names, tuple)
     if not is_list or not names or any(not isinstance(n, str) for n in names):
@@ -329,50 +351,3 @@ def _check_primitives(names, field):
         raise ValueError(
             f"{field} is {names!r}; expected an operation beside none."
         )
-
-
-def _from_dict(values):
-    """Returns the checked space of a dict that was read."""
-    fields, needed = SearchSpace._fields, {"name", "primitives"}
-    if not needed <= set(values) <= set(fields):
-        raise ValueError(
-            "The search space has the fields "
-            f"{', '.join(map(str, values)) or '(none)'}; expected "
-            f"{', '.join(fields)}."
-        )
-    space = SearchSpace(
-        **{k: tuple(v) if type(v) is list else v for k, v in values.items()}
-    )
-    check(space)
-    return space
-
-
-@functools.cache
-def _edges(num_input_nodes, num_nodes):
-    """Returns (source, target) of every edge, by number."""
-    return tuple(
-        (source, target)
-        for target in range(num_input_nodes, num_nodes)
-        for source in range(target)
-    )
-
-
-@functools.cache
-def _targets(num_input_nodes, num_nodes):
-    """Returns which intermediate node, from 0, each edge ends in."""
-    edges = _edges(num_input_nodes, num_nodes)
-    return tuple(target - num_input_nodes for _, target in edges)
-
-
-@functools.cache
-def _edges_at(num_input_nodes, num_nodes, end, node):
-    """Returns the numbers of the edges with a node at end 0 or 1."""
-    edges = _edges(num_input_nodes, num_nodes)
-    return tuple(e for e, edge in enumerate(edges) if edge[end] == node)
-
-
-@functools.cache
-def _without_none(space):
-    """Returns a space without "none" among its primitives."""
-    names = tuple(name for name in space.primitives if name != NONE)
-    return space._replace(primitives=names)

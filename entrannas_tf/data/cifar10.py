@@ -1,14 +1,12 @@
 """CIFAR-10 (Krizhevsky, 2009) as `tensorflow-datasets` prepares it."""
 
-import numpy as np
-
 from entrannas_tf.data import source
 
 # Computed from the 50,000 training images scaled to [0, 1].
 MEAN = (0.4914, 0.4822, 0.4465)
 STD = (0.2470, 0.2435, 0.2616)
 
-# The data set's own order. A prepared copy need not carry the names.
+# The data set's order; prepared copies may lack the names.
 LABEL_NAMES = (
     "airplane",
     "automobile",
@@ -22,9 +20,6 @@ LABEL_NAMES = (
     "truck",
 )
 
-_IMAGE_SHAPE = (32, 32, 3)
-_CHUNK = 1000  # images read at a time
-
 
 def load(data_dir, num_examples=0):
     """Loads CIFAR-10 from disk into memory, the official split in its order.
@@ -32,7 +27,7 @@ def load(data_dir, num_examples=0):
     Args:
         data_dir: Directory in which `tensorflow-datasets` prepared the data
             set; it holds cifar10/<version>/.
-        num_examples: Takes the first so many training images; 0 takes all.
+        num_examples: Number of training images, the first ones; 0 for all.
 
     Returns:
         (train, test), two `ImageSource` of image shape (32, 32, 3), the
@@ -43,7 +38,7 @@ def load(data_dir, num_examples=0):
         ValueError: If the data set is not prepared there, or num_examples is
             negative.
     """
-    # Slow to import, and of use to this data set only.
+    # Slow to import, and needed for few data sets only.
     import tensorflow_datasets as tfds  # noqa: PLC0415
 
     if num_examples < 0:
@@ -59,26 +54,12 @@ def load(data_dir, num_examples=0):
             f"`tfds build cifar10 --data_dir={data_dir}`, or name the "
             "directory that holds cifar10/."
         )
+    size = builder.info.splits["train"].num_examples
+    size = min(num_examples or size, size)
     sources = []
-    for split in ("train", "test"):
-        size = builder.info.splits[split].num_examples
-        if split == "train":
-            size = min(size, num_examples or size)
-        images = np.empty((size, *_IMAGE_SHAPE), np.uint8)
-        labels = np.empty(size, np.int32)
-        dataset = tfds.load(
-            "cifar10",
-            split=f"{split}[:{size}]",
-            data_dir=data_dir,
-            batch_size=_CHUNK,
-            download=False,
-        )
-        start = 0
-        for chunk in tfds.as_numpy(dataset):
-            end = start + len(chunk["label"])
-            images[start:end] = chunk["image"]
-            labels[start:end] = chunk["label"]
-            start = end
+    for split, part in (("train", f"train[:{size}]"), ("test", "test")):
+        examples = builder.as_dataset(split=part, batch_size=-1)
+        images, labels = examples["image"].numpy(), examples["label"].numpy()
         sources.append(
             source.from_arrays(
                 f"cifar10/{split}", images, labels, LABEL_NAMES, MEAN, STD

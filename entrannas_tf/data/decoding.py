@@ -12,7 +12,11 @@ _COLORS = 3  # channels of an image that is not grey
 _NUM_NAMED = 5  # files or classes named in one message
 
 
-def read(paths, shape):
+# Pillow lets go of Python's lock while it decodes.
+_POOL = futures.ThreadPoolExecutor(os.cpu_count() or 1)
+
+
+def decode(paths, shape):
     """Decodes image files.
 
     Args:
@@ -26,62 +30,32 @@ def read(paths, shape):
     Raises:
         ValueError: If some cannot be decoded; names them.
     """
-    pool = futures.ThreadPoolExecutor(os.cpu_count() or 1)
-    return decode(paths, shape, pool)
+    images = for_all(paths, lambda path: _decode_image(path, shape))
+    return np.asarray(images, np.uint8).reshape(-1, *shape)
 
 
-def decode(paths, shape, pool):
-    """Decodes files in parallel.
-
-    Args:
-        paths: Sequence of N paths.
-        shape: (H, W, C) of the result; images are resized and cropped to it.
-        pool: Executor whose threads decode. Pillow lets go of Python's lock
-            while it decodes, so that they run beside each other.
-
-    Returns:
-        uint8 [N, H, W, C].
-
-    Raises:
-        ValueError: If some cannot be decoded; names them.
-    """
-    images = np.empty((len(paths), *shape), np.uint8)
-
-    def read(index):
-        images[index] = _decode_image(paths[index], shape)
-
-    for_all(paths, read, pool)
-    return images
-
-
-def for_all(paths, read, pool):
-    """Calls read(index) for each path and names the files that fail.
-
-    A damaged file can make Pillow raise nearly anything, so all is caught.
-
-    Args:
-        paths: Sequence of N paths.
-        read: What reads the file of an index.
-        pool: Executor whose threads read.
+def for_all(paths, read):
+    """Returns read(path) of each path, in order, run in parallel.
 
     Raises:
         ValueError: If some cannot be read; names them.
     """
 
-    def attempt(index):
+    def attempt(path):
         try:
-            read(index)
-        except Exception as error:
-            return f"{paths[index]} ({error})"
-        return None
+            return read(path), None
+        except Exception as error:  # Pillow raises nearly anything.
+            return None, f"{path} ({error})"
 
-    broken = [found for found in pool.map(attempt, range(len(paths))) if found]
+    found = list(_POOL.map(attempt, paths))
+    broken = [message for _, message in found if message]
     if broken:
         raise ValueError(
             f"{len(broken)} image(s) cannot be decoded: "
             f"{some(broken, '; ')}. Expected whole images in one of the "
             f"formats {', '.join(SUFFIXES)}. Replace or remove them."
         )
+    return [value for value, _ in found]
 
 
 def some(items, separator):
@@ -92,7 +66,7 @@ def some(items, separator):
 
 
 def _decode_image(path, shape):
-    """Decodes a file to uint8 of this shape, resized and cropped to it."""
+    """Returns uint8 of this shape, without a last axis of 1."""
     size = (shape[1], shape[0])  # Pillow says width first
     with Image.open(path) as image:
         image.draft(None, size)  # a large JPEG is decoded at a fraction
@@ -102,5 +76,4 @@ def _decode_image(path, shape):
         elif image.mode == "P":  # its transparency needs the longer way
             image = image.convert("RGBA")
         image = image.convert("RGB" if shape[2] == _COLORS else "L")
-    image = ImageOps.fit(image, size, Image.Resampling.BILINEAR)
-    return np.asarray(image).reshape(shape)
+    return np.asarray(ImageOps.fit(image, size, Image.Resampling.BILINEAR))

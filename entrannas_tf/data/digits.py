@@ -1,7 +1,7 @@
-"""Handwritten digits that come with scikit-learn: real data at no cost.
+"""Handwritten digits that come with scikit-learn, with nothing to download.
 
 1,797 grey images of 8x8 pixels (UCI, optical recognition of handwritten
-digits). A search on them takes minutes on a laptop and needs no network.
+digits). A search on them takes minutes on a laptop.
 """
 
 import numpy as np
@@ -26,7 +26,7 @@ def load():
         (train, test), two `ImageSource` of image shape (16, 16, 1). Both
         carry the mean and standard deviation of the training images.
     """
-    # Slow to import, and of use to this data set only.
+    # Slow to import, and needed for this data set only.
     from sklearn import datasets, model_selection  # noqa: PLC0415
 
     digits = datasets.load_digits()

@@ -6,7 +6,6 @@ The layout is `train/<class>/<image>` and, where there is a validation set,
 
 import os
 import pathlib
-from concurrent import futures
 
 import numpy as np
 import tensorflow as tf
@@ -18,31 +17,31 @@ _LAYOUT = (
     "train/<class>/<image>.jpg for every class and, if there is a validation "
     "set, val/<class>/<image>.jpg"
 )
-# What file managers leave behind, beside names that begin with a dot.
+# Files that file managers leave behind, beside names that begin with a dot.
 _CLUTTER = ("thumbs.db", "desktop.ini")
 _CHANNELS = 3
-_NUM_MEASURED = 1000  # images that mean and standard deviation are taken from
+_NUM_MEASURED = 1000  # images whose mean and standard deviation are measured
 _CHUNK = 1000  # images verified at a time: bounds the memory
 
 
 def load(directory, image_size=0, *, cache_mib=512, verify=True):
     """Loads a folder of classified images.
 
-    Grey, palette and transparent images become RGB; transparency is dropped.
-    Of a moving GIF the first picture counts. Where the decoded images fit
-    into `cache_mib` they are decoded once, in parallel, and held as bytes
-    (twice that memory while loading); otherwise each batch is decoded when it
-    is asked for, which takes milliseconds an image and core.
+    Grey, palette and transparent images become RGB, without transparency; an
+    animated GIF is its first picture. Images that fit into `cache_mib` are
+    decoded once, in parallel, and held as bytes (twice that memory while
+    loading); otherwise each batch is decoded when it is needed, which takes
+    milliseconds an image and core.
 
     Args:
         directory: Path of the folder that holds train/ and perhaps val/.
         image_size: Side S in pixels: the shorter side is resized to it and
-            the middle square is cut out. 0 keeps the images as they are,
-            which asks that all have one size, square or not.
+            the middle square is cut out. 0 keeps the images as they are; all
+            must then have one size, square or not.
         cache_mib: Limit in MiB on the decoded images of both sets together.
         verify: Whether images that do not fit into the cache are all decoded
-            once at the start, to find a broken one before a training step
-            meets it. With False the step that meets it stops and names it.
+            once at the start, to find broken ones. With False, the training
+            step that meets one stops and names it.
 
     Returns:
         (train, val): two `ImageSource` of image shape (S, S, 3); val is None
@@ -50,7 +49,7 @@ def load(directory, image_size=0, *, cache_mib=512, verify=True):
         to 1,000 training images, evenly chosen.
 
     Raises:
-        ValueError: If the folder is not laid out so, a class has no image,
+        ValueError: If the folder has another layout, a class has no image,
             val/ has other classes than train/, the images differ in size
             while image_size is 0, or an image cannot be decoded (the message
             names it).
@@ -62,37 +61,37 @@ def load(directory, image_size=0, *, cache_mib=512, verify=True):
         )
     root = pathlib.Path(directory)
     splits = _list_splits(root)
-    pool = futures.ThreadPoolExecutor(os.cpu_count() or 1)
     paths = [path for listed in splits.values() for path in listed[0]]
     if image_size:
         shape = (image_size, image_size, _CHANNELS)
     else:
-        shape = _common_shape(root, paths, pool)
+        shape = _common_shape(root, paths)
     cached = len(paths) * np.prod(shape) <= cache_mib * 2**20
     if verify and not cached:
         for start in range(0, len(paths), _CHUNK):
-            decoding.decode(paths[start : start + _CHUNK], shape, pool)
+            decoding.decode(paths[start : start + _CHUNK], shape)
     train_paths = splits["train"][0]
-    mean, std = source.statistics(
-        decoding.decode(_evenly_chosen(train_paths), shape, pool)
-    )
+    count = min(len(train_paths), _NUM_MEASURED)
+    chosen = np.linspace(0, len(train_paths) - 1, count).astype(np.int64)
+    measured = decoding.decode([train_paths[index] for index in chosen], shape)
+    statistics = source.statistics(measured)
     sources = {
         split: _make_source(
-            f"{root.name}/{split}", *listed, shape, mean, std, pool, cached
+            f"{root.name}/{split}", *listed, shape, *statistics, cached
         )
         for split, listed in splits.items()
     }
     return sources["train"], sources.get("val")
 
 
-def _make_source(name, paths, labels, names, shape, mean, std, pool, cached):
+def _make_source(name, paths, labels, names, shape, mean, std, cached):
     """Makes an `ImageSource` of files, decoded now or at each fetch."""
     if cached:
-        images = decoding.decode(paths, shape, pool)
+        images = decoding.decode(paths, shape)
         return source.from_arrays(name, images, labels, names, mean, std)
 
     def decode(indices):
-        return decoding.decode([paths[index] for index in indices], shape, pool)
+        return decoding.decode([paths[index] for index in indices], shape)
 
     with tf.device("CPU:0"):  # Graphs capture it by reference.
         all_labels = tf.constant(labels)
@@ -114,46 +113,32 @@ def _make_source(name, paths, labels, names, shape, mean, std, pool, cached):
     )
 
 
-def _common_shape(root, paths, pool):
+def _common_shape(root, paths):
     """Reads the images' headers and returns the (H, W, 3) that all have."""
-    sizes = [None] * len(paths)
 
-    def read(index):
-        with Image.open(paths[index]) as image:
-            sizes[index] = image.size
+    def read(path):
+        with Image.open(path) as image:
+            return image.size
 
-    decoding.for_all(paths, read, pool)
-    smallest = min(range(len(paths)), key=lambda index: min(sizes[index]))
-    other = next((i for i, s in enumerate(sizes) if s != sizes[smallest]), None)
+    sizes = decoding.for_all(paths, read)
+    width, height = smallest = min(sizes, key=min)
+    other = next((size for size in sizes if size != smallest), None)
     if other is not None:
+        examples = [
+            f"{paths[sizes.index(size)]} has {size[0]}x{size[1]}"
+            for size in (smallest, other)
+        ]
         raise ValueError(
             f"{root}: the images have {len(set(sizes))} different sizes: "
-            f"{paths[smallest]} has {_by(sizes[smallest])} and {paths[other]} "
-            f"has {_by(sizes[other])} pixels; expected one size where no "
+            f"{' and '.join(examples)} pixels; expected one size where no "
             "image size is given. Give one to resize and crop them to a "
-            f"square, such as image_size={min(sizes[smallest])}."
+            f"square, such as image_size={min(smallest)}."
         )
-    width, height = sizes[smallest]
     return height, width, _CHANNELS
 
 
-def _by(size):
-    return f"{size[0]}x{size[1]}"
-
-
-def _evenly_chosen(paths):
-    """Returns up to 1,000 paths at equal distances."""
-    count = min(len(paths), _NUM_MEASURED)
-    chosen = np.linspace(0, len(paths) - 1, count).astype(np.int64)
-    return [paths[index] for index in chosen]
-
-
 def _list_splits(root):
-    """Lists train/ and, if it is there, val/: {split: (paths, labels, names)}.
-
-    Raises:
-        ValueError: If the folder is not laid out as `load` expects.
-    """
+    """Lists train/ and perhaps val/: {split: (paths, labels, names)}."""
     if not root.is_dir():
         raise ValueError(
             f"There is no folder {root}. Expected one that holds {_LAYOUT}."
@@ -210,43 +195,42 @@ def _list_classes(folder):
 def _list_images(folder):
     """Lists the image files of one class."""
     entries = _entries(folder)
+    suffixes = ", ".join(decoding.SUFFIXES)
     nested = [entry.name for entry in entries if entry.is_dir()]
-    if nested:
-        raise ValueError(
-            f"The class folder {folder} holds {len(nested)} further "
-            f"folder(s): {decoding.some(nested, ', ')}. Expected {_LAYOUT}. "
-            "Move their images up into the class folder."
-        )
     unknown = [
         entry.name
         for entry in entries
         if not entry.name.lower().endswith(decoding.SUFFIXES)
     ]
-    if unknown:
-        raise ValueError(
-            f"The class folder {folder} holds {len(unknown)} file(s) that "
-            f"cannot be read as images: {decoding.some(unknown, ', ')}. "
-            f"Expected names that end in {', '.join(decoding.SUFFIXES)}. "
-            "Convert these files or move them away."
+    if nested:
+        wrong = (
+            f"holds {len(nested)} further folder(s): "
+            f"{decoding.some(nested, ', ')}. Expected {_LAYOUT}. Move their "
+            "images up into the class folder."
         )
-    if not entries:
-        raise ValueError(
-            f"The class folder {folder} has no image; expected at least one "
-            f"that ends in {', '.join(decoding.SUFFIXES)}. Add images, or "
-            "remove the folder."
+    elif unknown:
+        wrong = (
+            f"holds {len(unknown)} file(s) that cannot be read as images: "
+            f"{decoding.some(unknown, ', ')}. Expected names that end in "
+            f"{suffixes}. Convert these files or move them away."
         )
-    return [entry.path for entry in entries]
+    elif not entries:
+        wrong = (
+            f"has no image; expected at least one that ends in {suffixes}. "
+            "Add images, or remove the folder."
+        )
+    else:
+        return [entry.path for entry in entries]
+    raise ValueError(f"The class folder {folder} {wrong}")
 
 
 def _entries(folder):
     """Returns what lies in a folder by name, without hidden files."""
     with os.scandir(folder) as entries:
-        return sorted(
-            (
-                entry
-                for entry in entries
-                if not entry.name.startswith(".")
-                and entry.name.lower() not in _CLUTTER
-            ),
-            key=lambda entry: entry.name,
-        )
+        kept = [
+            entry
+            for entry in entries
+            if not entry.name.startswith(".")
+            and entry.name.lower() not in _CLUTTER
+        ]
+    return sorted(kept, key=lambda entry: entry.name)

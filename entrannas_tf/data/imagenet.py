@@ -1,7 +1,7 @@
 """ImageNet (ILSVRC 2012) as `tensorflow-datasets` prepares it.
 
-Neither images nor labels are held in memory: both are read from the prepared
-files when they are asked for, and decoded as far as the crop needs.
+Images and labels are not held in memory: they are read from the prepared files
+when they are needed, and decoded as far as the crop needs.
 """
 
 import numpy as np
@@ -21,7 +21,7 @@ _SPLITS = ("train", "validation")
 
 
 def load(data_dir, image_size=0):
-    """Opens ImageNet on disk; reads where each of its records stands.
+    """Opens ImageNet on disk and indexes its records.
 
     Args:
         data_dir: Directory in which `tensorflow-datasets` prepared the data
@@ -29,16 +29,16 @@ def load(data_dir, image_size=0):
         image_size: Side S in pixels of the images; 0 for 224.
 
     Returns:
-        (train, validation), two `ImageSource` of image shape (S, S, 3)
-        without labels: these come with the images. Images are centre crops;
-        `fetch_crops` cuts out others.
+        (train, validation), two `ImageSource` of image shape (S, S, 3),
+        whose labels come with the images. `fetch` returns centre crops,
+        `fetch_crops` others.
 
     Raises:
-        ValueError: If the data set is not prepared there, is in another
-            format than TFRecord, or a file of it is broken.
+        ValueError: If the data set is not prepared there, is not in the
+            TFRecord format, or has a broken file.
         OSError: If a file cannot be read.
     """
-    # Slow to import, and of use to few data sets.
+    # Slow to import, and needed for few data sets only.
     import tensorflow_datasets as tfds  # noqa: PLC0415
 
     builder = tfds.builder(NAME, data_dir=data_dir)
@@ -68,14 +68,7 @@ def load(data_dir, image_size=0):
 
 
 def _make_source(split, info, label_names, size):
-    """Makes an `ImageSource` of a split.
-
-    Args:
-        split: Its name.
-        info: Its `tfds.core.SplitInfo`.
-        label_names: Names of the classes.
-        size: Side of the images in pixels.
-    """
+    """Makes an `ImageSource` of a split, described by a `SplitInfo`."""
     logging.info(
         "data     reading the index of %d images in %d files of %s/%s",
         info.num_examples,

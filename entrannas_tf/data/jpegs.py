@@ -6,11 +6,11 @@ import tensorflow as tf
 
 from entrannas_tf.data import photos
 
-# Side of the centre crop relative to the shorter side, as for ImageNet ever
-# since Krizhevsky et al. (2012).
+# Side of the centre crop relative to the shorter side, as for ImageNet since
+# Krizhevsky et al. (2012).
 _CENTER = 224 / 256
 
-# By how much libjpeg reduces a file while it decodes it.
+# The factors by which libjpeg can reduce a file while it decodes it.
 _RATIOS = (1, 2, 4, 8)
 
 
@@ -19,27 +19,22 @@ def random_crops(encoded, numbers, size, min_area):
 
     Args:
         encoded: string [B], JPEG files.
-        numbers: float32 [4, B], as for `photos.crop_boxes`.
+        numbers: float32 [4, B], random, uniform in [0, 1).
         size: Side S of the result in pixels.
-        min_area: As for `photos.crop_boxes`.
+        min_area: Least share of the area, above 0, at most 1.
 
     Returns:
         uint8 [B, S, S, 3].
     """
 
-    def crop(arguments):
-        contents, numbers = arguments
-        height, width = _read_size(contents)
-        box = photos.crop_boxes(numbers, height, width, min_area)
-        return _decode(contents, box, height, width, size)
+    def choose(height, width, numbers):
+        return photos.crop_boxes(numbers, height, width, min_area)
 
-    return _map(crop, (encoded, tf.transpose(numbers)), size)
+    return _map(choose, (encoded, tf.transpose(numbers)), size)
 
 
 def center_crops(encoded, size):
-    """Cuts out the middle of images.
-
-    It is the middle S x S pixels once the shorter side has S * 256 / 224.
+    """Resizes the shorter side to S * 256 / 224 and cuts out the middle.
 
     Args:
         encoded: string [B], JPEG files.
@@ -49,31 +44,30 @@ def center_crops(encoded, size):
         uint8 [B, S, S, 3].
     """
 
-    def crop(contents):
-        height, width = _read_size(contents)
+    def choose(height, width):
         half = 0.5 * _CENTER * tf.minimum(height, width)
         half = tf.stack([half / height, half / width])  # Relative.
-        box = tf.concat([0.5 - half, 0.5 + half], 0)
+        return tf.concat([0.5 - half, 0.5 + half], 0)
+
+    return _map(choose, (encoded,), size)
+
+
+def _map(choose, tensors, size):
+    """Crops the files of a batch in parallel: uint8 [B, S, S, 3]."""
+
+    def crop(arguments):
+        contents, *numbers = arguments
+        shape = tf.image.extract_jpeg_shape(contents)  # [H, W, C]
+        height, width, _ = tf.unstack(tf.cast(shape, tf.float32))
+        box = choose(height, width, *numbers)
         return _decode(contents, box, height, width, size)
 
-    return _map(crop, encoded, size)
-
-
-def _map(crop, tensors, size):
-    """Crops the files of a batch beside each other: uint8 [B, S, S, 3]."""
     return tf.map_fn(
         crop,
         tensors,
         fn_output_signature=tf.TensorSpec([size, size, 3], tf.uint8),
         parallel_iterations=os.cpu_count() or 1,
     )
-
-
-def _read_size(contents):
-    """Returns (height, width) from a JPEG file's header, float32 scalars."""
-    shape = tf.image.extract_jpeg_shape(contents)  # [H, W, C]
-    height, width, _ = tf.unstack(tf.cast(shape, tf.float32))
-    return height, width
 
 
 def _decode(contents, box, height, width, size):
@@ -86,12 +80,8 @@ def _decode(contents, box, height, width, size):
     Args:
         contents: string scalar, the file.
         box: float32 [4]: top, left, bottom, right, relative to the image.
-        height: float32 scalar, of the image in pixels.
-        width: float32 scalar, likewise.
-        size: Side S in pixels.
-
-    Returns:
-        uint8 [S, S, 3].
+        height, width: float32 scalars, of the image in pixels.
+        size: Side S in pixels of the result, uint8 [S, S, 3].
     """
     top, left, bottom, right = tf.unstack(box)
     excess = tf.minimum((bottom - top) * height, (right - left) * width) / size
@@ -115,16 +105,7 @@ def _decode(contents, box, height, width, size):
 
 
 def _span(start, end, length):
-    """Returns (first, number) of the pixels of an axis in a relative span.
-
-    Args:
-        start: float32 scalar from 0 to 1.
-        end: float32 scalar from `start` to 1.
-        length: float32 scalar, of the axis in pixels, a whole number.
-
-    Returns:
-        Two int32 scalars; the number is at least 1.
-    """
+    """Returns the first pixel and the number of pixels of a relative span."""
     first = tf.minimum(tf.round(start * length), length - 1.0)
     number = tf.maximum(tf.round(end * length) - first, 1.0)
     return tf.cast(first, tf.int32), tf.cast(number, tf.int32)

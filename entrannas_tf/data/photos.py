@@ -19,7 +19,7 @@ def resized_crop(images, seed, min_area, share=sampling.WHOLE):
     Args:
         images: float32 [B, H, W, C].
         seed: int32 [2].
-        min_area: As for `crop_boxes`.
+        min_area: Least share of the area, above 0, at most 1.
         share: `sampling.Share`: which of the step's images these are.
 
     Returns:
@@ -43,7 +43,7 @@ def crop_boxes(numbers, height, width, min_area):
     Args:
         numbers: float32 [4, ...], random numbers, uniform in [0, 1).
         height: Of the image in pixels, a number or a float32 scalar.
-        width: Likewise.
+        width: Of the image in pixels.
         min_area: Least share of the area, above 0, at most 1.
 
     Returns:

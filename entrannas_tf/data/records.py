@@ -2,9 +2,9 @@
 
 A TFRecord file is a chain of records: 8 bytes length, 4 bytes checksum of the
 length, the bytes of a `tf.train.Example`, 4 bytes checksum of these. An index
-of where each record stands is made by reading the headers alone; then any
-record is one read away, and none is held in memory. Checksums are not
-verified: broken files show by lengths and Examples that do not fit.
+of the records' places is made by reading the headers alone; then each record
+takes one read, and none is held in memory. Checksums are not verified: broken
+files show by lengths and Examples that do not fit.
 """
 
 import os
@@ -40,9 +40,9 @@ class Records:
     def __init__(self, paths, counts):
         self._paths = [os.fspath(path) for path in paths]
         self._pool = futures.ThreadPoolExecutor(_NUM_THREADS)
-        starts = list(self._pool.map(_find_records, self._paths, counts))
-        self._starts = np.concatenate([found[:-1] for found in starts])
-        self._ends = np.concatenate([found[1:] for found in starts])
+        bounds = list(self._pool.map(_find_records, self._paths, counts))
+        self._starts = np.concatenate([found[:-1] for found in bounds])
+        self._ends = np.concatenate([found[1:] for found in bounds])
         self._shards = np.repeat(np.arange(len(counts)), counts)
         self.num_records = len(self._starts)
 
@@ -74,11 +74,8 @@ class Records:
         """Returns (JPEG file as bytes, label) of a record."""
         start, end = int(self._starts[index]), int(self._ends[index])
         path = self._paths[self._shards[index]]
-        file = os.open(path, os.O_RDONLY)
-        try:
-            record = os.pread(file, end - start, start)
-        finally:
-            os.close(file)
+        with open(path, "rb", buffering=0) as file:
+            record = os.pread(file.fileno(), end - start, start)
         try:
             return _parse(record, end - start)
         except Exception as error:  # The parser's own type is not public.
@@ -90,18 +87,14 @@ class Records:
 
 
 def _find_records(path, count):
-    """Returns where the records of a file start, and where the last one ends.
-
-    Args:
-        path: Of a TFRecord file.
-        count: Number of records that it should hold.
+    """Returns where the `count` records of a file start, and the last one ends.
 
     Returns:
         int64 [count + 1], in bytes.
     """
     starts = [0]
-    file = os.open(path, os.O_RDONLY)
-    try:
+    with open(path, "rb", buffering=0) as opened:
+        file = opened.fileno()
         if hasattr(os, "posix_fadvise"):  # Do not read what is skipped.
             os.posix_fadvise(file, 0, 0, os.POSIX_FADV_RANDOM)
         size = os.fstat(file).st_size
@@ -118,8 +111,6 @@ def _find_records(path, count):
                     f"{count} whole records. Copy this file anew."
                 )
             starts.append(end)
-    finally:
-        os.close(file)
     if len(starts) != count + 1:
         raise ValueError(
             f"{path} holds {len(starts) - 1} records; expected {count}, as "
@@ -129,12 +120,7 @@ def _find_records(path, count):
 
 
 def _parse(record, size):
-    """Returns (JPEG file as bytes, label) of a record's bytes.
-
-    Raises:
-        Exception: If it is another one than the index says, holds no Example,
-            or no image or no label.
-    """
+    """Returns (JPEG file as bytes, label) of a record's bytes."""
     length = size - _HEADER.size - _FOOTER_BYTES
     if len(record) != size or _HEADER.unpack_from(record)[0] != length:
         raise ValueError("not the length that it had at the start")

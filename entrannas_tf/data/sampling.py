@@ -1,4 +1,4 @@
-"""Which examples stand in which step of an epoch, and its random numbers.
+"""Which examples each step of an epoch has, and its random numbers.
 
 Tables of a whole epoch are drawn in NumPy, as functions of (seed, epoch); their
 first axis is the step. Random numbers within a step are drawn in graphs, for
@@ -12,7 +12,7 @@ import tensorflow as tf
 
 
 class Share(NamedTuple):
-    """Which of a step's examples a replica has: an equal part of them.
+    """The equal part of a step's examples that a replica has.
 
     Attributes:
         replica: Number of the replica, from 0; an int32 scalar in graphs.
@@ -48,7 +48,7 @@ def uniform(count, batch, seed, share, low=0.0, high=1.0, dtype=tf.float32):
 
 
 def epoch_order(indices, num_steps, batch_size, seed, epoch):
-    """Draws which examples stand in which batch of an epoch.
+    """Draws which examples each batch of an epoch has.
 
     A shuffled pass over the indices is followed by further ones where the
     epoch asks for more examples than there are.
@@ -65,10 +65,9 @@ def epoch_order(indices, num_steps, batch_size, seed, epoch):
     """
     total = num_steps * batch_size
     rng = np.random.default_rng([*np.atleast_1d(seed), epoch])
-    passes = [
-        rng.permutation(indices) for _ in range(-(-total // len(indices)))
-    ]
-    order = np.concatenate(passes)[:total].astype(np.int64)
+    num_passes = -(-total // len(indices))
+    order = [rng.permutation(indices) for _ in range(num_passes)]
+    order = np.concatenate(order)[:total].astype(np.int64)
     return order.reshape(num_steps, batch_size)
 
 
@@ -91,7 +90,7 @@ def step_seeds(num_steps, seed, epoch):
 
 
 class Replicas(NamedTuple):
-    """Those replicas of a strategy that a process feeds.
+    """The replicas of a strategy that a process feeds.
 
     Attributes:
         num_replicas: Number of replicas R that share a step.
@@ -102,14 +101,10 @@ class Replicas(NamedTuple):
     numbers: tuple[int, ...]
 
     def split(self, table):
-        """Splits the batches of a table into those of the replicas.
-
-        Args:
-            table: Array [S, B, ...], one row a step.
+        """Splits a table's rows, [S, B, ...], among the replicas that are fed.
 
         Returns:
-            Array [S * F, B / R, ...]: for each step those of its parts that
-            are fed.
+            Array [S * F, B / R, ...].
         """
         num_steps, batch_size = table.shape[:2]
         shape = (num_steps, self.num_replicas, batch_size // self.num_replicas)
@@ -118,18 +113,11 @@ class Replicas(NamedTuple):
         return parts.reshape(-1, *parts.shape[2:])
 
     def repeat(self, table):
-        """Repeats each row of a table for each replica that is fed.
-
-        Args:
-            table: Array [S, ...], one row a step.
-
-        Returns:
-            Array [S * F, ...].
-        """
+        """Repeats each row of a table, [S, ...], for each: [S * F, ...]."""
         return np.repeat(table, len(self.numbers), axis=0)
 
     def number(self, num_steps):
-        """Returns whom each element is for, int32 [num_steps * F]."""
+        """Returns the replica of each element, int32 [num_steps * F]."""
         return np.tile(np.asarray(self.numbers, np.int32), num_steps)
 
 

@@ -6,11 +6,8 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-# Images a chunk when statistics are counted: bounds the memory beside them.
-_CHUNK = 1000
-
-# A channel that is the same everywhere must not be divided by zero.
-_MIN_STD = 1.0 / 255.0
+_CHUNK = 1000  # images counted or resized at a time: bounds the memory
+_MIN_STD = 1.0 / 255.0  # of a channel that is the same everywhere
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -18,7 +15,7 @@ class ImageSource:
     """A labelled set of images, wherever they lie.
 
     Attributes:
-        name: What the set is called in messages and records.
+        name: Name of the set in messages and records.
         image_shape: (H, W, C) of every image.
         label_names: Name of each class, in the order of the labels.
         num_examples: Number of images N.
@@ -27,9 +24,9 @@ class ImageSource:
         fetch: Maps indices, an int64 tensor [B] with values from 0 to N - 1,
             to images, uint8 [B, H, W, C], and labels, int32 [B]. It works
             eagerly and in graphs.
-        fetch_crops: Maps (indices, numbers, min_area) likewise to images that
-            are cut out as `photos.crop_boxes` says, numbers being float32
-            [4, B]; None where images are cut out once they are fetched.
+        fetch_crops: Maps (indices, numbers float32 [4, B], min_area) to
+            images and labels too, the images cut out by `photos.crop_boxes`;
+            None where images are cut out after they were fetched.
         mean: float32 [C], mean of the images scaled to [0, 1].
         std: float32 [C], standard deviation of the same, never 0.
     """
@@ -53,15 +50,15 @@ class ImageSource:
 def from_arrays(name, images, labels, label_names, mean=None, std=None):
     """Makes a source of images that are held in memory.
 
-    The images are copied once, into host memory; the caller may drop his own.
+    The images are copied once, into host memory.
 
     Args:
-        name: What the set is called.
+        name: Name of the set.
         images: uint8 [N, H, W, C].
         labels: Integers [N], from 0 to the number of classes - 1.
         label_names: Name of each class.
-        mean: float [C], of the images scaled to [0, 1]; None measures it.
-        std: float [C], likewise.
+        mean: float [C], of the images scaled to [0, 1]; None to measure it.
+        std: float [C], standard deviation of the same; None to measure it.
 
     Raises:
         ValueError: If the arrays do not fit together.
@@ -87,12 +84,9 @@ def from_arrays(name, images, labels, label_names, mean=None, std=None):
             "classes."
         )
     if mean is None or std is None:
-        measured_mean, measured_std = statistics(images)
-        mean = measured_mean if mean is None else mean
-        std = measured_std if std is None else std
-    # An eager tensor is captured by graphs by reference: however many epochs
-    # and graphs read it, it is there once. On an accelerator's machine it
-    # stays with the host, where input pipelines run.
+        mean, std = statistics(images)
+    # Graphs capture an eager tensor by reference: however many of them read it,
+    # it is there once. It stays on the host, where input pipelines run.
     with tf.device("CPU:0"):
         held = tf.constant(images)
         held_labels = tf.constant(labels, tf.int32)
@@ -121,23 +115,17 @@ def resized(source, size, mean=None, std=None):
     Args:
         source: `ImageSource`.
         size: Side in pixels of the new images, at least 1.
-        mean: As for `from_arrays`.
-        std: Likewise.
+        mean: float [C], of the images scaled to [0, 1]; None to measure it.
+        std: float [C], standard deviation of the same; None to measure it.
     """
     chunks = []
+    indices = tf.range(source.num_examples, dtype=tf.int64)
     for start in range(0, source.num_examples, _CHUNK):
-        end = min(start + _CHUNK, source.num_examples)
-        images, _ = source.fetch(tf.range(start, end, dtype=tf.int64))
+        images, _ = source.fetch(indices[start : start + _CHUNK])
         images = tf.image.resize(images, (size, size), "area")
         chunks.append(tf.cast(tf.round(images), tf.uint8).numpy())
-    return from_arrays(
-        source.name,
-        np.concatenate(chunks),
-        source.labels,
-        source.label_names,
-        mean,
-        std,
-    )
+    images, names = np.concatenate(chunks), source.label_names
+    return from_arrays(source.name, images, source.labels, names, mean, std)
 
 
 def statistics(images):
@@ -149,13 +137,12 @@ def statistics(images):
     Returns:
         (mean, std), float32 [C] each; std is at least 1/255.
     """
-    channels = images.shape[-1]
-    counts = np.zeros((channels, 256), np.int64)
+    counts = np.zeros((images.shape[-1], 256), np.int64)
     for start in range(0, len(images), _CHUNK):
         chunk = images[start : start + _CHUNK]
-        for channel in range(channels):
+        for channel, count in enumerate(counts):
             values = chunk[..., channel].ravel()
-            counts[channel] += np.bincount(values, minlength=256)
+            count += np.bincount(values, minlength=256)
     levels = np.arange(256) / 255.0
     shares = counts / counts.sum(axis=1, keepdims=True)  # [C, 256]
     mean = shares @ levels

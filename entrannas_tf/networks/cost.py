@@ -19,7 +19,9 @@ from entrannas_tf.architecture import operations, search_space
 
 
 class Layer(NamedTuple):
-    """What a layer costs.
+    """Feature maps, and the cost of computing them from a layer's input.
+
+    The methods return the maps after a further computation.
 
     Attributes:
         name: As in the target network, such as
@@ -27,87 +29,52 @@ class Layer(NamedTuple):
         shape: Of the output, (H, W, C) or (C,).
         parameters: Number of learnt values.
         multiply_adds: Those of convolutions and dense layers.
-        multiply_adds_published: These, ReLUs and batch norms.
+        multiply_adds_published: These, and ReLUs and batch norms.
     """
 
     name: str
     shape: tuple[int, ...]
-    parameters: int
-    multiply_adds: int
-    multiply_adds_published: int
-
-
-class Maps(NamedTuple):
-    """Maps, and what it took to make them of those one began with.
-
-    Each method does one thing to the maps and returns the result.
-
-    Attributes:
-        shape: (H, W, C), or (C,) after a dense layer.
-        parameters: As in `Layer`.
-        multiply_adds: As in `Layer`.
-        elementwise: What the published way counts beside them.
-    """
-
-    shape: tuple[int, ...]
     parameters: int = 0
     multiply_adds: int = 0
-    elementwise: int = 0
+    multiply_adds_published: int = 0
 
     def relu(self):
-        cost = math.prod(self.shape)
-        return self._replace(elementwise=self.elementwise + cost)
+        return self._then(self.shape, elementwise=math.prod(self.shape))
 
     def norm(self):
-        cost = 2 * math.prod(self.shape)
-        return self._replace(
-            parameters=self.parameters + 2 * self.shape[-1],
-            elementwise=self.elementwise + cost,
-        )
+        learnt, values = 2 * self.shape[-1], math.prod(self.shape)
+        return self._then(self.shape, learnt, elementwise=2 * values)
 
     def pool(self, strides):
         """Takes part of the pixels; an odd size is rounded up."""
         height, width, channels = self.shape
         sizes = -(-height // strides[0]), -(-width // strides[1])
-        return self._replace(shape=(*sizes, channels))
+        return self._then((*sizes, channels))
 
     def convolution(self, kernel, channels, strides=(1, 1), groups=1):
         """Has no bias, and padding that keeps the size at stride 1."""
         height, width, channels_in = self.pool(strides).shape
         weights = math.prod(kernel) * (channels_in // groups) * channels
-        return self._replace(
-            shape=(height, width, channels),
-            parameters=self.parameters + weights,
-            multiply_adds=self.multiply_adds + weights * height * width,
-        )
+        shape = height, width, channels
+        return self._then(shape, weights, weights * height * width)
 
     def run(self, steps, channels, stride):
-        """Does the steps of an operation.
-
-        Args:
-            steps: Of `operations`.
-            channels: C_out of the convolutions.
-            stride: 1 or 2.
-        """
+        """Does the steps of an operation, as `target.run_steps` does."""
         maps = self
         for step in steps:
+            strides = step.strides(stride)
             match step:
                 case operations.ReLU():
                     maps = maps.relu()
                 case operations.BatchNorm():
                     maps = maps.norm()
                 case operations.Convolution():
-                    maps = maps.convolution(
-                        step.kernel, channels, step.strides(stride)
-                    )
-                case operations.Depthwise():
-                    # Dilation costs nothing.
+                    maps = maps.convolution(step.kernel, channels, strides)
+                case operations.Depthwise():  # Dilation costs nothing.
                     width = maps.shape[-1]
-                    maps = maps.convolution(
-                        step.kernel, width, step.strides(stride), groups=width
-                    )
+                    maps = maps.convolution(step.kernel, width, strides, width)
                 case operations.MaxPool() | operations.AveragePool():
-                    maps = maps.pool(step.strides(stride))
+                    maps = maps.pool(strides)
                 case operations.FactorizedReduce():
                     # Each half has half of the channels, on as many pixels:
                     # together they cost as much as one convolution.
@@ -117,45 +84,28 @@ class Maps(NamedTuple):
         return maps
 
     def dense(self, units, bias=True):
-        """Takes the maps for one vector."""
+        """Reads all maps as one vector."""
         weights = math.prod(self.shape) * units
-        return self._replace(
-            shape=(units,),
-            parameters=self.parameters + weights + units * bias,
-            multiply_adds=self.multiply_adds + weights,
-        )
+        return self._then((units,), weights + units * bias, weights)
 
-    def layer(self, name):
-        """Returns all that was done as one `Layer`."""
-        published = self.multiply_adds + self.elementwise
+    def _then(self, shape, parameters=0, multiply_adds=0, elementwise=0):
         return Layer(
-            name, self.shape, self.parameters, self.multiply_adds, published
+            self.name,
+            shape,
+            self.parameters + parameters,
+            self.multiply_adds + multiply_adds,
+            self.multiply_adds_published + multiply_adds + elementwise,
         )
-
-
-def operation(primitive, shape, stride):
-    """Returns what a primitive of a target network costs.
-
-    Args:
-        primitive: Its name, one of `operations.OPERATIONS`.
-        shape: (H, W, C) of the input, and C of the output.
-        stride: 1 or 2.
-
-    Returns:
-        A `Layer` of the primitive's name.
-    """
-    steps = operations.find(primitive).at_stride(stride).steps
-    return Maps(shape).run(steps, shape[-1], stride).layer(primitive)
 
 
 AUXILIARY_CHANNELS = (128, 768)
 _AUXILIARY_SIZE = 2  # Of the maps that the auxiliary head pools to.
-# By kind of network: the least that leaves the auxiliary head as much.
+# By kind of network: the least that leaves the auxiliary head 2x2 pixels.
 _MIN_IMAGE_SIZES = {"cifar": 5, "imagenet": 33}
 
 
 class Network(NamedTuple):
-    """What there is to say of a target network beside its genotype.
+    """The arguments of a target network beside its genotype.
 
     Attributes:
         kind: "cifar", whose stem keeps the size of the images, or "imagenet",
@@ -176,7 +126,7 @@ class Network(NamedTuple):
     image_channels: int = 3
 
 
-# Those that papers report, by data set.
+# The networks that papers report, by data set.
 NETWORKS = {
     "cifar10": Network("cifar", 20, 36, 10, 32),
     "imagenet": Network("imagenet", 14, 48, 1000, 224),
@@ -184,7 +134,7 @@ NETWORKS = {
 
 
 class Account(NamedTuple):
-    """What a target network costs.
+    """The cost of a target network.
 
     Attributes:
         layers: Tuple of `Layer`, in the order they run.
@@ -241,21 +191,19 @@ def count(genotype, network):
     _check(network)
     layers = _count_stem(network)
     before, last = layers[0].shape, layers[-1].shape  # Of cells k-2 and k-1.
-    halve_first = network.kind == "imagenet"
     reductions = search_space.reduction_indices(network.num_cells)
-    channels = network.init_channels
-    for index in range(network.num_cells):
-        reduction = index in reductions
-        channels = channels * 2 if reduction else channels
+    cells = search_space.cells(
+        network.num_cells, network.init_channels, network.kind
+    )
+    for index, (kind, channels, halve_first) in enumerate(cells):
         counted, shape = _count_cell(
-            genotype, (before, last), channels, reduction, halve_first
+            genotype, kind, (before, last), channels, halve_first
         )
         layers += [c._replace(name=f"cell_{index}.{c.name}") for c in counted]
-        before, last, halve_first = last, shape, reduction
+        before, last = last, shape
         if index == reductions[-1]:
             auxiliary = _count_auxiliary(network, last)
-    pooled = Maps((last[-1],))
-    layers.append(pooled.dense(network.num_classes).layer("head"))
+    layers.append(Layer("head", last[-1:]).dense(network.num_classes))
     return Account(tuple(layers), auxiliary)
 
 
@@ -300,50 +248,32 @@ def _align(rows):
 
 
 def _count_stem(network):
-    """Returns its layers, whose first and last output the first cell takes."""
+    """Returns the stem's layers; the first cell reads its first and last."""
     size, channels = network.image_size, network.init_channels
-    images = Maps((size, size, network.image_channels))
+    shape = size, size, network.image_channels
     if network.kind == "cifar":
         width = search_space.STEM_MULTIPLIER * channels
-        return [images.convolution((3, 3), width).norm().layer("stem")]
-    maps = images.convolution((3, 3), channels // 2, (2, 2)).norm().relu()
-    first = maps.convolution((3, 3), channels, (2, 2)).norm().layer("stem_0")
-    maps = Maps(first.shape).relu()
-    second = maps.convolution((3, 3), channels, (2, 2)).norm()
-    return [first, second.layer("stem_1")]
+        return [Layer("stem", shape).run(operations.CONV_BN, width, 1)]
+    maps = Layer("stem_0", shape).run(operations.CONV_BN, channels // 2, 2)
+    first = maps.relu().run(operations.CONV_BN, channels, 2)
+    maps = Layer("stem_1", first.shape).relu()
+    return [first, maps.run(operations.CONV_BN, channels, 2)]
 
 
-def _count_cell(genotype, shapes, channels, reduction, halve_first):
-    """Counts a cell.
-
-    Args:
-        genotype: As in `count`.
-        shapes: (H, W, C) of the outputs of cells k-2 and k-1.
-        channels: C, of each node.
-        reduction: Whether it is the reduction cell.
-        halve_first: Whether the first input is twice as large as the second.
-
-    Returns:
-        A list of layers, and the shape of the cell's output.
-    """
-    kind = "reduction" if reduction else "normal"
-    used = genotype.used_nodes(kind)
-    num_inputs = genotype.space.num_input_nodes
+def _count_cell(genotype, kind, shapes, channels, halve_first):
+    """Returns the layers of a cell, and the shape of its output."""
     layers, nodes = [], {}  # Shape of each node.
-    for node, shape in enumerate(shapes[-num_inputs:]):
-        if node not in used:
-            continue
-        entry, stride = operations.RELU_CONV_BN, 1
-        if halve_first and node == num_inputs - 2:
-            entry, stride = operations.FACTORIZED_REDUCE, 2
-        maps = Maps(shape).run(entry.steps, channels, stride)
-        layers.append(maps.layer(f"preprocess_{node}"))
-        nodes[node] = maps.shape
+    for node, entry in genotype.entries(kind, halve_first).items():
+        shape = shapes[node - genotype.space.num_input_nodes]
+        layer = Layer(f"preprocess_{node}", shape)
+        layers.append(layer.run(entry.steps, channels, 1))
+        nodes[node] = layers[-1].shape
     for c in genotype.named_connections(kind):
-        if {c.node, c.source} <= used:
-            layer = operation(c.primitive, nodes[c.source], c.stride)
-            layers.append(layer._replace(name=c.name))
-            nodes[c.node] = layer.shape
+        if c.used:
+            steps = operations.find(c.primitive).at_stride(c.stride).steps
+            layer = Layer(c.name, nodes[c.source])
+            layers.append(layer.run(steps, channels, c.stride))
+            nodes[c.node] = layers[-1].shape
     outputs = genotype.outputs(kind)
     height, width, _ = nodes[outputs[0]]
     return layers, (height, width, channels * len(outputs))
@@ -353,13 +283,13 @@ def _count_auxiliary(network, shape):
     """Counts the head that training puts after the last reduction cell."""
     narrow, wide = AUXILIARY_CHANNELS
     pooled = (_AUXILIARY_SIZE, _AUXILIARY_SIZE, shape[-1])
-    maps = Maps(shape).relu()._replace(shape=pooled)
+    maps = Layer("auxiliary_head", shape).relu()._replace(shape=pooled)
     maps = maps.convolution((1, 1), narrow).norm().relu()
     maps = maps.dense(wide, bias=False)  # A 2x2 convolution without padding.
     if network.kind == "cifar":
         # DARTS forgot it in the other kind, and published counts lack it.
         maps = maps.norm()
-    return maps.relu().dense(network.num_classes).layer("auxiliary_head")
+    return maps.relu().dense(network.num_classes)
 
 
 def _check(network):

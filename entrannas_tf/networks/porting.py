@@ -20,7 +20,7 @@ _PARALLEL = "module."  # what nn.DataParallel puts before every name
 
 
 class Weight(NamedTuple):
-    """A variable, and what DARTS has for it.
+    """A variable, and DARTS's weight for it.
 
     Attributes:
         variable: A `keras.Variable`.
@@ -37,19 +37,19 @@ def port_weights(network, genotype, state):
     """Copies the weights of a DARTS network.
 
     Args:
-        network: What `target_network.TargetNetwork` or `training_network`
-            returned, of the same number of cells, channels and classes. Only
-            the latter may have an auxiliary head.
+        network: A `TargetNetwork`, or its `target.training_network`, of the
+            same number of cells, channels and classes. Only the latter may
+            have an auxiliary head.
         genotype: The `genotypes.Genotype` of both.
         state: Mapping of the names of a state dict of quark0/darts's
             `NetworkCIFAR` or `NetworkImageNet` to arrays: with PyTorch,
             `{k: v.numpy() for k, v in model.state_dict().items()}`. Weights of
-            an auxiliary head are left out where the network has none, and so
+            an auxiliary head are ignored where the network has none, and so
             are those that do not act on the output.
 
     Raises:
-        ValueError: If a weight is missing, is left over, or has another
-            shape, or DARTS does not have an operation; nothing is copied then.
+        ValueError: If a weight is missing, unexpected or of another shape, or
+            DARTS lacks an operation; nothing is copied then.
 
     Example:
 
@@ -96,35 +96,26 @@ def _check_names(what, names):
 
 
 def _network_weights(layers, genotype):
-    """Finds the weights of a network.
+    """Returns the `Weight`s of a network, and which of DARTS's it lacks.
 
-    Args:
-        layers: Dict of the network's layers by name.
-        genotype: A `genotypes.Genotype`.
-
-    Returns:
-        A list of `Weight`, and a tuple of the prefixes of DARTS's names that
-        the network does not have, because they do not act on its output.
+    The latter is a tuple of prefixes of names: these do not act on its output.
     """
     found, unused = _stem_weights(layers), []
-    num_cells = target.count_cells(layers)
-    for index in range(num_cells):
+    stem = "cifar" if "stem" in layers else "imagenet"
+    cells = search_space.cells(target.count_cells(layers), 1, stem)
+    for index, (kind, _, halve_first) in enumerate(cells):
         cell, place = f"cell_{index}", f"cells.{index}."
-        reduction = index in search_space.reduction_indices(num_cells)
-        kind = "reduction" if reduction else "normal"
-        used = genotype.used_nodes(kind)
+        entries = genotype.entries(kind, halve_first)
         for node in range(genotype.space.num_input_nodes):
-            name, prefix = f"{cell}.preprocess_{node}", f"preprocess{node}."
-            if node not in used:
-                unused.append(place + prefix)
+            prefix = f"{place}preprocess{node}."
+            if node not in entries:
+                unused.append(prefix)
                 continue
-            entry = operations.RELU_CONV_BN
-            if f"{name}.factorized_reduce_1" in layers:
-                entry = operations.FACTORIZED_REDUCE
-            found += _operation_weights(layers, name, entry, place + prefix)
+            name = f"{cell}.preprocess_{node}"
+            found += _operation_weights(layers, name, entries[node], prefix)
         for number, c in enumerate(genotype.named_connections(kind)):
             prefix = f"{place}_ops.{number}."
-            if not {c.node, c.source} <= used:
+            if not c.used:
                 unused.append(prefix)
                 continue
             operation = operations.find(c.primitive).at_stride(c.stride)
@@ -144,24 +135,17 @@ def _network_weights(layers, genotype):
 
 
 def _stem_weights(layers):
+    relu, steps = operations.ReLU(), operations.CONV_BN
     if "stem" in layers:
-        return _steps_weights(
-            layers, "stem", target.CONV_BN, ("stem.0", "stem.1")
-        )
+        return _steps_weights(layers, "stem", steps, ("stem.0", "stem.1"))
     # Two nn.Sequential: conv, norm, ReLU, conv, norm; and ReLU, conv, norm.
-    relu = operations.ReLU()
     half = ("stem0.0", "stem0.1", "stem0.2")
+    first = ("stem0.3", "stem0.4")
+    second = ("stem1.0", "stem1.1", "stem1.2")
     return [
-        *_steps_weights(layers, "stem_0.half", (*target.CONV_BN, relu), half),
-        *_steps_weights(
-            layers, "stem_0", target.CONV_BN, ("stem0.3", "stem0.4")
-        ),
-        *_steps_weights(
-            layers,
-            "stem_1",
-            (relu, *target.CONV_BN),
-            ("", "stem1.1", "stem1.2"),
-        ),
+        *_steps_weights(layers, "stem_0.half", (*steps, relu), half),
+        *_steps_weights(layers, "stem_0", steps, first),
+        *_steps_weights(layers, "stem_1", (relu, *steps), second),
     ]
 
 
@@ -172,8 +156,7 @@ def _auxiliary_weights(layers):
     kernel = layers[f"{ours}.wide"].kernel
     found.append(Weight(kernel, f"{theirs}.features.5.weight", _convolution))
     if f"{ours}.norm" in layers:
-        norm = layers[f"{ours}.norm"]
-        found += _norm_weights(norm, f"{theirs}.features.6")
+        found += _norm_weights(layers[f"{ours}.norm"], f"{theirs}.features.6")
     return found + _dense_weights(layers[ours], f"{theirs}.classifier")
 
 
@@ -183,14 +166,7 @@ def _operation_weights(layers, name, operation, prefix):
 
 
 def _steps_weights(layers, name, steps, modules):
-    """Returns the list of `Weight` of the layers of some steps.
-
-    Args:
-        layers: Dict of the network's layers by name.
-        name: As for `target.run_steps`.
-        steps: Likewise.
-        modules: DARTS's names of the modules, one a step.
-    """
+    """Returns the `Weight`s of steps, for DARTS's names of their modules."""
     found = []
     for index, (step, module) in enumerate(zip(steps, modules, strict=False)):
         own = target.layer_name(name, steps, index)
@@ -213,9 +189,8 @@ def _steps_weights(layers, name, steps, modules):
 
 def _keras(layer):
     """Returns the layer of Keras that a layer stands in for, or itself."""
-    if isinstance(layer, (fast.FusedBatchNorm, fast.PointwiseConvolution)):
-        return layer.layer
-    return layer
+    standing_in = (fast.FusedBatchNorm, fast.PointwiseConvolution)
+    return layer.layer if isinstance(layer, standing_in) else layer
 
 
 def _norm_weights(layer, module):

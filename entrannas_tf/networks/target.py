@@ -1,8 +1,8 @@
 """The target network: a functional model of Keras's own layers.
 
-`TargetNetwork` builds what a user takes home: it trains, saves, loads and
-quantizes as any Keras model, without this package. `training_network` makes of
-it what a retraining runs: the same weights, a faster batch norm, drop path and
+`TargetNetwork` builds a model that trains, saves, loads and quantizes as any
+Keras model does, without this package. `training_network` returns a model that
+retraining runs: it has the same weights, a faster batch norm, drop path and
 the auxiliary head.
 
 Layers are named after the paper: `cell_3` is the output of a cell,
@@ -23,11 +23,10 @@ from entrannas_tf.networks.layers import batch_norm, dropout, fast
 AUXILIARY_HEAD = "auxiliary_head"
 DROP_PATH = "drop_path"
 
-# The steps of the stems, and those before the auxiliary head's last.
-CONV_BN = (operations.Convolution((3, 3)), operations.BatchNorm())
+# The steps of the auxiliary head before its 2x2 convolution.
 NARROW = (operations.Convolution((1, 1)), operations.BatchNorm())
 
-# Of each stem, by default.
+# The default of each stem.
 _IMAGE_SIZES = {n.kind: n.image_size for n in cost.NETWORKS.values()}
 _OPERATION_NAME = re.compile(r"cell_\d+\.node_\d+\.[^.]+")
 
@@ -41,7 +40,7 @@ def TargetNetwork(
     stem="cifar",
     name="target_network",
 ):
-    """Builds the network that a genotype stands for, as DARTS builds it.
+    """Builds the network of a genotype, as DARTS builds it.
 
     It consists of Keras's own layers alone. `fit` trains it; so does
     `training_network`, faster and as DARTS does.
@@ -91,16 +90,11 @@ def TargetNetwork(
         image_shape = (_IMAGE_SIZES[stem], _IMAGE_SIZES[stem], 3)
     images = keras.Input(image_shape, name="images")
     before, x = _stem(images, init_channels, stem)
-    reductions = search_space.reduction_indices(num_cells)
-    channels = init_channels
-    halve = stem == "imagenet"  # Whether `before` is twice as large as x.
-    for index in range(num_cells):
-        reduction = index in reductions
-        channels = channels * 2 if reduction else channels
-        y = _cell(
-            genotype, (before, x), channels, reduction, halve, f"cell_{index}"
-        )
-        before, x, halve = x, y, reduction
+    cells = search_space.cells(num_cells, init_channels, stem)
+    for index, (kind, channels, halve_first) in enumerate(cells):
+        own = f"cell_{index}"
+        y = _cell(genotype, kind, (before, x), channels, halve_first, own)
+        before, x = x, y
     logits = _classify(x, num_classes, "head")
     return keras.Model(images, logits, name=name)
 
@@ -108,25 +102,24 @@ def TargetNetwork(
 def training_network(network, auxiliary=False, drop_path=False, seed=0):
     """Returns a model that trains the weights of a target network.
 
-    It runs the layers of `network` itself, so that all it learns is there. Its
-    batch norms take TensorFlow's fused kernel, and their moving variances are
-    the unbiased ones, as PyTorch's are.
+    It shares the weights of `network`. Its batch norms use TensorFlow's fused
+    kernel, and their moving variances are unbiased, as PyTorch's are.
 
     Args:
-        network: What `TargetNetwork` returned, or such a model reloaded.
+        network: A `TargetNetwork`, built or reloaded.
         auxiliary: Whether there is an auxiliary head, after the second
             reduction cell.
-        drop_path: Whether paths are dropped in training, at the rate of
-            `get_layer("drop_path").rate`, a variable. Identities never are.
-        seed: Of the dropped paths.
+        drop_path: Whether paths other than identities are dropped in
+            training, at the rate `get_layer("drop_path").rate`, a variable.
+        seed: Seed of the dropped paths.
 
     Returns:
         A functional `keras.Model` that maps the images to a dict of "logits"
         and, with `auxiliary=True`, "auxiliary_logits".
 
     Raises:
-        ValueError: If the images are of no fixed size, or too small, and an
-            auxiliary head is asked for.
+        ValueError: If there is an auxiliary head, and the images have no
+            fixed size or are too small.
 
     Example:
 
@@ -217,7 +210,7 @@ def run_steps(steps, x, channels, stride, name):
             case operations.MaxPool():
                 x = _max_pool(x, stride, own)
             case operations.AveragePool():
-                x = _average_pool(x, stride, own)
+                x = _pool(keras.layers.AveragePooling2D, x, stride, own)
             case operations.FactorizedReduce():
                 x = _factorized_reduce(x, channels, own)
             case _:
@@ -225,28 +218,17 @@ def run_steps(steps, x, channels, stride, name):
     return x
 
 
-def _cell(genotype, inputs, channels, reduction, halve, name):
+def _cell(genotype, kind, inputs, channels, halve_first, name):
     """Returns the output of a cell (Eq. 3): no coefficients, no bottleneck.
 
-    Args:
-        genotype: A `genotypes.Genotype`.
-        inputs: Pair of the outputs of cells k-2 and k-1.
-        channels: C, of each node.
-        reduction: Whether it is a reduction cell.
-        halve: Whether the output of cell k-2 is twice as large as the other.
-        name: Name of the cell.
+    `inputs` are the outputs of cells k-2 and k-1; the first is twice as large
+    if `halve_first`.
     """
-    kind = "reduction" if reduction else "normal"
-    used = genotype.used_nodes(kind)
-    num_inputs = genotype.space.num_input_nodes
     values, arriving = {}, collections.defaultdict(list)  # By node.
-    for node, x in enumerate(inputs[-num_inputs:]):
-        if node in used:
-            entry, stride = operations.RELU_CONV_BN, 1
-            if halve and node == num_inputs - 2:
-                entry, stride = operations.FACTORIZED_REDUCE, 2
-            own = f"{name}.preprocess_{node}"
-            values[node] = run_steps(entry.steps, x, channels, stride, own)
+    for node, entry in genotype.entries(kind, halve_first).items():
+        x = inputs[node - genotype.space.num_input_nodes]
+        own = f"{name}.preprocess_{node}"
+        values[node] = run_steps(entry.steps, x, channels, 1, own)
 
     def value(node):
         if node not in values:
@@ -255,7 +237,7 @@ def _cell(genotype, inputs, channels, reduction, halve, name):
         return values[node]
 
     for c in genotype.named_connections(kind):
-        if {c.node, c.source} <= used:
+        if c.used:
             steps = operations.find(c.primitive).at_stride(c.stride).steps
             own = f"{name}.{c.name}"
             y = run_steps(steps, value(c.source), channels, c.stride, own)
@@ -268,12 +250,12 @@ def _stem(images, channels, kind):
     """Returns the two features that the first cell reads."""
     if kind == "cifar":
         width = search_space.STEM_MULTIPLIER * channels
-        x = run_steps(CONV_BN, images, width, 1, "stem")
+        x = run_steps(operations.CONV_BN, images, width, 1, "stem")
         return x, x
-    steps = (*CONV_BN, operations.ReLU())
+    steps = (*operations.CONV_BN, operations.ReLU())
     x = run_steps(steps, images, channels // 2, 2, "stem_0.half")
-    first = run_steps(CONV_BN, x, channels, 2, "stem_0")
-    steps = (operations.ReLU(), *CONV_BN)
+    first = run_steps(operations.CONV_BN, x, channels, 2, "stem_0")
+    steps = (operations.ReLU(), *operations.CONV_BN)
     return first, run_steps(steps, first, channels, 2, "stem_1")
 
 
@@ -308,13 +290,7 @@ def _uniform(fan_in):
 
 
 def _convolution(x, channels, kernel, strides, name):
-    padding = "same"  # Asymmetric where a stride is 2; DARTS's is symmetric.
-    if strides != (1, 1) and kernel != (1, 1):
-        height, width = kernel
-        pad = keras.layers.ZeroPadding2D(
-            (height // 2, width // 2), name=f"{name}.pad"
-        )
-        x, padding = pad(x), "valid"
+    x, padding = _pad(x, kernel, strides, name)
     convolution = keras.layers.Conv2D(
         channels,
         kernel,
@@ -331,10 +307,7 @@ def _depthwise(x, size, stride, dilation, name):
     if stride == 2 and dilation == 2:
         # The kernel reads even pixels only.
         x, stride, dilation = _subsample(x, f"{name}.subsample"), 1, 1
-    padding = "same"
-    if stride == 2:
-        pad = keras.layers.ZeroPadding2D(size // 2, name=f"{name}.pad")
-        x, padding = pad(x), "valid"
+    x, padding = _pad(x, (size, size), (stride, stride), name)
     depthwise = keras.layers.DepthwiseConv2D(
         size,
         stride,
@@ -347,16 +320,28 @@ def _depthwise(x, size, stride, dilation, name):
     return depthwise(x)
 
 
+def _pad(x, kernel, strides, name):
+    """Pads symmetrically, as DARTS does: Keras's "same" does at stride 1 only.
+
+    Returns:
+        The padded x, and the padding that is left to the convolution.
+    """
+    if strides == (1, 1) or kernel == (1, 1):
+        return x, "same"
+    height, width = kernel
+    pad = keras.layers.ZeroPadding2D(
+        (height // 2, width // 2), name=f"{name}.pad"
+    )
+    return pad(x), "valid"
+
+
 def _max_pool(x, stride, name):
     """Returns 3x3 max pooling, padded symmetrically: padding never wins."""
     pool = keras.layers.MaxPooling2D
-    if stride == 1:
-        return pool(3, 1, "same", name=name)(x)
-    if None in x.shape[1:3]:
-        x = pool(3, 1, "same", name=f"{name}.pool")(x)
-        return _subsample(x, name)
-    # The same in half of the time: the rows and columns that are put around
-    # are copies of those at the border, which change no maximum.
+    if stride == 1 or None in x.shape[1:3]:
+        return _pool(pool, x, stride, name)
+    # The same in half of the time: copies of the rows and columns at the
+    # border are put around, which change no maximum.
     x = _repeat_border(x, 1, f"{name}.rows")
     x = _repeat_border(x, 2, f"{name}.columns")
     return pool(3, 2, "valid", name=name)(x)
@@ -374,9 +359,8 @@ def _repeat_border(x, axis, name):
     return keras.layers.Concatenate(axis, name=name)(parts)
 
 
-def _average_pool(x, stride, name):
-    """Returns 3x3 average pooling, padded symmetrically and not counted."""
-    pool = keras.layers.AveragePooling2D
+def _pool(pool, x, stride, name):
+    """Returns 3x3 pooling, padded symmetrically; the padding does not count."""
     if stride == 1:
         return pool(3, 1, "same", name=name)(x)
     return _subsample(pool(3, 1, "same", name=f"{name}.pool")(x), name)
@@ -401,11 +385,8 @@ def _factorized_reduce(x, channels, name):
 def _auxiliary(x, num_classes, last_norm):
     """Returns the logits of DARTS's auxiliary head, for features half-way up.
 
-    Args:
-        x: Symbolic float [B, H, W, C].
-        num_classes: Number of logits.
-        last_norm: Whether a batch norm follows the 2x2 convolution; networks
-            for ImageNet have none, by an omission of the original.
+    A batch norm follows the 2x2 convolution if `last_norm`; networks for
+    ImageNet have none, by an omission of the original.
     """
     name = AUXILIARY_HEAD
     sizes = x.shape[1:3]
@@ -416,7 +397,7 @@ def _auxiliary(x, num_classes, last_norm):
             "with a larger image_shape, or train it without auxiliary head."
         )
     narrow, wide = cost.AUXILIARY_CHANNELS
-    # To 2x2; of a side of 8 or 7 the two windows are DARTS's, 5 wide.
+    # To 2x2; DARTS's windows, 5 wide, for a side of 8 or 7.
     strides = [max(1, (side - 2) // 2) for side in sizes]
     windows = [side - by for side, by in zip(sizes, strides, strict=True)]
     x = keras.layers.ReLU(name=f"{name}.relu_0")(x)
@@ -441,9 +422,5 @@ def _auxiliary(x, num_classes, last_norm):
 
 
 def count_cells(layers):
-    """Returns the number of cells of a network.
-
-    Args:
-        layers: The names of its layers.
-    """
+    """Returns the number of cells of a network, from its layers' names."""
     return sum(re.fullmatch(r"cell_\d+", name) is not None for name in layers)

@@ -85,7 +85,7 @@ def classify(directory, paths, config_dict):
     model = load(directory)
     if not paths:
         return _classify_test_images(model, directory, config_dict)
-    images = decoding.read(paths, model.image_shape)
+    images = decoding.decode(paths, model.image_shape)
     return [
         f"{path}: {_named(row, model.label_names)}"
         for path, row in zip(paths, model.probabilities(images), strict=True)

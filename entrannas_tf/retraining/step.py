@@ -13,27 +13,27 @@ from entrannas_tf.training import losses as losses_lib
 class RetrainTrainer(keras.Model):
     """Trains a target network from scratch.
 
-    It is made, and steps are taken, in the scope of a `tf.distribute.Strategy`.
+    Create it, and take steps, in the scope of a `tf.distribute.Strategy`.
 
     Args:
-        network: What `target_network.TargetNetwork` returned.
+        network: A `target_network.TargetNetwork`.
         sgd: `optimizers.CoupledSGD`.
-        label_smoothing: Of the losses, from 0 to below 1.
+        label_smoothing: Smoothing of the labels, from 0 to below 1.
         auxiliary_weight: Weight of the auxiliary head's loss; 0 for no
             auxiliary head.
         drop_path: Whether paths may be dropped.
-        seed: Of the dropped paths.
-        scale_losses: Whether to scale the losses, which a network in float16
-            needs. A step whose gradients are not finite is then skipped.
-        jit_compile: Whether XLA compiles the network's run, there and back;
-            what replicas do together, it cannot. It pays on GPUs alone.
+        seed: Seed of the dropped paths.
+        scale_losses: Whether to scale the losses, as float16 requires. A step
+            whose gradients are not finite is then skipped.
+        jit_compile: Whether XLA compiles the network's forward and backward
+            pass, without the replicas' communication. It pays on GPUs alone.
 
     Attributes:
-        network: The network given; it has the weights that are trained.
-        training_network: What runs in a step, see
-            `target_network.training_network`.
-        loss_scales: Dict of the `loss_scaling.LossScale`, "weights"; empty
-            unless `scale_losses`.
+        network: The network given; its weights are trained.
+        training_network: `target_network.training_network` of it, which steps
+            run.
+        loss_scales: {"weights": `loss_scaling.LossScale`}; empty unless
+            `scale_losses`.
     """
 
     def __init__(
@@ -91,9 +91,9 @@ class RetrainTrainer(keras.Model):
     def train_step(self, data):
         """Takes a step on the weights.
 
-        To be called across replicas. Nothing is returned, as reading a number
-        waits for the devices: `metrics` hold the means so far, of the loss
-        without the auxiliary head's, and of the accuracy.
+        Call it in cross-replica context. Nothing is returned, as reading a
+        number waits for the devices: `metrics` hold the epoch's mean accuracy
+        and mean loss, without the auxiliary head's.
 
         Args:
             data: Pair of images, float32 [B, H, W, C], and labels, int32 [B].
@@ -138,11 +138,11 @@ class RetrainTrainer(keras.Model):
         Args:
             images: float32 [B, H, W, C].
             labels: int32 [B].
-            weights: float32 [B], what each image counts.
+            weights: float32 [B], the weight of each image.
 
         Returns:
-            float32 [3]: sums of cross entropy in nats, of images whose class
-            is the most likely one, and of those among the five most likely.
+            float32 [3]: weighted sums of the cross entropy in nats, the top-1
+            and the top-5 accuracy of each image.
         """
         logits = self.network(images, training=False)
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)

@@ -119,7 +119,7 @@ def test_outputs_are_the_nodes_with_connections_unless_named():
     assert FIVE_NODES.outputs("reduction") == (4, 6)
 
 
-def test_live_nodes():
+def test_connected_nodes():
     cell = genotypes.make_cell(
         [
             [("skip_connect", 0)],
@@ -128,7 +128,7 @@ def test_live_nodes():
             [("sep_conv_5x5", 4), ("dil_conv_3x3", 2)],
         ]
     )
-    assert genotypes.live_nodes(cell) == {0, 1, 2, 5}
+    assert genotypes.connected_nodes(cell) == (2, 5)
     assert genotypes.Genotype(cell, cell).outputs("normal") == (2, 5)
 
 
@@ -206,7 +206,7 @@ def test_num_changed_counts_what_only_one_cell_has():
 
 
 def test_describe_is_one_line():
-    assert genotypes.describe(REDUCTION) == (
+    assert GENOTYPE.describe("reduction") == (
         "2: max_pool_3x3(1) | 3: skip_connect(2) sep_conv_3x3(2) "
         "sep_conv_5x5(2) | 4: - | 5: dil_conv_3x3(0)"
     )
@@ -369,7 +369,6 @@ def test_from_json_checks_a_space_of_ones_own(members, message):
 
 def test_nodes_behind_one_input():
     assert OWN.outputs("normal") == OWN.outputs("reduction") == (1, 2, 3)
-    assert genotypes.live_nodes(OWN_CELL, 1) == {0, 1, 2, 3}
     assert genotypes.make_concat([1, 2, 3], OWN_CELL, 1) is None
     assert OWN.describe("reduction") == (
         "1: skip_connect(0) | 2: conv_3x3(0) skip_connect(1) | "

@@ -1,4 +1,4 @@
-"""The table of operations, and operations of one's own."""
+"""The table of operations, and operations that a user adds."""
 
 import json
 import re

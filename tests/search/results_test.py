@@ -132,7 +132,7 @@ def test_film_needs_the_epochs_of_a_search(workdir, tmp_path_factory):
 def test_summary(workdir):
     workdir, genotype = workdir
     search_results.write(workdir, genotype, CONFIG)
-    line = genotypes.describe(genotype.normal)
+    line = genotype.describe("normal")
     assert search_results.summary(workdir) == (
         f"normal cell     {line}\n"
         f"reduction cell  {line}\n"

@@ -6,7 +6,6 @@ import signal
 
 import pytest
 
-from entrannas_tf.architecture import genotypes
 from entrannas_tf.search import results as search_results
 from entrannas_tf.search import workflow as search_workflow
 from entrannas_tf.training import files
@@ -114,8 +113,8 @@ def test_what_is_said(finished):
     assert "Traceback" not in done.stderr
     genotype = search_results.read_genotype(workdir)
     last = done.stdout.splitlines()
-    assert last[0].endswith(genotypes.describe(genotype.normal))
-    assert last[1].endswith(genotypes.describe(genotype.reduction))
+    assert last[0].endswith(genotype.describe("normal"))
+    assert last[1].endswith(genotype.describe("reduction"))
     assert "% as super-net" in last[2]
     assert last[3].startswith("wall time")
     assert str(workdir / "genotype.json") in last[4]

@@ -22,8 +22,8 @@ def test_report(played):
     lines = text.splitlines()
     found = genotypes.draw(1)
     normal, reduction = (
-        genotypes.describe(cell).replace("|", "/")
-        for cell in (found.normal, found.reduction)
+        found.describe(kind).replace("|", "/")
+        for kind in ("normal", "reduction")
     )
     assert "| 0000 | FAILED | OSError: a / b | seed 0 | - | - |" in lines
     assert (
@@ -47,7 +47,7 @@ def test_best(played):
     text = tuning_table.best(played.get_best_trials(5))
     assert "| 1 | 0003 | 0001 | 4 | 89.00% | seed 1 |" in text
     assert "| 2 |" not in text  # Each network once.
-    assert genotypes.describe(genotypes.draw(1).reduction) in text
+    assert genotypes.draw(1).describe("reduction") in text
 
 
 def test_winner(played):

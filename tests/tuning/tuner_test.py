@@ -35,7 +35,7 @@ def test_search_ends_with_the_best_trained_network(tmp_path, capsys):
     assert "| 1 | 0012 | 0000 | 4 | 80.40% | seed 0 |" in shown
     assert "| 2 | 0011 | 0001 | 2 | 79.20% | seed 1 |" in shown
     assert "| 3 |" not in shown
-    assert genotypes.describe(best[0].normal) in shown
+    assert best[0].describe("normal") in shown
 
 
 def test_before_all_there_is_no_best_network(tmp_path, capsys):

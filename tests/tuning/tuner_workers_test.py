@@ -33,7 +33,7 @@ def test_values_reach_the_chief_and_a_lost_trial_another_worker(tmp_path):
     waited = sorted(path.name for path in tmp_path.glob("waits_*"))
     assert waited == ["waits_worker2", "waits_worker3"]
     # Genotypes travelled as values of the trials.
-    assert genotypes.describe(genotypes.draw(0).normal) in said
+    assert genotypes.draw(0).describe("normal") in said
     made = played_tuner.make(tmp_path, timeout_seconds=3)
     assert made.get_best_genotypes(9) == [genotypes.draw(n) for n in range(5)]
     statuses = {trial.status for trial in made.oracle.trials.values()}
@@ -43,7 +43,7 @@ def test_values_reach_the_chief_and_a_lost_trial_another_worker(tmp_path):
     # nobody to wait for, and nobody to send away but a worker that comes back.
     made.search(verbose=0)
     with tune_workers.group() as start:
-        assert genotypes.describe(genotypes.draw(0).normal) in finish(
+        assert genotypes.draw(0).describe("normal") in finish(
             start("chief", *program)
         )
     with tune_workers.group() as start:
