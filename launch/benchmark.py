@@ -21,10 +21,7 @@ _ROWS = flags.DEFINE_multi_enum(
     "rows", list(benchmark.ROWS), list(benchmark.ROWS), "Rows to measure."
 )
 _STRATEGY = flags.DEFINE_enum(
-    "strategy",
-    "one_device",
-    ["one_device", "mirrored"],
-    "Distribution strategy.",
+    "strategy", "one_device", ["one_device", "mirrored"], "Strategy."
 )
 _NUM_DEVICES = flags.DEFINE_multi_integer(
     "num_devices", [0], "Numbers of devices to measure; 0 for all.", 0
@@ -33,10 +30,7 @@ _SIZE = flags.DEFINE_list(
     "size", [8, 16, 32], "Cells, initial channels, and size of images."
 )
 _ROW = flags.DEFINE_enum(
-    "row",
-    None,
-    list(benchmark.ROWS),
-    "Measure one row in this process and print it as JSON.",
+    "row", None, list(benchmark.ROWS), "Row to measure in this process."
 )
 _START_TIME = flags.DEFINE_float("start_time", None, "Of --row, Unix time.")
 
