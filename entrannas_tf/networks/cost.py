@@ -243,14 +243,12 @@ def to_dict(account, with_layers=False):
 def _align(rows):
     """Returns rows of texts as lines, the first column to the left."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        first.ljust(widths[0])
-        + "".join(
-            "  " + text.rjust(width)
-            for text, width in zip(rest, widths[1:], strict=True)
-        )
-        for first, *rest in rows
-    )
+    lines = []
+    for first, *rest in rows:
+        cells = zip(rest, widths[1:], strict=True)
+        cells = [text.rjust(width + 2) for text, width in cells]
+        lines.append(first.ljust(widths[0]) + "".join(cells))
+    return "\n".join(lines)
 
 
 def _count_stem(network):
