@@ -111,9 +111,9 @@ class Supernet(keras.layers.Layer):
             channels = self._add_cells(
                 num_cells,
                 init_channels,
+                stem,
                 engine_cells,
                 stem_layer.channels,
-                stem == "imagenet",
                 masks or {},
                 feature_sharing=feature_sharing,
                 bottleneck=bottleneck,
@@ -129,10 +129,10 @@ class Supernet(keras.layers.Layer):
     def _add_cells(
         self,
         num_cells,
-        channels,
+        init_channels,
+        stem,
         engine_cells,
         last,
-        two_sizes,
         masks,
         **options,
     ):
@@ -140,36 +140,34 @@ class Supernet(keras.layers.Layer):
 
         Args:
             num_cells: Number of cells.
-            channels: C of the first cells.
-            engine_cells: As for the super-net.
+            init_channels: C of the first cells.
+            stem: Kind of the stem.
+            engine_cells: Which are Engine-cells.
             last: Channels of the stem's outputs.
-            two_sizes: Whether the first of these is twice as large.
-            masks: Dict by kind of cell, as for the super-net.
+            masks: Dict by kind of cell of bool [E, K].
             **options: Further arguments of `cells.SearchCell`.
         """
         engines = search_space.engine_indices(num_cells, engine_cells)
-        reductions = search_space.reduction_indices(num_cells)
         num_inputs = self.space.num_input_nodes
-        make = {
-            True: functools.cache(cells.EngineCell),
-            # Operations that run one by one may share a template.
-            False: functools.cache(
-                functools.partial(
-                    cells.TransitCell,
-                    make_operation=functools.cache(operations.Operation),
-                )
-            ),
-        }
+        # Cells of the same arguments share a template, and operations that
+        # run one by one do even among cells: making layers takes long.
+        make_engine = functools.cache(cells.EngineCell)
+        make_transit = functools.cache(
+            functools.partial(
+                cells.TransitCell,
+                make_operation=functools.cache(operations.Operation),
+            )
+        )
         before = last
-        for index in range(num_cells):
-            reduction = index in reductions
-            channels = channels * 2 if reduction else channels
-            cell = make[index in engines](
+        plan = search_space.cells(num_cells, init_channels, stem)
+        for index, (kind, channels, halve_first) in enumerate(plan):
+            make = make_engine if index in engines else make_transit
+            reduction = kind == "reduction"
+            cell = make(
                 (before, last)[-num_inputs:],
                 channels,
                 reduction,
-                halve_first=num_inputs > 1
-                and (index - 1 in reductions or (index == 0 and two_sizes)),
+                halve_first=halve_first and num_inputs > 1,
                 space=self.space,
                 rectify=index < num_cells - 1,
                 mask=_hashable(masks.get(self.space.kind_of(reduction))),
