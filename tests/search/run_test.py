@@ -51,7 +51,7 @@ def test_a_random_search_settles_before_each_step_and_learns_no_alpha():
 
 def test_rate_of_the_dropout_is_that_of_the_epoch():
     trainer = toy_trainer.ToyTrainer()
-    trainer.skip_dropout = dropout.SkipDropout(seed=0, num_units=1)
+    trainer.skip_dropout = dropout.SkipDropout(seed=0)
     run = make_run(
         trainer, skip_dropout_rate=0.5, architecture_warmup_epochs=1, epochs=4
     )

@@ -14,6 +14,7 @@ from unittest import mock
 
 from entrannas_tf.architecture import published
 from entrannas_tf.config import retrain as retrain_config
+from entrannas_tf.config import schema
 from entrannas_tf.config import search as search_config
 from entrannas_tf.retraining import classify, export
 from entrannas_tf.retraining import workflow as retraining_workflow
@@ -30,11 +31,11 @@ _write_pictures = pictures.write
 
 
 def _check_search(config, *_):
-    search_config.from_config_dict(config)
+    schema.read(search_config.Config, config)
 
 
 def _check_retraining(config, genotype, *_):
-    search_config.from_config_dict(config, retrain_config.RetrainConfig)
+    schema.read(retrain_config.RetrainConfig, config)
     _load(genotype)
 
 
@@ -43,7 +44,7 @@ def _check_ablation(config, *_):
 
 
 def _check_tuning(config, *_):
-    tuning_config.from_config_dict(config)
+    schema.read(tuning_config.TuneConfig, config)
 
 
 def _check_classification(model, images, config):

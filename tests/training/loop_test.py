@@ -238,7 +238,7 @@ def test_weights_that_are_not_finite_are_not_saved(tmp_path):
     trainer = toy_trainer.ToyTrainer()
     with pytest.raises(FloatingPointError) as caught:
         make_loop(tmp_path, trainer, [Breaking()]).run()
-    assert "unit_0/0 holds values that are not finite" in str(caught.value)
+    assert "supernet/0 holds values that are not finite" in str(caught.value)
     assert len(list((tmp_path / "checkpoints").iterdir())) == 1
 
 
@@ -272,7 +272,7 @@ def test_all_variables_of_a_search_are_saved():
     names = set(checkpoints.search_variables(trainer))
     assert {
         *(f"architecture/{number}" for number in range(5)),
-        "unit_0/0",
+        "supernet/0",
         "metric_validation_loss/0",
     } <= names
     for optimizer in ("architecture_optimizer", "weight_optimizer"):

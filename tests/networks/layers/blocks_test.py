@@ -44,7 +44,7 @@ def test_batch_norm_in_training_uses_the_batch(affine, fold):
         *((norm.scale.numpy(), norm.offset.numpy()) if affine else ()),
     )
     np.testing.assert_allclose(
-        folding_lib.unfold(y, 2), expected, atol=TOLERANCES[affine]
+        folding_lib.unfold(y), expected, atol=TOLERANCES[affine]
     )
 
 
@@ -61,7 +61,7 @@ def test_batch_norm_in_evaluation_uses_the_moving_statistics(affine, fold):
         *((norm.scale.numpy(), norm.offset.numpy()) if affine else ()),
     )
     np.testing.assert_allclose(
-        folding_lib.unfold(y, 2), expected, atol=TOLERANCES[affine]
+        folding_lib.unfold(y), expected, atol=TOLERANCES[affine]
     )
 
 
@@ -92,7 +92,7 @@ def test_batch_norm_gradient_check(fold):
     @tf.function
     def loss(images):
         y = norm(folding_lib.fold(images, fold), training=True)
-        return tf.reduce_sum(folding_lib.unfold(y, 2) * mix)
+        return tf.reduce_sum(folding_lib.unfold(y) * mix)
 
     images = tf.constant(random(4, 1, 2, 2))
     theoretical, numerical = tf.test.compute_gradient(
@@ -112,7 +112,7 @@ def test_batch_norm_with_scale_has_the_gradient_of_one_without(fold):
         with tf.GradientTape() as tape:
             tape.watch(x)
             y = norm(folding_lib.fold(x, fold), training=True)
-            loss = tf.reduce_sum(folding_lib.unfold(y, 2) * (mix * factor))
+            loss = tf.reduce_sum(folding_lib.unfold(y) * (mix * factor))
         gradients.append(tape.gradient(loss, x))
     np.testing.assert_allclose(*gradients, atol=1e-5)
 
