@@ -119,7 +119,9 @@ class EnTranNASTuner(keras_tuner.Tuner):
         elif self.oracle.has_ended():
             self._dismiss()
         else:
-            with workers.beating(self.oracle.forget_silent, self._beat_seconds):
+            with workers.beating(
+                self.oracle.forget_silent, self._beat_seconds, is_vital=True
+            ):
                 super().search(verbose=verbose)
         if self.oracle.failure:
             raise interruptions.RunFailed(self.oracle.failure)

@@ -6,6 +6,7 @@ Workers send the chief a heartbeat now and then.
 import contextlib
 import json
 import os
+import signal
 import threading
 import time
 
@@ -60,26 +61,38 @@ def _has_chief():
 
 
 @contextlib.contextmanager
-def beating(beat, seconds):
+def beating(beat, seconds, is_vital=False):
     """Calls a function at intervals, on a thread, while the body runs.
 
     Args:
-        beat: Called without arguments. Its errors are ignored: the chief
-            notices the silence.
+        beat: Called without arguments.
         seconds: Time between two calls.
+        is_vital: Whether an error of the function ends the body, which then
+            raises it. Else it is ignored: the chief notices the silence.
     """
     ended = threading.Event()
+    errors = []
 
     def run():
         while not ended.wait(seconds):
             try:
                 beat()
             except Exception as error:
+                if is_vital:
+                    errors.append(error)
+                    # It wakes the body even where that waits for a lock.
+                    main = threading.main_thread().ident
+                    signal.pthread_kill(main, signal.SIGINT)
+                    return
                 logging.debug("No heartbeat: %s", error)
 
     threading.Thread(target=run, daemon=True).start()
     try:
         yield
+    except KeyboardInterrupt:
+        if errors:
+            raise errors[0] from None
+        raise
     finally:
         ended.set()  # Not waited for: it may hang on a chief that is gone.
 

@@ -226,3 +226,30 @@ def test_a_trial_that_is_lost_on_the_way_is_run_again(tmp_path):
     made.save()
     again = played_oracle.make(tmp_path, reload=True)
     assert again.create_trial("a").trial_id == trial.trial_id
+
+
+def test_an_error_of_a_vital_beat_ends_the_body():
+    """Even where the body waits for a lock that the beat left behind."""
+    lock = threading.Lock()
+
+    def beat():
+        lock.acquire()
+        raise OSError(28, "No space left on device")
+
+    with (
+        pytest.raises(OSError, match="No space left"),
+        workers.beating(beat, 0.01, is_vital=True),
+    ):
+        while lock.acquire(timeout=10):
+            lock.release()
+
+
+def test_an_error_of_another_beat_is_ignored():
+    called = threading.Event()
+
+    def beat():
+        called.set()
+        raise OSError(28, "No space left on device")
+
+    with workers.beating(beat, 0.01):
+        assert called.wait(10)
