@@ -112,7 +112,7 @@ class LoopConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DistributionConfig:
-    """What a run is spread over; it may be resumed under another one.
+    """The devices of a run; it may be resumed under other ones.
 
     Attributes:
         strategy: "one_device"; "mirrored", the devices of one machine; or

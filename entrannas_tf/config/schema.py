@@ -24,7 +24,7 @@ _PROGRAMS = {
 
 
 class Rule(typing.NamedTuple):
-    """What a field must be, in words and as a test of a value."""
+    """A rule for a field, in words and as a test of a value."""
 
     words: str
     is_good: Callable

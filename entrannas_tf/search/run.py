@@ -36,7 +36,7 @@ class Progress(training_run.Progress):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EpochReport(training_run.EpochReport):
-    """What callbacks get of a search's epoch.
+    """The report of a search's epoch to callbacks.
 
     Attributes:
         genotype: `Genotype` at the end of the epoch.

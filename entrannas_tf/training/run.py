@@ -33,7 +33,7 @@ class Progress:
 
 
 class StepReport(NamedTuple):
-    """What callbacks get of a step.
+    """The report of a step to callbacks.
 
     Attributes:
         epoch: Number of epochs done, this one not included.
@@ -48,7 +48,7 @@ class StepReport(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EpochReport:
-    """What callbacks get of an epoch.
+    """The report of an epoch to callbacks.
 
     Attributes:
         record: Dict that JSON can hold, a line of metrics.jsonl. Numbers that

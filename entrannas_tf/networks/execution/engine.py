@@ -1,9 +1,8 @@
 """Runs the super-net through small graphs, forward and backward.
 
-What is computed is that of `supernet.Supernet.call` and of the cells' `call`;
-here an Engine-cell, which never changes, is one graph, and a Transit-cell one
-for each layer that its derivation uses. The gradient goes back along the chain
-of graphs that ran.
+The engine computes the same as the `call` of the cells. It runs an Engine-cell,
+which never changes, as one graph, and a Transit-cell as one graph for each
+layer that its derivation uses. The gradient goes back along the graphs that ran.
 """
 
 import collections
@@ -54,11 +53,7 @@ class Engine:
         weights=None,
         skip_dropout=None,
     ):
-        """Runs the super-net; as `supernet.Supernet.forward`.
-
-        Returns:
-            A `ForwardPass`.
-        """
+        """Returns the `ForwardPass` of `supernet.Supernet.forward`."""
         if weights is None:
             weights = [layer.vector for layer in self.layers]
         run = ForwardPass(self, weights, coefficients, wrt, training)
@@ -134,9 +129,10 @@ class ForwardPass:
     Args:
         engine: The `Engine`.
         weights: Sequence of float32 [n], those of each layer.
-        coefficients: As for `Engine.forward`.
-        wrt: Likewise.
-        training: Likewise.
+        coefficients: {kind of cell: float32 [E, K]}, or None.
+        wrt: Which gradients can be asked for: "weights", "architecture", or
+            both.
+        training: Whether batch norms use the batch's statistics.
 
     Attributes:
         logits: float32 [B, num_classes].
@@ -211,9 +207,9 @@ class ForwardPass:
             logits_gradient: float32 [B, num_classes].
 
         Returns:
-            Pair: float32 [n] for the weights of each layer, zeros where they
-            were not used; and {kind of cell: float32 [E, K]} for the
-            coefficients. Both are zeros if they were not in `wrt`.
+            Pair: a list of float32 [n], the gradients to the weights of each
+            layer, zeros where they were not used; and {kind of cell: float32
+            [E, K]}, those to the coefficients. Zeros if not in `wrt`.
         """
         gradients = collections.defaultdict(list)
         gradients[id(self.logits)].append(logits_gradient)

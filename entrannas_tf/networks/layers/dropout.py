@@ -7,8 +7,8 @@ import tensorflow as tf
 class DropPath(keras.layers.Layer):
     """Drops an operation's output for some images while training.
 
-    What is kept is scaled up, so that the mean stays (Larsson et al., 2017, as
-    in DARTS).
+    The rest is scaled up, so that the mean stays (Larsson et al., 2017, as in
+    DARTS).
 
     Args:
         seed: Of the random numbers.
