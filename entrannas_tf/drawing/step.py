@@ -15,34 +15,39 @@ _ENGINE, _TRANSIT, _VALUE, _PLAIN = "#f4b183", "#9dc3e6", "#d9ead3", "#eeeeee"
 _BOXES = [
     (0, 6, 2.4, "alpha, beta\nparameters.py", _VALUE),
     (3.2, 6, 2.9, "coefficients [E, K]\nrelaxation.py", _VALUE),
-    (6.9, 6, 2.4, "genotype\nderivation.py", _VALUE),
-    (0, 3.4, 1.5, "images\n[B, H, W, C]", _PLAIN),
-    (2.0, 3.4, 1.1, "stem", _PLAIN),
-    (3.6, 3.4, 1.9, "Engine-cell\nall operations", _ENGINE),
-    (6.0, 3.4, 2.2, "Transit-cells\nderived ones", _TRANSIT),
-    (8.7, 3.4, 1.1, "head", _PLAIN),
-    (10.3, 3.4, 1.5, "loss\nlosses.py", _PLAIN),
-    (2.9, 0.8, 3.3, "CoupledAdam\nnew alpha and beta", _VALUE),
-    (8.5, 0.8, 3.3, "CoupledSGD\nnew weights, where used", _VALUE),
+    (7.0, 6, 2.4, "genotype\nderivation.py", _VALUE),
+    (0, 3.4, 1.3, "images", _PLAIN),
+    (1.8, 3.4, 0.9, "stem", _PLAIN),
+    (3.1, 3.4, 1.5, "Engine-cell\nnormal", _ENGINE),
+    (5.0, 3.4, 1.5, "Transit-cell", _TRANSIT),
+    (6.9, 3.4, 1.5, "Engine-cell\nreduction", _ENGINE),
+    (8.8, 3.4, 1.5, "Transit-cells", _TRANSIT),
+    (10.7, 3.4, 0.9, "head", _PLAIN),
+    (1.8, 0.5, 3.3, "CoupledAdam\nnew alpha and beta", _VALUE),
+    (7.6, 0.5, 3.3, "CoupledSGD\nnew weights, where used", _VALUE),
 ]
 # (from, to, text, color): points (x, y).
 _ARROWS = [
-    ((2.4, 6.5), (3.2, 6.5), "", "black"),
-    ((6.1, 6.5), (6.9, 6.5), "", "black"),
-    ((4.55, 6.0), (4.55, 4.5), "weigh its operations", "black"),
-    ((8.1, 6.0), (7.1, 4.5), "chooses theirs", "black"),
-    *(((x, 3.95), (x + 0.5, 3.95), "", "black") for x in (1.5, 3.1, 5.5, 8.2)),
-    ((9.8, 3.95), (10.3, 3.95), "", "black"),
+    ((2.4, 6.55), (3.2, 6.55), "", "black"),
+    ((6.1, 6.55), (7.0, 6.55), "", "black"),
+    ((4.2, 6.0), (3.9, 4.5), "weigh all operations", "black"),
+    ((5.5, 6.0), (7.4, 4.5), "", "black"),
+    ((7.6, 6.0), (6.0, 4.5), "", "black"),
+    ((8.8, 6.0), (9.4, 4.5), "names the operations to run", "black"),
+    *(
+        ((x, 3.95), (x + 0.4, 3.95), "", "black")
+        for x in (1.3, 2.7, 4.6, 6.5, 8.4, 10.3)
+    ),
     (
-        (4.55, 3.4),
-        (4.55, 1.9),
-        "first half:\nloss of validation images,\ngradient to coefficients",
+        (3.5, 3.4),
+        (3.5, 1.6),
+        "first half: loss of validation images,\ngradient to the coefficients",
         "tab:red",
     ),
     (
-        (9.3, 3.4),
-        (9.3, 1.9),
-        "second half:\nloss of training images,\ngradient to the weights",
+        (9.2, 3.2),
+        (9.2, 1.6),
+        "second half: loss of training\nimages, gradient to all weights",
         "tab:red",
     ),
 ]
@@ -69,6 +74,8 @@ def draw(path):
         )
         axes.add_patch(box)
         axes.text(x + width / 2, y + 0.55, text, ha="center", va="center")
+    supernet = {"fill": False, "ls": "--", "ec": "#555555"}
+    axes.add_patch(patches.Rectangle((1.6, 3.2), 10.2, 1.5, **supernet))
     for start, end, text, color in _ARROWS:
         arrow = {"arrowstyle": "-|>", "color": color}
         axes.annotate("", end, start, arrowprops=arrow)

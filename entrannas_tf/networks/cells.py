@@ -226,7 +226,7 @@ class EngineCell(SearchCell):
                 sums = operations.weighted_sums(
                     [node.operations[group, name] for name in names],
                     features,
-                    self._weights(coefficients, edges, names),
+                    self._rows(coefficients, edges, names),
                     training,
                     dropped,
                 )  # Of an edge each.
@@ -234,7 +234,7 @@ class EngineCell(SearchCell):
                     arriving[self.space.edges[edge][1]].append(tensor)
         return self.output_layer(*values[self.space.num_input_nodes :])
 
-    def _weights(self, coefficients, edges, names):
+    def _rows(self, coefficients, edges, names):
         """Returns what `operations.weighted_sums` takes, float32 [T, K + 1].
 
         The bypassed channels of an edge have the sum of its coefficients,

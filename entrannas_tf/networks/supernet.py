@@ -149,8 +149,9 @@ class Supernet(keras.layers.Layer):
         """
         engines = search_space.engine_indices(num_cells, engine_cells)
         num_inputs = self.space.num_input_nodes
-        # Cells of the same arguments share a template, and operations that
-        # run one by one do even among cells: making layers takes long.
+        # Making layers takes long. Cells are templates, whose own variables
+        # are never used: those of the same arguments may be one object, and
+        # those of Transit-cells may share operations, which run one by one.
         make_engine = functools.cache(cells.EngineCell)
         make_transit = functools.cache(
             functools.partial(

@@ -103,7 +103,7 @@ class SecondOrderTrainer(search_step.SearchTrainer):
             training_images: float32 [B, H, W, C], of the training half.
             training_labels: int32 [B].
         """
-        self._run(
+        self._run_half(
             self._step_architecture_ahead,
             self._follow(),
             (images, labels),
@@ -111,21 +111,28 @@ class SecondOrderTrainer(search_step.SearchTrainer):
         )
 
     def _step_architecture_ahead(self, coefficients, validation, training):
-        run, drawn = self.distribute_strategy.run, self._drawn("architecture")
+        on_replicas = self.distribute_strategy.run
+        drawn = self._drawn("architecture")
         training = (coefficients, *training, drawn)
-        by_weights, *_ = run(self._weight_gradients, training)
-        ahead = run(self._look_ahead_graph, (by_weights,))
-        by_weights, direct, loss, hits = run(
+        by_weights, *_ = on_replicas(self._weight_gradients, training)
+        ahead = on_replicas(self._look_ahead_graph, (by_weights,))
+        by_weights, direct, loss, hits = on_replicas(
             self._both_gradients, (coefficients, *validation, drawn, ahead)
         )
-        above, below, epsilon = run(self._look_aside_graph, (by_weights,))
+        above, below, epsilon = on_replicas(
+            self._look_aside_graph, (by_weights,)
+        )
         sides = [
-            run(self._architecture_gradients, (*training, weights))[0]
+            on_replicas(self._architecture_gradients, (*training, weights))[0]
             for weights in (above, below)
         ]
         with profiling.Part(profiling.UPDATE):
-            gradients = run(self._total_graph, (direct, *sides, epsilon))
-            run(self._apply_to_architecture_graph, (gradients, loss, hits))
+            gradients = on_replicas(
+                self._total_graph, (direct, *sides, epsilon)
+            )
+            on_replicas(
+                self._apply_to_architecture_graph, (gradients, loss, hits)
+            )
 
     def _rate(self):
         return tf.cast(self.weight_optimizer.learning_rate, tf.float32)
@@ -157,7 +164,7 @@ class SecondOrderTrainer(search_step.SearchTrainer):
             The loss's gradients to the weights and to the coefficients, the
             loss, and the hits.
         """
-        run, loss_gradient, loss, hits = self._forward(
+        forward, loss_gradient, loss, hits = self._forward(
             "architecture",
             coefficients,
             images,
@@ -166,7 +173,7 @@ class SecondOrderTrainer(search_step.SearchTrainer):
             wrt=("weights", "architecture"),
             weights=weights,
         )
-        return *run.gradients(loss_gradient), loss, hits
+        return *forward.gradients(loss_gradient), loss, hits
 
     def _look_aside(self, gradients):
         """Returns the weights on both sides of w, and epsilon.

@@ -127,11 +127,11 @@ class SearchTrainer(keras.Model):
         step = self._step_architecture
         if self.holds_architecture:
             step = self._measure_architecture
-        self._run(step, self._follow(), images, labels)
+        self._run_half(step, self._follow(), images, labels)
 
     def update_weights(self, images, labels):
         """Takes a step on the weights that the current derivation uses."""
-        self._run(self._step_weights, self._follow(), images, labels)
+        self._run_half(self._step_weights, self._follow(), images, labels)
 
     def check_replicas(self):
         """Raises RuntimeError if replicas followed different derivations."""
@@ -176,7 +176,7 @@ class SearchTrainer(keras.Model):
             self._whole_graphs.clear()
         return coefficients
 
-    def _run(self, half_step, *tensors):
+    def _run_half(self, half_step, *tensors):
         """Runs half a step, as one graph if its derivation has stayed.
 
         Args:
@@ -184,7 +184,7 @@ class SearchTrainer(keras.Model):
             *tensors: Its arguments.
         """
         steps = self.graph_after_steps
-        if not steps or self._num_followed < 2 * steps:
+        if not steps or self._num_followed < 2 * steps:  # Two halves a step.
             half_step(*tensors)
             return
         name = half_step.__name__
@@ -194,28 +194,31 @@ class SearchTrainer(keras.Model):
             self._whole_graphs[name](*tensors)
 
     def _step_architecture(self, coefficients, images, labels):
-        run, drawn = self.distribute_strategy.run, self._drawn("architecture")
-        found = run(
+        on_replicas = self.distribute_strategy.run
+        drawn = self._drawn("architecture")
+        found = on_replicas(
             self._architecture_gradients, (coefficients, images, labels, drawn)
         )
         with profiling.Part(profiling.UPDATE):
-            run(self._apply_to_architecture_graph, found)
+            on_replicas(self._apply_to_architecture_graph, found)
 
     def _measure_architecture(self, coefficients, images, labels):
-        run, drawn = self.distribute_strategy.run, self._drawn("architecture")
-        found = run(
+        on_replicas = self.distribute_strategy.run
+        drawn = self._drawn("architecture")
+        found = on_replicas(
             self._architecture_loss, (coefficients, images, labels, drawn)
         )
         with profiling.Part(profiling.UPDATE):
-            run(self._count_graph, ("validation_", *found))
+            on_replicas(self._count_graph, ("validation_", *found))
 
     def _step_weights(self, coefficients, images, labels):
-        run, drawn = self.distribute_strategy.run, self._drawn("weights")
-        found = run(
+        on_replicas = self.distribute_strategy.run
+        drawn = self._drawn("weights")
+        found = on_replicas(
             self._weight_gradients, (coefficients, images, labels, drawn)
         )
         with profiling.Part(profiling.UPDATE):
-            run(self._apply_to_weights_graph, found)
+            on_replicas(self._apply_to_weights_graph, found)
 
     def _drawn(self, half):
         """Returns the dropout of each replica, None without."""
@@ -227,7 +230,7 @@ class SearchTrainer(keras.Model):
         self, coefficients, images, labels, drawn, weights=None
     ):
         """Runs one replica; returns what `_apply_to_architecture` takes."""
-        run, loss_gradient, loss, hits = self._forward(
+        forward, loss_gradient, loss, hits = self._forward(
             "architecture",
             coefficients,
             images,
@@ -236,7 +239,7 @@ class SearchTrainer(keras.Model):
             wrt=("architecture",),
             weights=weights,
         )
-        _, gradients = run.gradients(loss_gradient)
+        _, gradients = forward.gradients(loss_gradient)
         return gradients, loss, hits
 
     def _architecture_loss(self, coefficients, images, labels, drawn):
@@ -248,11 +251,11 @@ class SearchTrainer(keras.Model):
 
     def _weight_gradients(self, coefficients, images, labels, drawn):
         """Runs one replica; returns what `_apply_to_weights` takes."""
-        run, loss_gradient, loss, hits = self._forward(
+        forward, loss_gradient, loss, hits = self._forward(
             "weights", coefficients, images, labels, drawn, wrt=("weights",)
         )
-        gradients, _ = run.gradients(loss_gradient)
-        return gradients, run.used(), run.statistics(), loss, hits
+        gradients, _ = forward.gradients(loss_gradient)
+        return gradients, forward.used(), forward.statistics(), loss, hits
 
     def _forward(
         self, half, coefficients, images, labels, drawn, wrt=(), weights=None
@@ -273,7 +276,7 @@ class SearchTrainer(keras.Model):
             float32 [B, num_classes]; the loss, the mean over the replica's
             images; and bool [B], whether the largest logit is the label's.
         """
-        run = self.supernet.forward(
+        forward = self.supernet.forward(
             images,
             coefficients,
             self.genotype,
@@ -281,10 +284,10 @@ class SearchTrainer(keras.Model):
             weights=weights,
             skip_dropout=drawn,
         )
-        loss_gradient, loss, hits = _measure(run.logits, labels)
+        loss_gradient, loss, hits = _measure(forward.logits, labels)
         if self.loss_scales:
             loss_gradient = self.loss_scales[half].scaled(loss_gradient)
-        return run, loss_gradient, loss, hits
+        return forward, loss_gradient, loss, hits
 
     def _draw(self, half):
         step = tf.convert_to_tensor(self.weight_optimizer.iterations)
@@ -297,28 +300,28 @@ class SearchTrainer(keras.Model):
         means = distribution.mean([gradients[kind] for kind in kinds])
         variables = self.architecture.trainable_variables
 
-        def apply(means):
+        def take_step(means):
             with tf.GradientTape() as tape:
                 coefficients = self.architecture.coefficients()
                 products = [
                     tf.reduce_sum(coefficients[kind] * mean)
                     for kind, mean in zip(kinds, means, strict=True)
                 ]
-                loss = tf.add_n(products)
+                objective = tf.add_n(products)
                 for t in self.architecture.thresholds().values():
                     penalty = losses.threshold_penalty(t)
-                    loss += self.threshold_penalty * penalty
-            found = tape.gradient(loss, [v.value for v in variables])
+                    objective += self.threshold_penalty * penalty
+            found = tape.gradient(objective, [v.value for v in variables])
             self.architecture_optimizer.apply(found, variables)
 
         moved = [*variables, *self.architecture_optimizer.variables]
-        self._apply("architecture", means, apply, moved)
+        self._scale_and_step("architecture", means, take_step, moved)
         self._count("validation_", loss, hits)
 
     def _apply_to_weights(self, gradients, used, statistics, loss, hits):
         """Steps on the weights, and moves the batch norms' statistics."""
         variables = self.supernet.trainable_variables
-        self._apply(
+        self._scale_and_step(
             "weights",
             distribution.mean(gradients),
             lambda g: self.weight_optimizer.apply(g, variables, used),
@@ -340,16 +343,16 @@ class SearchTrainer(keras.Model):
         for variable, value in zip(held, moved, strict=True):
             variable.assign(value)
 
-    def _apply(self, half, gradients, apply, variables):
-        """Calls `apply` of gradients, which moves variables."""
+    def _scale_and_step(self, half, gradients, take_step, variables):
+        """Takes a step that moves variables, perhaps with a scaled loss."""
         if self.loss_scales:
-            self.loss_scales[half].step(gradients, apply, variables)
+            self.loss_scales[half].step(gradients, take_step, variables)
         else:
-            apply(gradients)
+            take_step(gradients)
 
-    def _count(self, half, loss, hits):
-        self.search_metrics[f"{half}loss"].update_state(loss)
-        self.search_metrics[f"{half}accuracy"].update_state(hits)
+    def _count(self, prefix, loss, hits):
+        self.search_metrics[f"{prefix}loss"].update_state(loss)
+        self.search_metrics[f"{prefix}accuracy"].update_state(hits)
 
 
 def _numpy(tensors):

@@ -203,7 +203,7 @@ def check_transit_cell(space, reduction, sharing, fold):
 def test_without_edge_normalisation_what_bypasses_has_weight_1():
     cell = make_cell(cells.EngineCell, False, True)
     coefficients = tf.nn.softmax(tf.random.stateless_normal([14, 8], (0, 1)))
-    weights = cell._weights(coefficients, (0, 1), STANDARD.operations)
+    weights = cell._rows(coefficients, (0, 1), STANDARD.operations)
     assert weights.shape == (2, 8)  # Seven operations, and the bypass.
     np.testing.assert_allclose(weights[:, -1], 1.0, atol=1e-6)
 

@@ -2,7 +2,7 @@
 
 The engine computes the same as the `call` of the cells. It runs an Engine-cell,
 which never changes, as one graph, and a Transit-cell as one graph for each
-layer that its derivation uses. The gradient goes back along the graphs that ran.
+layer that its derivation uses. The gradient goes back along the same graphs.
 """
 
 import collections
@@ -149,7 +149,8 @@ class ForwardPass:
         ]
         self._pieces = {}  # Of the layers that run part by part.
         self._calls = []  # (Backward, inputs, outputs, residuals), in order.
-        # Ids of the tensors that the way back leads to.
+        # Ids of the tensors that the way back leads to; all of them are held
+        # by this object, so that no other tensor gets such an id.
         self._known = set()
         if "architecture" in wrt:
             self._known.update(map(id, self._coefficients.values()))
@@ -171,13 +172,13 @@ class ForwardPass:
         packed, pieces = self._engine.layers[number], self._split(number)
         template = packed.template
 
-        def run(place, *tensors):
-            layer = packed.parts[place]
+        def call(part, *tensors):
+            layer = packed.parts[part]
             if isinstance(layer, keras.layers.Identity):
                 return tensors[0]
-            pieces.used.add(place)
-            vectors = pieces.weights[place], pieces.statistics[place]
-            (output,), pieces.statistics[place] = self._run(
+            pieces.used.add(part)
+            vectors = pieces.weights[part], pieces.statistics[part]
+            (output,), pieces.statistics[part] = self._run(
                 layer, vectors, tensors
             )
             return output
@@ -189,16 +190,17 @@ class ForwardPass:
             derived = template.outgoing(cell, node)
             if template.is_input(node) and not derived:
                 continue
-            value = run((node, "form"), self._add(arriving[node]))
+            value = call((node, "form"), self._add(arriving[node]))
             if not template.is_input(node):
                 values.append(value)
             if derived:
-                features = run((node, "squeeze"), value)
+                features = call((node, "squeeze"), value)
             for name, targets in derived.items():
-                tensor = run((node, name), features)
+                tensor = call((node, name), features)
                 for target in targets:
                     arriving[target].append(tensor)
-        return run((node, "output"), *values)
+        last = template.space.num_nodes - 1
+        return call((last, "output"), *values)
 
     def gradients(self, logits_gradient):
         """Goes back, once.
@@ -223,8 +225,8 @@ class ForwardPass:
             ]
             with profiling.Part(profiling.GRAPHS):
                 found = backward.function(*residuals, *cotangents)
-            for place, gradient in zip(backward.numbers, found, strict=True):
-                gradients[id(inputs[place])].append(gradient)
+            for i, gradient in zip(backward.numbers, found, strict=True):
+                gradients[id(inputs[i])].append(gradient)
 
         def found_for(tensor):
             return _sum(gradients.get(id(tensor)), tensor)
@@ -261,12 +263,14 @@ class ForwardPass:
     def _split(self, number):
         """Splits the vectors of a layer into those of its parts."""
         layer = self._engine.layers[number]
-        sizes = map(list, zip(*layer.sizes, strict=True))
-        vectors = self._weights[number], self._statistics[number]
-        weights, statistics = (
-            dict(zip(layer.parts, tf.split(vector, own), strict=True))
-            for vector, own in zip(vectors, sizes, strict=True)
-        )
+        num_weights, num_statistics = zip(*layer.sizes, strict=True)
+
+        def split(vector, sizes):
+            pieces = tf.split(vector, list(sizes))
+            return dict(zip(layer.parts, pieces, strict=True))
+
+        weights = split(self._weights[number], num_weights)
+        statistics = split(self._statistics[number], num_statistics)
         if self._leads_to_weights:
             self._known.update(map(id, weights.values()))
         self._pieces[number] = _Pieces(weights, statistics, set())
@@ -295,7 +299,10 @@ class ForwardPass:
             kept = [residuals[i] for i in backward.residual_indices]
             self._calls.append((backward, inputs, outputs, kept))
             self._known.update(map(id, outputs))
-        return outputs, [*results[graph.num_outputs : end], vectors[1]][0]
+        _, statistics = vectors
+        for moved in results[graph.num_outputs : end]:  # One, or none.
+            statistics = moved
+        return outputs, statistics
 
     def _add(self, tensors):
         """Returns the sum of tensors; the way back leads to each of them."""
