@@ -3,6 +3,7 @@
 import functools
 
 import keras
+import tensorflow as tf
 
 from entrannas_tf.architecture import search_space
 from entrannas_tf.networks import cells
@@ -219,15 +220,28 @@ class Supernet(keras.layers.Layer):
             were `used`, and the batch norms' moved `statistics`, in the order
             of `trainable_variables` and `non_trainable_variables`.
         """
-        return self.engine.forward(
-            images,
-            coefficients,
-            genotype,
-            wrt=wrt,
-            training=training,
-            weights=weights,
-            skip_dropout=skip_dropout,
+        run = engine.ForwardPass(
+            self.engine, weights, coefficients, wrt, training
         )
+        stem, *middle, head = range(len(self.engine.layers))
+        outputs = run.call(stem, images)  # One, or two for ImageNet.
+        before, x = outputs[0], outputs[-1]
+        for number in middle:
+            cell = self.engine.layers[number].template
+            kind = self.space.kind_of(cell.reduction)
+            inputs = (before, x)[-self.space.num_input_nodes :]
+            if coefficients is not None and isinstance(cell, cells.EngineCell):
+                dropped = []
+                if skip_dropout is not None:
+                    seed, rate = skip_dropout
+                    first = 1 + (number - 1) * self.space.num_nodes
+                    dropped = [(tf.add(seed, (0, first)), rate)]
+                (y,) = run.call(number, inputs, coefficients[kind], *dropped)
+            else:
+                y = run.transit(number, inputs, getattr(genotype, kind))
+            before, x = x, y
+        (run.logits,) = run.call(head, x)
+        return run
 
 
 def _make_stem(kind, image_channels, init_channels, max_fold):

@@ -1,5 +1,6 @@
 """The search step: alpha and beta on one batch, weights on another."""
 
+import functools
 import zlib
 
 import keras
@@ -85,7 +86,9 @@ class SearchTrainer(keras.Model):
         self._whole_graphs = {}  # Of halves of a step, for this derivation.
         self._coefficients_graph = distribution.graph(architecture.coefficients)
         self._draw_graph = distribution.graph(self._draw)
-        self._count_graph = distribution.graph(self._count)
+        self._count_validation_graph = distribution.graph(
+            functools.partial(self._count, "validation_")
+        )
         self._apply_to_architecture_graph = distribution.graph(
             self._apply_to_architecture
         )
@@ -193,32 +196,43 @@ class SearchTrainer(keras.Model):
         with profiling.Part(profiling.GRAPHS):
             self._whole_graphs[name](*tensors)
 
-    def _step_architecture(self, coefficients, images, labels):
-        on_replicas = self.distribute_strategy.run
-        drawn = self._drawn("architecture")
-        found = on_replicas(
-            self._architecture_gradients, (coefficients, images, labels, drawn)
+    def _step_architecture(self, *tensors):
+        self._step(
+            "architecture",
+            self._architecture_gradients,
+            self._apply_to_architecture_graph,
+            tensors,
         )
-        with profiling.Part(profiling.UPDATE):
-            on_replicas(self._apply_to_architecture_graph, found)
 
-    def _measure_architecture(self, coefficients, images, labels):
-        on_replicas = self.distribute_strategy.run
-        drawn = self._drawn("architecture")
-        found = on_replicas(
-            self._architecture_loss, (coefficients, images, labels, drawn)
+    def _measure_architecture(self, *tensors):
+        self._step(
+            "architecture",
+            self._architecture_loss,
+            self._count_validation_graph,
+            tensors,
         )
-        with profiling.Part(profiling.UPDATE):
-            on_replicas(self._count_graph, ("validation_", *found))
 
-    def _step_weights(self, coefficients, images, labels):
-        on_replicas = self.distribute_strategy.run
-        drawn = self._drawn("weights")
-        found = on_replicas(
-            self._weight_gradients, (coefficients, images, labels, drawn)
+    def _step_weights(self, *tensors):
+        self._step(
+            "weights",
+            self._weight_gradients,
+            self._apply_to_weights_graph,
+            tensors,
         )
+
+    def _step(self, half, run, update, tensors):
+        """Runs the replicas; updates all of them by what they return.
+
+        Args:
+            half: "architecture" or "weights".
+            run: Method for one replica of the tensors and the dropout.
+            update: Graph of what it returns.
+            tensors: The coefficients, the images, the labels.
+        """
+        on_replicas = self.distribute_strategy.run
+        found = on_replicas(run, (*tensors, self._drawn(half)))
         with profiling.Part(profiling.UPDATE):
-            on_replicas(self._apply_to_weights_graph, found)
+            on_replicas(update, found)
 
     def _drawn(self, half):
         """Returns the dropout of each replica, None without."""

@@ -27,7 +27,7 @@ def reference(shared_data):
 
 @pytest.fixture(scope="module")
 def exact(shared_data):
-    """What the original makes of the same in float64."""
+    """Returns the outputs of the original code in float64."""
     return load(shared_data, "darts_supernet_c4_l8_float64.npz")
 
 

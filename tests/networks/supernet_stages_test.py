@@ -1,4 +1,4 @@
-"""What a super-net of P-DARTS's stages has more: masks, and dropped skips."""
+"""Masks and dropout of skips, in the super-nets of P-DARTS's stages."""
 
 import numpy as np
 import pytest

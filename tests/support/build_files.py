@@ -1,4 +1,4 @@
-"""What the BUILD files must say: a room's deps are what its files import."""
+"""Rules of the BUILD files: a room depends on the rooms that it imports."""
 
 import ast
 import re
@@ -130,7 +130,7 @@ def check_builds(texts, builds):
 
 
 def check_requirements(texts, requirements, lock):
-    """What is imported is required, and what is required is locked."""
+    """Checks that imports are required, and requirements locked."""
 
     def names(text):
         found = re.findall(r"^[A-Za-z0-9][\w.-]*", text, flags=re.MULTILINE)

@@ -12,7 +12,6 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
-from entrannas_tf.networks import cells
 from entrannas_tf.networks.execution import graphs, packed_layer, profiling
 from entrannas_tf.networks.layers import precision
 
@@ -41,40 +40,6 @@ class Engine:
             name: Name of the layer.
         """
         self.layers.append(packed_layer.PackedLayer(template, name))
-
-    def forward(
-        self,
-        images,
-        coefficients,
-        genotype,
-        *,
-        wrt=(),
-        training=True,
-        weights=None,
-        skip_dropout=None,
-    ):
-        """Returns the `ForwardPass` of `supernet.Supernet.forward`."""
-        if weights is None:
-            weights = [layer.vector for layer in self.layers]
-        run = ForwardPass(self, weights, coefficients, wrt, training)
-        stem, *middle, head = range(len(self.layers))
-        outputs = run.call(stem, images)  # One, or two for ImageNet.
-        before, x = outputs[0], outputs[-1]
-        for number in middle:
-            template = self.layers[number].template
-            space = template.space
-            kind = space.kind_of(template.reduction)
-            inputs = (before, x)[-space.num_input_nodes :]
-            if coefficients is not None and isinstance(
-                template, cells.EngineCell
-            ):
-                dropped = _for_cell(skip_dropout, number, template)
-                (y,) = run.call(number, inputs, coefficients[kind], *dropped)
-            else:
-                y = run.transit(number, inputs, getattr(genotype, kind))
-            before, x = x, y
-        (run.logits,) = run.call(head, x)
-        return run
 
     def graph(self, layer, tensors, training):
         """Returns the `graphs.Graph` of a layer.
@@ -128,17 +93,20 @@ class ForwardPass:
 
     Args:
         engine: The `Engine`.
-        weights: Sequence of float32 [n], those of each layer.
+        weights: Sequence of float32 [n], those of each layer; None for the
+            layers' own.
         coefficients: {kind of cell: float32 [E, K]}, or None.
         wrt: Which gradients can be asked for: "weights", "architecture", or
             both.
         training: Whether batch norms use the batch's statistics.
 
     Attributes:
-        logits: float32 [B, num_classes].
+        logits: float32 [B, num_classes], set when the head has run.
     """
 
     def __init__(self, engine, weights, coefficients, wrt, training):
+        if weights is None:
+            weights = [layer.vector for layer in engine.layers]
         self.logits = None
         self._engine = engine
         self._training = training
@@ -358,12 +326,3 @@ def _values(vector, variables):
         tf.reshape(pieces[v.dtype][number], v.shape)
         for number, v in enumerate(variables)
     ]
-
-
-def _for_cell(skip_dropout, number, cell):
-    """Returns the dropout of one of the super-net's layers, in a list."""
-    if skip_dropout is None:
-        return []
-    seed, rate = skip_dropout
-    first = 1 + (number - 1) * len(cell.nodes)
-    return [(tf.add(seed, (0, first)), rate)]

@@ -16,8 +16,8 @@ def test_layers_alike_share_a_graph():
     assert cache.num_built == 1
 
 
-def test_a_run_in_a_function_gives_the_bits_of_the_chain():
-    """What a search does when a derivation stays."""
+def test_a_run_in_a_function_is_that_of_the_chain():
+    """A search runs so when a derivation stays."""
     net = toy_supernet.make()
     images = toy_supernet.batch()
     coefficients = toy_supernet.uniform_coefficients()

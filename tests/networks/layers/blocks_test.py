@@ -1,4 +1,4 @@
-"""What is special to one of the shared layers; the exam is conformance_test."""
+"""Properties of single layers; the exam of all is conformance_test."""
 
 import keras
 import numpy as np
