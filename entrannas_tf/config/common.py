@@ -52,6 +52,20 @@ class ImagesConfig:
     min_crop_area: Annotated[float, schema.UP_TO_1] = 0.0
     color_jitter: Annotated[float, schema.UP_TO_1] = 0.0
 
+    def check_together(self):
+        """Raises ValueError unless it is said where the images are."""
+        if self.name == "folder" and not self.dir:
+            raise ValueError(
+                "data.dir is empty; expected the folder of your images, which "
+                "holds train/<class>/<image>: --config.data.dir=PATH."
+            )
+        if self.name in _PREPARED and not self.data_dir:
+            raise ValueError(
+                "data.data_dir is empty; expected the directory in which "
+                f"tensorflow-datasets prepared {_PREPARED[self.name]}: "
+                "--config.data.data_dir=PATH."
+            )
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CellsConfig:
@@ -70,6 +84,15 @@ class CellsConfig:
     num_cells: Annotated[int, schema.FROM_3]
     init_channels: Annotated[int, schema.FROM_1]
     stem: Annotated[str, schema.one_of("cifar", "imagenet")] = "cifar"
+
+    def check_together(self):
+        """Raises ValueError unless the network can be built."""
+        if self.stem == "imagenet" and self.init_channels % 2:
+            raise ValueError(
+                f"network.init_channels is {self.init_channels}; expected an "
+                "even number, as the stem for ImageNet begins with half of "
+                "them."
+            )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -155,23 +178,8 @@ class RunConfig:
 
     def check(self):
         """Raises ValueError unless the fields fit together."""
-        data, channels = self.data, self.network.init_channels
-        if self.network.stem == "imagenet" and channels % 2:
-            raise ValueError(
-                f"network.init_channels is {channels}; expected an even "
-                "number, as the stem for ImageNet begins with half of them."
-            )
-        if data.name == "folder" and not data.dir:
-            raise ValueError(
-                "data.dir is empty; expected the folder of your images, which "
-                "holds train/<class>/<image>: --config.data.dir=PATH."
-            )
-        if data.name in _PREPARED and not data.data_dir:
-            raise ValueError(
-                "data.data_dir is empty; expected the directory in which "
-                f"tensorflow-datasets prepared {_PREPARED[data.name]}: "
-                "--config.data.data_dir=PATH."
-            )
+        self.network.check_together()
+        self.data.check_together()
 
 
 def check_warmup(prefix, field, section):

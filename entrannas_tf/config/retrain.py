@@ -6,6 +6,8 @@ from typing import Annotated
 from entrannas_tf.config import common as common_config
 from entrannas_tf.config import schema
 
+SCHEDULE = schema.one_of("cosine", "linear", "poly")
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RetrainDataConfig(common_config.ImagesConfig):
@@ -34,16 +36,29 @@ class TargetNetworkConfig(common_config.CellsConfig):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TrainingConfig(common_config.LoopConfig):
-    """How the network is trained, beside `common_config.LoopConfig`.
+class SgdConfig(common_config.LoopConfig):
+    """Training by SGD, beside `common_config.LoopConfig`.
 
     Attributes:
         learning_rate: Of SGD, at the start.
-        schedule: "cosine" or "linear": how the learning rate falls to 0, from
-            step to step.
+        schedule: "cosine", "linear" or "poly" (a power of 0.9 of the line):
+            how the learning rate falls to 0, from step to step.
         warmup_epochs: Epochs at the start in which the rate rises to its value
             from step to step; fewer than `epochs`.
         momentum: Of SGD, from 0 to below 1.
+    """
+
+    learning_rate: Annotated[float, schema.ABOVE_0]
+    schedule: Annotated[str, SCHEDULE] = "cosine"
+    warmup_epochs: Annotated[int, schema.FROM_0] = 0
+    momentum: Annotated[float, schema.BELOW_1] = 0.9
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainingConfig(SgdConfig):
+    """How the network is trained, beside `SgdConfig`.
+
+    Attributes:
         label_smoothing: Share of a label that is spread over all classes, from
             0 to below 1.
         auxiliary_weight: Weight of the auxiliary head's loss; 0 for no
@@ -52,10 +67,6 @@ class TrainingConfig(common_config.LoopConfig):
             rises from 0 along a line, from epoch to epoch.
     """
 
-    learning_rate: Annotated[float, schema.ABOVE_0]
-    schedule: Annotated[str, schema.one_of("cosine", "linear")] = "cosine"
-    warmup_epochs: Annotated[int, schema.FROM_0] = 0
-    momentum: Annotated[float, schema.BELOW_1] = 0.9
     label_smoothing: Annotated[float, schema.BELOW_1] = 0.0
     auxiliary_weight: Annotated[float, schema.FROM_0] = 0.4
     drop_path_rate: Annotated[float, schema.BELOW_1] = 0.0

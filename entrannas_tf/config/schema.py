@@ -15,8 +15,9 @@ from collections.abc import Callable
 
 import ml_collections
 
-# By the section that tells one kind of configuration from the others.
+# By the member that tells one kind of configuration from the others.
 _PROGRAMS = {
+    "task": "launch.segment",
     "tuning": "launch.tune",
     "search": "launch.search",
     "training": "launch.retrain",
@@ -84,12 +85,18 @@ def to_plain(kind, config_dict):
             "ConfigDict: get_config() must return one."
         )
     known = {field.name for field in dataclasses.fields(kind)}
-    for section, program in _PROGRAMS.items():
-        if section in config_dict and section not in known:
+    for member, program in _PROGRAMS.items():
+        if member in config_dict and member not in known:
+            is_section = isinstance(config_dict[member], dict)
             raise ValueError(
-                f"The configuration has a section {section}: it is one for "
-                f"{program}."
+                f"The configuration has a {'section' if is_section else 'field'} "
+                f"{member}: it is one for {program}."
             )
+    if "task" in known and "task" not in config_dict:
+        raise ValueError(
+            "The configuration has no field task: it is not one for "
+            f"{_PROGRAMS['task']}."
+        )
     return config_dict
 
 

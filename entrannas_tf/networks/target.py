@@ -12,6 +12,7 @@ its second step. Keras allows no slash in the name of a layer.
 """
 
 import collections
+import math
 import re
 
 import keras
@@ -79,6 +80,42 @@ def TargetNetwork(
     (2, 10)
     """
     search_space.check_stem(stem)
+    if image_shape is None:
+        image_shape = (_IMAGE_SIZES[stem], _IMAGE_SIZES[stem], 3)
+    images = keras.Input(image_shape, name="images")
+    x = run_cells(genotype, images, num_cells, init_channels, stem)
+    logits = _classify(x, num_classes, "head")
+    return keras.Model(images, logits, name=name)
+
+
+def run_cells(
+    genotype, images, num_cells, init_channels, stem, output_stride=32
+):
+    """Returns the output of the last cell of a target network.
+
+    With a smaller `output_stride` the reduction cells that would exceed it run
+    at stride 1, and what follows reads pixels further apart: the features of
+    output stride 32 are then found at every second or fourth pixel, but for
+    those near the borders (Chen et al., 2017, section 3.1). The weights are
+    the same.
+
+    Args:
+        genotype: `genotypes.Genotype`.
+        images: Symbolic float32 [B, H, W, C], normalized.
+        num_cells: Number of cells, 3 or more.
+        init_channels: C of the first cells.
+        stem: "cifar" or "imagenet".
+        output_stride: 8, 16 or 32: how many pixels of an image lie between
+            two of the result, with stem="imagenet".
+
+    Returns:
+        Symbolic float [B, h, w, C_out].
+
+    Raises:
+        ValueError: If an argument is out of its range, or nothing flows to
+            the output of a cell of the genotype.
+    """
+    search_space.check_stem(stem)
     if num_cells < search_space.MIN_CELLS:
         raise ValueError(
             f"A target network of {num_cells} cells came; expected "
@@ -86,17 +123,24 @@ def TargetNetwork(
             "cells."
         )
     search_space.check_init_channels(init_channels, stem)
-    if image_shape is None:
-        image_shape = (_IMAGE_SIZES[stem], _IMAGE_SIZES[stem], 3)
-    images = keras.Input(image_shape, name="images")
     before, x = _stem(images, init_channels, stem)
     cells = search_space.cells(num_cells, init_channels, stem)
+    dilations = search_space.dilations(num_cells, output_stride)
+    first = 1  # The dilation of `before`.
     for index, (kind, channels, halve_first) in enumerate(cells):
         own = f"cell_{index}"
-        y = _cell(genotype, kind, (before, x), channels, halve_first, own)
+        y = _cell(
+            genotype,
+            kind,
+            (before, x),
+            channels,
+            halve_first,
+            own,
+            (first, *dilations[index]),
+        )
         before, x = x, y
-    logits = _classify(x, num_classes, "head")
-    return keras.Model(images, logits, name=name)
+        first = dilations[index][0]
+    return x
 
 
 def training_network(network, auxiliary=False, drop_path=False, seed=0):
@@ -179,7 +223,7 @@ def layer_name(name, steps, index):
     return f"{name}.{label.lower()}_{index}"
 
 
-def run_steps(steps, x, channels, stride, name):
+def run_steps(steps, x, channels, stride, name, dilation=1, keep_size=False):
     """Returns the result of the steps of an operation, as Keras's layers.
 
     Args:
@@ -188,47 +232,64 @@ def run_steps(steps, x, channels, stride, name):
         channels: C_out of the convolutions.
         stride: 1 or 2.
         name: Of the last layer; those before are named after it.
+        dilation: Distance of the pixels of x that are neighbours.
+        keep_size: Whether the stride multiplies the dilation instead: the
+            result is that of the stride at every `stride`-th pixel.
 
     Returns:
-        Symbolic float [B, ceil(H / stride), ceil(W / stride), C_out].
+        Symbolic float [B, ceil(H / stride), ceil(W / stride), C_out], or of
+        the size of x with `keep_size`.
     """
     if not steps:
         return keras.layers.Identity(name=name)(x)
+    rates = (dilation, dilation)
     for index, step in enumerate(steps):
         own = layer_name(name, steps, index)
+        strides = step.strides(stride)
+        further = rates
+        if keep_size:
+            further = tuple(r * s for r, s in zip(rates, strides, strict=True))
+            strides = (1, 1)
         match step:
             case operations.ReLU():
                 x = keras.layers.ReLU(name=own)(x)
             case operations.BatchNorm():
                 x = _norm(own)(x)
             case operations.Convolution():
-                strides = step.strides(stride)
-                x = _convolution(x, channels, step.kernel, strides, own)
+                x = _convolution(x, channels, step.kernel, strides, own, rates)
             case operations.Depthwise():
-                by, _ = step.strides(stride)
-                x = _depthwise(x, step.size, by, step.dilation, own)
+                by = tuple(step.dilation * rate for rate in rates)
+                x = _depthwise(x, step.size, strides, by, own)
             case operations.MaxPool():
-                x = _max_pool(x, stride, own)
+                x = _max_pool(x, strides[0], own, rates)
             case operations.AveragePool():
-                x = _pool(keras.layers.AveragePooling2D, x, stride, own)
+                x = _average_pool(x, strides[0], own, rates)
             case operations.FactorizedReduce():
-                x = _factorized_reduce(x, channels, own)
+                apart = rates[0] if keep_size else None
+                x = _factorized_reduce(x, channels, own, apart)
             case _:
                 raise TypeError(f"{step!r} is no step of `operations`.")
+        rates = further
     return x
 
 
-def _cell(genotype, kind, inputs, channels, halve_first, name):
+def _cell(genotype, kind, inputs, channels, halve_first, name, dilations):
     """Returns the output of a cell (Eq. 3): no coefficients, no bottleneck.
 
     `inputs` are the outputs of cells k-2 and k-1; the first is twice as large
-    if `halve_first`.
+    if `halve_first`. `dilations` are theirs, and that of the output: where one
+    is twice the one before, a stride keeps the size.
     """
+    first, before, after = dilations
     values, arriving = {}, collections.defaultdict(list)  # By node.
     for node, entry in genotype.entries(kind, halve_first).items():
-        x = inputs[node - genotype.space.num_input_nodes]
+        place = node - genotype.space.num_input_nodes
         own = f"{name}.preprocess_{node}"
-        values[node] = run_steps(entry.steps, x, channels, 1, own)
+        dilation = (first, before)[place]
+        keeps = dilation != before
+        values[node] = run_steps(
+            entry.steps, inputs[place], channels, 1, own, dilation, keeps
+        )
 
     def value(node):
         if node not in values:
@@ -240,7 +301,16 @@ def _cell(genotype, kind, inputs, channels, halve_first, name):
         if c.used:
             steps = operations.find(c.primitive).at_stride(c.stride).steps
             own = f"{name}.{c.name}"
-            y = run_steps(steps, value(c.source), channels, c.stride, own)
+            dilation = before if c.stride == 2 else after
+            y = run_steps(
+                steps,
+                value(c.source),
+                channels,
+                c.stride,
+                own,
+                dilation,
+                after != before,
+            )
             arriving[c.node].append(y)
     outputs = [value(node) for node in genotype.outputs(kind)]
     return keras.layers.Concatenate(name=name)(outputs)
@@ -289,13 +359,14 @@ def _uniform(fan_in):
     return keras.initializers.RandomUniform(-bound, bound)
 
 
-def _convolution(x, channels, kernel, strides, name):
+def _convolution(x, channels, kernel, strides, name, dilation=(1, 1)):
     x, padding = _pad(x, kernel, strides, name)
     convolution = keras.layers.Conv2D(
         channels,
         kernel,
         strides,
         padding,
+        dilation_rate=dilation,
         use_bias=False,
         kernel_initializer=_uniform(kernel[0] * kernel[1] * x.shape[-1]),
         name=name,
@@ -303,14 +374,15 @@ def _convolution(x, channels, kernel, strides, name):
     return convolution(x)
 
 
-def _depthwise(x, size, stride, dilation, name):
-    if stride == 2 and dilation == 2:
+def _depthwise(x, size, strides, dilation, name):
+    if strides == dilation == (2, 2):
         # The kernel reads even pixels only.
-        x, stride, dilation = _subsample(x, f"{name}.subsample"), 1, 1
-    x, padding = _pad(x, (size, size), (stride, stride), name)
+        x = _subsample(x, f"{name}.subsample")
+        strides = dilation = (1, 1)
+    x, padding = _pad(x, (size, size), strides, name)
     depthwise = keras.layers.DepthwiseConv2D(
         size,
-        stride,
+        strides,
         padding,
         dilation_rate=dilation,
         use_bias=False,
@@ -335,8 +407,12 @@ def _pad(x, kernel, strides, name):
     return pad(x), "valid"
 
 
-def _max_pool(x, stride, name):
+def _max_pool(x, stride, name, dilation):
     """Returns 3x3 max pooling, padded symmetrically: padding never wins."""
+    if dilation != (1, 1):
+        highest = keras.layers.Maximum
+        x = _join(highest, x, 1, dilation[0], f"{name}.rows", -math.inf)
+        return _join(highest, x, 2, dilation[1], name, -math.inf)
     pool = keras.layers.MaxPooling2D
     if stride == 1 or None in x.shape[1:3]:
         return _pool(pool, x, stride, name)
@@ -359,6 +435,33 @@ def _repeat_border(x, axis, name):
     return keras.layers.Concatenate(axis, name=name)(parts)
 
 
+def _average_pool(x, stride, name, dilation):
+    """Returns 3x3 average pooling; the padding does not count."""
+    if dilation == (1, 1):
+        return _pool(keras.layers.AveragePooling2D, x, stride, name)
+    totals = []
+    for part, values in (("sum", x), ("count", keras.ops.ones_like(x))):
+        own = f"{name}.{part}"
+        rows = _join(keras.layers.Add, values, 1, dilation[0], f"{own}.rows")
+        totals.append(_join(keras.layers.Add, rows, 2, dilation[1], own))
+    share = keras.ops.reciprocal(totals[1])
+    return keras.layers.Multiply(name=name)([totals[0], share])
+
+
+def _join(layer, x, axis, distance, name, padding=0.0):
+    """Returns a layer of each pixel and those at a distance on both sides."""
+    sides = [(0, 0)] * 4
+    sides[axis] = (distance, distance)
+    padded = keras.ops.pad(x, sides, constant_values=padding)
+    parts = []
+    for number in range(3):
+        cuts = [(0, 0), (0, 0)]
+        cuts[axis - 1] = (number * distance, (2 - number) * distance)
+        crop = keras.layers.Cropping2D(cuts, name=f"{name}.crop_{number}")
+        parts.append(crop(padded))
+    return layer(name=name)(parts)
+
+
 def _pool(pool, x, stride, name):
     """Returns 3x3 pooling, padded symmetrically; the padding does not count."""
     if stride == 1:
@@ -371,14 +474,23 @@ def _subsample(x, name):
     return keras.layers.AveragePooling2D(1, 2, name=name)(x)
 
 
-def _factorized_reduce(x, channels, name):
+def _factorized_reduce(x, channels, name, apart=None):
+    """Returns half of the channels from even, the others from odd pixels.
+
+    With `apart` the size is kept: then each pixel is an even one, and its odd
+    one lies this many rows and columns further on.
+    """
     half = operations.FactorizedReduce.half(channels)
-    even = _convolution(x, half, (1, 1), (2, 2), f"{name}.even")
+    strides = (1, 1) if apart else (2, 2)
+    even = _convolution(x, half, (1, 1), strides, f"{name}.even")
     # Padded by one, the odd pixels are the even ones but the first. Cropping
     # the result is faster than cropping x.
-    odd = keras.layers.ZeroPadding2D(1, name=f"{name}.pad")(x)
-    odd = _convolution(odd, half, (1, 1), (2, 2), f"{name}.odd")
-    odd = keras.layers.Cropping2D(((1, 0), (1, 0)), name=f"{name}.crop")(odd)
+    shift = apart or 1
+    sides = ((0, shift), (0, shift)) if apart else 1
+    odd = keras.layers.ZeroPadding2D(sides, name=f"{name}.pad")(x)
+    odd = _convolution(odd, half, (1, 1), strides, f"{name}.odd")
+    cuts = ((shift, 0), (shift, 0))
+    odd = keras.layers.Cropping2D(cuts, name=f"{name}.crop")(odd)
     return keras.layers.Concatenate(name=name)([even, odd])
 
 

@@ -53,6 +53,12 @@ def load(directory):
         )
     loaded = tf.saved_model.load(directory)
     signature = loaded.signatures["serve_uint8"]
+    if "class_map" in signature.structured_outputs:
+        raise ValueError(
+            f"{directory} holds a network for segmentation; expected a "
+            "classifier. launch.draw --workdir=RUN draws what a segmentation "
+            "sees."
+        )
     _, arguments = signature.structured_input_signature
     shape = tuple(arguments["images"].shape[1:])
     result = loaded.serve_uint8(tf.zeros([1, *shape], tf.uint8))

@@ -1,6 +1,5 @@
 """A trained network as SavedModel, Keras or LiteRT file, with a model card."""
 
-import dataclasses
 import os
 import shutil
 import warnings
@@ -11,54 +10,26 @@ import tensorflow as tf
 from absl import logging
 
 from entrannas_tf.architecture import genotypes, published
-from entrannas_tf.config import retrain as retrain_config
-from entrannas_tf.retraining import model_card
-from entrannas_tf.retraining import results as retraining_results
-from entrannas_tf.retraining import run as retraining_run
-from entrannas_tf.retraining import workflow as retraining_workflow
-from entrannas_tf.training import checkpoints, files, workdirs
+from entrannas_tf.retraining import model_card, trained
+from entrannas_tf.training import files
 
 FORMATS = ("savedmodel", "litert")
-WEIGHTS = ("last", "best")
+WEIGHTS = trained.WEIGHTS
 CARD_FILE = "README.md"
 LABELS_FILE = "labels.txt"
 KERAS_FILE = "model.keras"
 LITERT_FILE = "model.tflite"
 
-_NUM_COMPARED = 64
 # Largest difference of a probability; rounding alone gives a thousandth of it.
 _TOLERANCE = 1e-4
 
 
-def make_classifier(network, mean, std):
-    """Returns a network with its preprocessing: images in, probabilities out.
-
-    Args:
-        network: The model of `target_network.TargetNetwork`.
-        mean: float [C], of images scaled to [0, 1].
-        std: float [C], the standard deviation of these.
-
-    Returns:
-        A functional `keras.Model` of Keras's own layers that maps images,
-        float32 [B, H, W, C] from 0 to 255, to float32 [B, num_classes], the
-        probabilities of the classes. The network is one of its layers.
-    """
-    mean, std = np.asarray(mean, np.float64), np.asarray(std, np.float64)
-    images = keras.Input(network.input_shape[1:], name="images")
-    normalize = keras.layers.Rescaling(
-        (1 / (255 * std)).tolist(), (-mean / std).tolist(), name="normalize"
-    )
-    logits = network(normalize(images))
-    probabilities = keras.layers.Softmax(name="probabilities")(logits)
-    return keras.Model(images, probabilities, name="classifier")
-
-
 def export(workdir, output, export_format="savedmodel", weights="last"):
-    """Exports the network of a finished retraining, and checks the export.
+    """Exports the network of a finished training, and checks the export.
 
     Args:
-        workdir: Directory of the retraining. Of several runs the first is
-            taken: a choice by test accuracy would flatter.
+        workdir: Directory of the retraining or segmentation. Of several runs
+            the first is taken: a choice by test accuracy would flatter.
         output: Directory to write; it must not be there, or be empty.
         export_format: "savedmodel", a SavedModel and a Keras file,
             `model.keras`; or "litert".
@@ -70,8 +41,8 @@ def export(workdir, output, export_format="savedmodel", weights="last"):
         network, on test images.
 
     Raises:
-        ValueError: If the retraining has not ended, the output is there, or
-            the data are not.
+        ValueError: If the training has not ended, the output is there, or the
+            data are not.
         OSError: If a file cannot be read or written.
         RuntimeError: If the export does not do what the network does; nothing
             is left of it then.
@@ -91,23 +62,29 @@ def export(workdir, output, export_format="savedmodel", weights="last"):
         raise ValueError(
             f"{output} is there already; choose another --output, or remove it."
         )
-    config, results, data, genotype, classifier = _load(workdir, weights)
-    height, width, channels = data.test_source.image_shape
-    signature = tf.TensorSpec([None, height, width, channels], name="images")
-    names = data.source.label_names
+    found = trained.read(workdir, weights)
+    task, names = found.task, found.images.label_names
+    data = task.load_data(found.config)
+    server = task.make_server(
+        found.network, found.images.mean, found.images.std
+    )
+    shape = [None, *found.images.image_shape]
+    signature = tf.TensorSpec(shape, name="images")
     logging.info("writes   %s", output)
     temporary = f"{os.path.abspath(output)}.{os.getpid()}.tmp"
     try:
         os.makedirs(temporary)
         is_litert = export_format == "litert"
         write = _write_litert if is_litert else _write_savedmodel
-        run = write(classifier, signature, names, temporary)
-        difference, num_compared = _compare(classifier, run, data)
+        run = write(server, signature, names, temporary)
+        difference, num_compared = _compare(server, run, task.samples(data))
         card = model_card.render(
-            config,
+            found.config,
             data,
-            results,
-            genotype,
+            found.results,
+            found.cells,
+            found.images,
+            task.name,
             output=output,
             export_format=export_format,
             weights=weights,
@@ -117,10 +94,11 @@ def export(workdir, output, export_format="savedmodel", weights="last"):
         files.write_text(os.path.join(temporary, CARD_FILE), card)
         text = "".join(f"{name}\n" for name in names)
         files.write_text(os.path.join(temporary, LABELS_FILE), text)
-        files.write_text(
-            os.path.join(temporary, published.GENOTYPE_FILE),
-            genotypes.to_json(genotype),
-        )
+        if found.cells is not None:
+            files.write_text(
+                os.path.join(temporary, published.GENOTYPE_FILE),
+                genotypes.to_json(found.cells),
+            )
         os.replace(temporary, output)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -135,73 +113,47 @@ def export(workdir, output, export_format="savedmodel", weights="last"):
 
 
 def load(workdir, weights="last"):
-    """Returns the classifier of a finished retraining, see `make_classifier`.
+    """Returns the network of a finished training, with its preprocessing.
 
     Args:
-        workdir: Directory of the retraining; of several runs the first.
+        workdir: Directory of the training; of several runs the first.
         weights: "last", those after the last epoch, or "best".
 
+    Returns:
+        The `keras.Model` of `task.Task.make_server`.
+
     Raises:
-        ValueError: If the retraining has not ended, or the data are not there.
+        ValueError: If the training has not ended, or the data are not there.
         OSError: If a file cannot be read.
     """
-    return _load(os.fspath(workdir), weights)[-1]
+    found = trained.read(os.fspath(workdir), weights)
+    images = found.images
+    return found.task.make_server(found.network, images.mean, images.std)
 
 
-def _load(workdir, weights):
-    """Returns a run's configuration, results, data, genotype, classifier."""
-    config = workdirs.read_config(workdir, retrain_config.RetrainConfig)
-    if not retraining_results.is_finished(workdir):
-        raise ValueError(
-            f"The retraining in {workdir} has not ended; the command that "
-            "started it goes on with it."
-        )
-    if config.num_runs > 1:
-        first = retraining_results.directory(workdir, 1)
-        logging.info(
-            "takes    %s, the first of %d runs", first, config.num_runs
-        )
-        return _load(first, weights)
-    data = retraining_workflow.load_data(config)
-    genotype = published.load_genotype(workdir)
-    training = dataclasses.replace(
-        config.training, precision="float32", xla=False
-    )
-    trainer = retraining_workflow.make_trainer(
-        dataclasses.replace(config, training=training), genotype, data.source
-    )
-    directory = os.path.join(workdir, checkpoints.DIRECTORY)
-    path = os.path.join(directory, retraining_run.BEST_FILE)
-    if weights == "last":
-        path = checkpoints.newest(directory)
-    if path is None or not os.path.exists(path):
-        raise ValueError(f"{directory} holds no checkpoint of the network.")
-    checkpoints.read(path, checkpoints.network_variables(trainer))
-    classifier = make_classifier(
-        trainer.network, data.source.mean, data.source.std
-    )
-    results = retraining_results.read(workdir)
-    return config, results, data, genotype, classifier
+def _as_dict(outputs):
+    """Returns the outputs of a model by name."""
+    return outputs if isinstance(outputs, dict) else {"probabilities": outputs}
 
 
-def _write_savedmodel(classifier, signature, names, directory):
+def _write_savedmodel(server, signature, names, directory):
     """Writes a SavedModel and a Keras file; returns a call of both."""
 
     def serve(images):
-        return {
-            "probabilities": classifier(tf.cast(images, tf.float32)),
-            "label_names": tf.constant(names),
-        }
+        outputs = server(tf.cast(images, tf.float32))
+        if isinstance(outputs, dict):
+            return outputs
+        return {"probabilities": outputs, "label_names": tf.constant(names)}
 
     archive = keras.export.ExportArchive()
-    archive.track(classifier)
+    archive.track(server)
     archive.add_endpoint("serve", serve, [signature])
     in_bytes = tf.TensorSpec(signature.shape, tf.uint8, name="images")
     archive.add_endpoint("serve_uint8", serve, [in_bytes])
     archive.write_out(directory, verbose=False)
     model = tf.saved_model.load(directory)
     path = os.path.join(directory, KERAS_FILE)
-    classifier.save(path)
+    server.save(path)
     reloaded = keras.models.load_model(path)
 
     def run(images):
@@ -209,7 +161,7 @@ def _write_savedmodel(classifier, signature, names, directory):
         served = model.serve(tf.constant(floats))["probabilities"].numpy()
         others = (
             model.serve_uint8(tf.constant(images))["probabilities"].numpy(),
-            reloaded(floats).numpy(),
+            _as_dict(reloaded(floats))["probabilities"].numpy(),
         )
         # Where they differ, one of them is wrong.
         agree = [np.abs(served - same) < _TOLERANCE for same in others]
@@ -218,11 +170,16 @@ def _write_savedmodel(classifier, signature, names, directory):
     return run
 
 
-def _write_litert(classifier, signature, names, directory):
+def _write_litert(server, signature, names, directory):
     """Writes a LiteRT file; returns a call of it, reloaded."""
     del names  # Its strings are of no use on small devices: labels.txt.
+    if None in signature.shape[1:]:
+        raise ValueError(
+            "A network for images of any size came, and LiteRT needs a fixed "
+            "one; expected --format=savedmodel."
+        )
     path = os.path.join(directory, LITERT_FILE)
-    classifier.export(
+    server.export(
         path, format="litert", input_signature=[signature], verbose=False
     )
     with warnings.catch_warnings():  # It is to be a package of its own.
@@ -237,16 +194,18 @@ def _write_litert(classifier, signature, names, directory):
     return run
 
 
-def _compare(classifier, run, data):
+def _compare(server, run, samples):
     """Returns how far an export is off, and on how many test images."""
-    chosen = data.test_indices[:_NUM_COMPARED]
-    images, _ = data.test_source.fetch(tf.constant(chosen, tf.int64))
-    expected = classifier(tf.cast(images, tf.float32)).numpy()
-    difference = float(np.abs(run(images.numpy()) - expected).max())
-    if not difference < _TOLERANCE:
-        raise RuntimeError(
-            f"The export gives probabilities that differ by {difference:.1e} "
-            f"from the network's; expected less than {_TOLERANCE:.0e}. It was "
-            "removed."
-        )
-    return difference, len(chosen)
+    difference, count = 0.0, 0
+    for images in samples:
+        outputs = server(tf.cast(images, tf.float32))
+        expected = _as_dict(outputs)["probabilities"].numpy()
+        largest = float(np.abs(run(images.numpy()) - expected).max())
+        if not largest < _TOLERANCE:
+            raise RuntimeError(
+                f"The export gives probabilities that differ by {largest:.1e} "
+                f"from the network's; expected less than {_TOLERANCE:.0e}. It "
+                "was removed."
+            )
+        difference, count = max(difference, largest), count + len(images)
+    return difference, count

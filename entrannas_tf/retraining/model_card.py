@@ -5,7 +5,7 @@ import json
 from entrannas_tf.training import formatting
 
 _USE = {
-    "savedmodel": """\
+    ("classification", "savedmodel"): """\
     import tensorflow as tf
 
     model = tf.saved_model.load("{output}")
@@ -22,13 +22,37 @@ The same as a model of Keras's own layers, to train on, quantize or take apart:
     model.predict(images)    # float32 [B, {num_classes}], of 0 to 255
     network = model.get_layer("target_network")  # of normalized images
 """,
-    "litert": """\
+    ("classification", "litert"): """\
     import tensorflow as tf
 
     interpreter = tf.lite.Interpreter("{output}/model.tflite")
     run = interpreter.get_signature_runner()
     (probabilities,) = run(images=images).values()  # float32, 0 to 255
 """,
+    ("segmentation", "savedmodel"): """\
+    import tensorflow as tf
+
+    model = tf.saved_model.load("{output}")
+    result = model.serve(images)        # float32, 0 to 255, or
+    result = model.serve_uint8(images)  # uint8
+    result["class_map"]      # int32 [B, H, W], lines of labels.txt from 0 on
+    result["probabilities"]  # float32 [B, H, W, {num_classes}]
+
+The same as a model of Keras's own layers, to train on, quantize or take apart:
+
+    import keras
+
+    model = keras.models.load_model("{output}/model.keras")
+    model(images)            # the same dict, of images of 0 to 255
+    network = model.get_layer("segmentation_network")  # of normalized images
+""",
+}
+_TITLES = {
+    "classification": "An image classifier whose cells were searched by "
+    "differentiable architecture search, trained from scratch and exported by "
+    "entrannas_tf.",
+    "segmentation": "A network for semantic segmentation, DeepLabV3's head on "
+    "a backbone, trained and exported by entrannas_tf.",
 }
 
 
@@ -37,6 +61,8 @@ def render(
     data,
     results,
     genotype,
+    images,
+    task,
     *,
     output,
     export_format,
@@ -47,10 +73,12 @@ def render(
     """Returns the card, Markdown.
 
     Args:
-        config: The `retrain_config.RetrainConfig`.
+        config: The configuration of the training.
         data: `datasets.RetrainData` that the network was trained and tested on.
         results: The run's results, a dict of `retraining_results.read`.
-        genotype: A `genotypes.Genotype`.
+        genotype: A `genotypes.Genotype`, or None.
+        images: The `trained.Images`.
+        task: Name of the task.
         output: Directory of the export, as the user gave it.
         export_format: "savedmodel" or "litert".
         weights: "last", those after the last epoch, or "best".
@@ -58,47 +86,67 @@ def render(
             export and the network.
         num_compared: Number of test images on which they were compared.
     """
-    source, totals = data.source, results["network"]
-    height, width, channels = source.image_shape
-    use = _USE[export_format].format(
-        output=output, num_classes=len(source.label_names)
+    totals, names = results["network"], images.label_names
+    height, width, channels = images.image_shape
+    use = _USE[task, export_format].format(
+        output=output, num_classes=len(names)
     )
-    is_held_out = config.data.validation_fraction > 0
+    is_held_out = results["held_out"]
     tested = "held-out training images" if is_held_out else "test images"
     (run,) = results["runs"]
+    best = next(iter(results["mean"]))
     if weights == "last":
-        epoch, accuracy = config.training.epochs, f"{run['test_accuracy']:.2%}"
-        accuracy += f", top-5 {run['test_top5_accuracy']:.2%}"
+        epoch = config.training.epochs
+        score = formatting.scores(run)
         chosen = "the weights after the last epoch"
-    else:  # Its top-5 accuracy was not kept.
-        epoch, accuracy = run["best_epoch"], f"{run['best_test_accuracy']:.2%}"
+    else:  # Its other scores were not kept.
+        epoch = run["best_epoch"]
+        score = f"{run[f'best_{best}']:.2%}"
         chosen = (
             f"the weights that did best on the {tested}, so that this is "
             "optimistic"
         )
     rows = [
-        ("data", f"{source.name}, {len(data.indices):,} training images"),
+        ("data", f"{data.source.name}, {len(data.indices):,} training images"),
         (
-            "accuracy",
-            f"{accuracy}, on {len(data.test_indices):,} {tested}; epoch "
+            formatting.SCORES[best],
+            f"{score}, on {len(data.test_indices):,} {tested}; epoch "
             f"{epoch}, {chosen}",
         ),
         ("parameters", f"{totals['parameters']:,}"),
         ("multiply-adds", _multiply_adds(totals)),
-        ("normal cell", f"`{genotype.describe('normal')}`"),
-        ("reduction cell", f"`{genotype.describe('reduction')}`"),
+    ]
+    if genotype is not None:
+        rows += [
+            ("normal cell", f"`{genotype.describe('normal')}`"),
+            ("reduction cell", f"`{genotype.describe('reduction')}`"),
+        ]
+    size = f"{height}, {width}" if height else "H, W"
+    any_size = "" if height else " and any size"
+    outputs = "the probabilities of the classes, in this order"
+    if task == "segmentation":
+        outputs = (
+            "for each pixel the class and the probabilities of the classes, in "
+            "this order"
+        )
+        rows += [
+            (f"IoU, {name}", "-" if iou is None else f"{iou:.2%}")
+            for name, iou in run["test_iou"].items()
+            if weights == "last"
+        ]
+    rows += [
         (
             "images",
-            f"[B, {height}, {width}, {channels}] of any batch size B, values "
+            f"[B, {size}, {channels}] of any batch size B{any_size}, values "
             "from 0 to 255",
         ),
         (
             "preprocessing",
             "inside of the model: scaled to [0, 1], minus the mean "
-            f"{_numbers(source.mean)}, divided by {_numbers(source.std)}",
+            f"{_numbers(images.mean)}, divided by {_numbers(images.std)}",
         ),
-        ("output", "the probabilities of the classes, in this order"),
-        ("classes", ", ".join(source.label_names)),
+        ("output", outputs),
+        ("classes", ", ".join(names)),
         (
             "checked",
             f"reloaded and compared with the trained network on "
@@ -107,9 +155,7 @@ def render(
         ),
     ]
     return (
-        f"# {config.name}\n\nAn image classifier whose cells were searched by "
-        "differentiable architecture search, trained from scratch and "
-        "exported by entrannas_tf.\n\n"
+        f"# {config.name}\n\n{_TITLES[task]}\n\n"
         f"{formatting.table(('', ''), rows)}\n\n## Use\n\n{use}\n"
         "## Provenance\n\n"
         f"    {json.dumps(results['provenance'])}\n"

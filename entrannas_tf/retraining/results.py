@@ -10,7 +10,6 @@ from entrannas_tf.training import files, formatting, provenance, workdirs
 RESULTS_FILE = "results.json"  # The last file that is written.
 
 _RUNS = "runs"
-_SCORES = ("test_accuracy", "test_top5_accuracy", "test_loss")
 
 
 def directory(workdir, number):
@@ -38,14 +37,16 @@ def read(workdir):
             raise ValueError(f"{path} is not JSON ({error}).") from None
 
 
-def write(workdir, progress, totals, config):
+def write(workdir, progress, totals, config, source, scores):
     """Writes the results of one run.
 
     Args:
         workdir: Directory of the run, which holds its metrics.jsonl.
         progress: `retraining_run.Progress` at the end.
         totals: `cost.Account.totals` of the network.
-        config: The run's `retrain_config.RetrainConfig`.
+        config: The run's configuration.
+        source: Source of the training images.
+        scores: Names of the scores, `task.Task.scores`.
 
     Raises:
         OSError: If a file cannot be read or written.
@@ -53,19 +54,35 @@ def write(workdir, progress, totals, config):
     record = workdirs.last_record(workdir)
     run = {
         "seed": config.seed,
-        **{name: record[name] for name in _SCORES},
+        **{name: record[name] for name in scores},
+        **{k: v for k, v in record.items() if k.startswith("test_")},
         "best_epoch": progress.best_epoch,
-        "best_test_accuracy": progress.best_accuracy,
+        f"best_{scores[0]}": progress.best_score,
     }
-    _write(workdir, [run], totals, config)
+    _write(workdir, [run], totals, config, describe(source), scores)
 
 
-def write_several(workdir, config):
+def describe(source):
+    """Returns what a network's images are, a dict that JSON can hold.
+
+    Args:
+        source: Source of the images, such as an `ImageSource`.
+    """
+    return {
+        "image_shape": list(source.image_shape),
+        "label_names": list(source.label_names),
+        "mean": [float(value) for value in source.mean],
+        "std": [float(value) for value in source.std],
+    }
+
+
+def write_several(workdir, config, scores):
     """Writes the results of several runs, all ended.
 
     Args:
         workdir: Directory of the whole, in which `directory` has them all.
-        config: The `retrain_config.RetrainConfig` of the whole.
+        config: The configuration of the whole.
+        scores: Names of the scores, `task.Task.scores`.
 
     Raises:
         OSError: If a file cannot be read or written.
@@ -75,14 +92,15 @@ def write_several(workdir, config):
         for number in range(1, config.num_runs + 1)
     ]
     runs = [run for result in results for run in result["runs"]]
-    _write(workdir, runs, results[0]["network"], config)
+    first = results[0]
+    _write(workdir, runs, first["network"], config, first["images"], scores)
 
 
-def _write(workdir, runs, totals, config):
-    scores = {name: [run[name] for run in runs] for name in _SCORES}
+def _write(workdir, runs, totals, config, images, names):
+    scores = {name: [run[name] for run in runs] for name in names}
     content = {
         # Whether what is called "test" was measured on training images.
-        "held_out": config.data.validation_fraction > 0,
+        "held_out": getattr(config.data, "validation_fraction", 0) > 0,
         "mean": {k: statistics.fmean(v) for k, v in scores.items()},
         # Of the sample; of a single run there is none.
         "standard_deviation": {
@@ -91,6 +109,7 @@ def _write(workdir, runs, totals, config):
         },
         "runs": runs,
         "network": totals,
+        "images": images,
         "provenance": provenance.collect(config, {}),
     }
     files.write_text(
@@ -102,21 +121,26 @@ def _write(workdir, runs, totals, config):
 def summary(workdir):
     """Returns the results of a finished retraining in a few lines."""
     results = read(workdir)
-    genotype = published.read(os.path.join(workdir, published.GENOTYPE_FILE))
-    network = results["network"]
-    lines = [
-        f"normal cell     {genotype.describe('normal')}",
-        f"reduction cell  {genotype.describe('reduction')}",
+    network, (best, *_) = results["network"], results["mean"]
+    path = os.path.join(workdir, published.GENOTYPE_FILE)
+    lines = []
+    if os.path.exists(path):
+        genotype = published.read(path)
+        lines += [
+            f"normal cell     {genotype.describe('normal')}",
+            f"reduction cell  {genotype.describe('reduction')}",
+        ]
+    title = formatting.SCORES[best]
+    lines += [
         f"network         {network['parameters']:,} parameters"
         + _multiply_adds(network),
-        f"test accuracy   {_accuracy(results)}",
+        f"{f'test {title}':<16}{_scores(results)}",
     ]
     if results.get("held_out"):
         lines.append(f"{'':16}on held-out training images, not on test images")
     if len(results["runs"]) > 1:
         lines += [
-            f"  seed {run['seed']:<6}   {run['test_accuracy']:.2%}, top-5 "
-            f"{run['test_top5_accuracy']:.2%}"
+            f"  seed {run['seed']:<6}   {formatting.scores(run)}"
             for run in results["runs"]
         ]
         lines.append(f"files           {os.path.join(workdir, RESULTS_FILE)}")
@@ -125,7 +149,7 @@ def summary(workdir):
         timing = workdirs.last_record(workdir)["timing"]
         tensorboard = os.path.join(workdir, "tensorboard")
         lines += [
-            f"best on test    {run['best_test_accuracy']:.2%}, after epoch "
+            f"best on test    {run[f'best_{best}']:.2%}, after epoch "
             f"{run['best_epoch']}",
             "wall time       "
             f"{formatting.duration(timing['elapsed_seconds'])}, "
@@ -146,15 +170,9 @@ def _multiply_adds(network):
     )
 
 
-def _accuracy(results):
-    """Returns the accuracies of the last epoch, with their deviations."""
-    shown = []
-    for name in _SCORES[:2]:
-        text = f"{results['mean'][name]:.2%}"
-        deviation = results["standard_deviation"][name]
-        if deviation is not None:
-            text += f" +- {100 * deviation:.2f}"
-        shown.append(text)
+def _scores(results):
+    """Returns the scores of the last epoch, with their deviations."""
+    deviations = results["standard_deviation"]
     num_runs = len(results["runs"])
     of_runs = f", mean of {num_runs} runs" if num_runs > 1 else ""
-    return f"{shown[0]}, top-5 {shown[1]} (last epoch{of_runs})"
+    return f"{formatting.scores(results['mean'], deviations)} (last epoch{of_runs})"

@@ -14,13 +14,13 @@ class Progress(training_run.Progress):
     """Where a retraining stands, beside its variables.
 
     Attributes:
-        best_epoch: Number of the epoch whose network was the most accurate on
-            the test images, the first of equals; 0 before one was measured.
-        best_accuracy: Its share of test images, from 0 to 1; -1 before.
+        best_epoch: Number of the epoch whose network did best on the test
+            images, the first of equals; 0 before one was measured.
+        best_score: Its first score, from 0 to 1; -1 before.
     """
 
     best_epoch: int = 0
-    best_accuracy: float = -1.0
+    best_score: float = -1.0
 
 
 class RetrainingRun(training_run.Run):
@@ -29,7 +29,7 @@ class RetrainingRun(training_run.Run):
     Args:
         trainer: `retraining_step.RetrainTrainer` at the start.
         directory: Directory of the checkpoints, for that of the best network.
-        settings: `retrain_config.TrainingConfig`.
+        settings: `retrain_config.SgdConfig`.
         num_steps: Number of steps of an epoch.
         evaluate: Called without arguments; returns the scores as
             `evaluation.test` does.
@@ -62,9 +62,10 @@ class RetrainingRun(training_run.Run):
         )
 
     def report_epoch(self, progress, scores):
-        accuracy = scores.get("test_accuracy", -1.0)
-        if accuracy > progress.best_accuracy:
-            progress.best_accuracy = accuracy
+        task = self.trainer.task
+        score = scores.get(task.scores[0], -1.0)
+        if score > progress.best_score:
+            progress.best_score = score
             progress.best_epoch = progress.epoch + 1
             self._save_best(progress)
         record = {
@@ -72,15 +73,13 @@ class RetrainingRun(training_run.Run):
             **self.read_metrics(),
             **scores,
             "learning_rate": float(self.trainer.sgd.learning_rate.numpy()),
-            "drop_path_rate": self._drop_path_rate(progress.epoch),
-            "timing": self.timing(progress),
         }
+        if self.trainer.drop_path_rate is not None:
+            record["drop_path_rate"] = self._drop_path_rate(progress.epoch)
+        record["timing"] = self.timing(progress)
         line = training_run.summary(record)
         if scores:
-            line += (
-                f", test {scores['test_accuracy']:.1%}, top-5 "
-                f"{scores['test_top5_accuracy']:.1%}"
-            )
+            line += f", {task.summary(scores)}"
         return training_run.EpochReport(
             record=record, evaluated=bool(scores), lines=(line,)
         )

@@ -1,4 +1,4 @@
-"""The training step of a target network (sections 4.2 and 4.3)."""
+"""The training step of a network, whatever its task."""
 
 import keras
 import tensorflow as tf
@@ -6,18 +6,19 @@ import tensorflow as tf
 from entrannas_tf.networks import target as target_network
 from entrannas_tf.networks.execution import profiling
 from entrannas_tf.networks.layers import batch_norm
+from entrannas_tf.retraining import classification
 from entrannas_tf.training import distribution, loss_scaling
-from entrannas_tf.training import losses as losses_lib
 
 
 class RetrainTrainer(keras.Model):
-    """Trains a target network from scratch.
+    """Trains a network from scratch, or from the weights that it has.
 
     Create it, and take steps, in the scope of a `tf.distribute.Strategy`.
 
     Args:
-        network: A `target_network.TargetNetwork`.
+        network: A `target_network.TargetNetwork`, or that of another task.
         sgd: `optimizers.CoupledSGD`.
+        task: `task.Task` of the network.
         label_smoothing: Smoothing of the labels, from 0 to below 1.
         auxiliary_weight: Weight of the auxiliary head's loss; 0 for no
             auxiliary head.
@@ -27,6 +28,8 @@ class RetrainTrainer(keras.Model):
             whose gradients are not finite is then skipped.
         jit_compile: Whether XLA compiles the network's forward and backward
             pass, without the replicas' communication. It pays on GPUs alone.
+        rate_factor: Maps the path of a weight to the factor of its learning
+            rate; None for 1.
 
     Attributes:
         network: The network given; its weights are trained.
@@ -40,16 +43,19 @@ class RetrainTrainer(keras.Model):
         self,
         network,
         sgd,
+        task=classification.TASK,
         label_smoothing=0.0,
         auxiliary_weight=0.4,
         drop_path=False,
         seed=0,
         scale_losses=False,
         jit_compile=False,
+        rate_factor=None,
         **kwargs,
     ):
         super().__init__(**kwargs)
         self.network = network
+        self.task = task
         self._drops_paths = drop_path
         self.training_network = target_network.training_network(
             network, auxiliary_weight > 0, drop_path, seed
@@ -65,7 +71,11 @@ class RetrainTrainer(keras.Model):
             self._run = tf.function(
                 self._differentiate, autograph=False, jit_compile=True
             )
-        sgd.build(self.training_network.trainable_variables)
+        variables = self.training_network.trainable_variables
+        sgd.build(variables)
+        self._rate_factors = None
+        if rate_factor is not None:
+            self._rate_factors = [rate_factor(v.path) for v in variables]
         self.epoch_metrics = {
             name: keras.metrics.Mean(name=name) for name in ("loss", "accuracy")
         }
@@ -85,7 +95,7 @@ class RetrainTrainer(keras.Model):
         return list(self.epoch_metrics.values())
 
     def call(self, images, training=False):
-        """Returns the network's logits, float32 [B, num_classes]."""
+        """Returns the network's logits, float32 [B, ..., num_classes]."""
         return self.network(images, training=training)
 
     def train_step(self, data):
@@ -96,28 +106,37 @@ class RetrainTrainer(keras.Model):
         and mean loss, without the auxiliary head's.
 
         Args:
-            data: Pair of images, float32 [B, H, W, C], and labels, int32 [B].
+            data: Pair of images, float32 [B, H, W, C], and the task's labels.
                 With several replicas each holds its share of the global batch.
         """
         with profiling.Part(profiling.GRAPHS):  # The update is part of it.
             self.distribute_strategy.run(self._step_graph, data)
 
     def _step(self, images, labels):
-        logits, loss, gradients = self._run(images, labels)
-        variables = self.training_network.trainable_variables
+        count = self.task.num_labelled(labels)
+        if count is not None:
+            (count,) = distribution.mean([count])
+        logits, loss, gradients = self._run(images, labels, count)
         gradients = distribution.mean(gradients)
         if self.loss_scales:
             self.loss_scales["weights"].step(
                 gradients,
-                lambda g: self.sgd.apply(g, variables),
-                [*variables, *self.sgd.variables],
+                self._update,
+                [
+                    *self.training_network.trainable_variables,
+                    *self.sgd.variables,
+                ],
             )
         else:
-            self.sgd.apply(gradients, variables)
+            self._update(gradients)
         self._average_statistics()
-        hits = tf.equal(tf.argmax(logits, -1, labels.dtype), labels)
+        hits, weights = self.task.hits(labels, logits)
         self.epoch_metrics["loss"].update_state(loss)
-        self.epoch_metrics["accuracy"].update_state(hits)
+        self.epoch_metrics["accuracy"].update_state(hits, weights)
+
+    def _update(self, gradients):
+        variables = self.training_network.trainable_variables
+        self.sgd.apply(gradients, variables, factors=self._rate_factors)
 
     def _average_statistics(self):
         """Makes the batch norms' moving statistics equal on all replicas."""
@@ -137,29 +156,23 @@ class RetrainTrainer(keras.Model):
 
         Args:
             images: float32 [B, H, W, C].
-            labels: int32 [B].
+            labels: Of the task.
             weights: float32 [B], the weight of each image.
 
         Returns:
-            float32 [3]: weighted sums of the cross entropy in nats, the top-1
-            and the top-5 accuracy of each image.
+            The sums of the task's `measure`.
         """
         logits = self.network(images, training=False)
-        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
-        hits = [
-            tf.cast(tf.math.in_top_k(labels, logits, k), losses.dtype)
-            for k in (1, min(5, logits.shape[-1]))
-        ]
-        return tf.linalg.matvec(tf.stack([losses, *hits]), weights)
+        return self.task.measure(labels, logits, weights)
 
-    def _differentiate(self, images, labels):
+    def _differentiate(self, images, labels, count):
         """Returns the logits, the loss, and the weights' scaled gradients."""
         variables = self.training_network.trainable_variables
         with tf.GradientTape() as tape:
             outputs = self.training_network(images, training=True)
             losses = {
-                head: losses_lib.cross_entropy(
-                    labels, logits, self.label_smoothing
+                head: self.task.loss(
+                    labels, logits, self.label_smoothing, count
                 )
                 for head, logits in outputs.items()
             }

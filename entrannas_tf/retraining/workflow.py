@@ -1,4 +1,4 @@
-"""The retraining's workflow: from a genotype and a configuration to files."""
+"""Trainings as workflows: from a genotype and a configuration to files."""
 
 import json
 import os
@@ -10,13 +10,12 @@ from absl import logging
 from entrannas_tf.architecture import genotypes, published
 from entrannas_tf.config import retrain as retrain_config
 from entrannas_tf.config import schema
-from entrannas_tf.data import augment, datasets, pipeline
-from entrannas_tf.networks import cost
-from entrannas_tf.networks import target as target_network
-from entrannas_tf.networks.layers import precision
+from entrannas_tf.config import segment as segment_config
+from entrannas_tf.data import pipeline
+from entrannas_tf.retraining import backbone as backbone_lib
 from entrannas_tf.retraining import results as retraining_results
 from entrannas_tf.retraining import run as retraining_run
-from entrannas_tf.retraining import step as retraining_step
+from entrannas_tf.retraining import tasks
 from entrannas_tf.training import (
     callbacks,
     checkpoints,
@@ -24,7 +23,6 @@ from entrannas_tf.training import (
     evaluation,
     files,
     loop,
-    optimizers,
     runtime,
     session,
     tensorboard,
@@ -73,8 +71,92 @@ def retrain(config_dict, genotype, workdir, strategy=None, profile=False):
     """
     start = time.monotonic()
     config = schema.read(retrain_config.RetrainConfig, config_dict)
-    workdir = os.fspath(workdir)
     cells = published.load_genotype(genotype)
+    return _run(config, cells, workdir, start, strategy, profile)
+
+
+def segment(
+    config_dict,
+    workdir,
+    genotype=None,
+    backbone=None,
+    strategy=None,
+    profile=False,
+):
+    """Trains a network for semantic segmentation; resumes an interrupted one.
+
+    Args:
+        config_dict: A `ConfigDict` of configs/, or nested dicts, that describe
+            a `segment_config.SegmentConfig`.
+        workdir: Directory of the training, made if it is not there.
+        genotype: As `retrain` takes it; None with ResNet-50 as the backbone,
+            or for that of `backbone`, where that is a workdir.
+        backbone: Where the backbone's weights are, see `backbone.read`; None
+            to train them from scratch.
+        strategy: As `retrain` takes it.
+        profile: As `retrain` takes it.
+
+    Returns:
+        The content of results.json, a dict: "mean", "runs" and more.
+
+    Raises:
+        ValueError: If the configuration, the genotype, the backbone, the
+            workdir or the data are not as they should be; nothing is written
+            then.
+        Exception: As `retrain` does.
+
+    Example:
+
+    >>> import entrannas_tf
+    >>> from configs import segment_camvid
+    >>> config = segment_camvid.get_config()
+    >>> config.data.dir = "camvid"
+    >>> entrannas_tf.segment(config, "runs/seg", "DARTS_V2")["mean"]
+    network ...
+    {'test_miou': ..., 'test_pixel_accuracy': ..., 'test_loss': ...}
+    """
+    start = time.monotonic()
+    config = schema.read(segment_config.SegmentConfig, config_dict)
+    cells = None
+    if config.network.backbone == "cells":
+        if genotype is None and backbone is None:
+            raise ValueError(
+                "Missing --genotype; expected --genotype=DARTS_V2, a file or a "
+                "workdir; or --config.network.backbone=resnet50, which needs "
+                "none."
+            )
+        cells = published.load_genotype(genotype or backbone)
+    elif genotype is not None:
+        raise ValueError(
+            f"--genotype={genotype} came with network.backbone="
+            f"{config.network.backbone}, which has no cells; expected one of "
+            "them."
+        )
+    weights = None
+    if backbone is not None:
+        weights = backbone_lib.read(backbone, config, cells)
+    return _run(config, cells, workdir, start, strategy, profile, weights)
+
+
+def load_data(config, devices=None):
+    """Returns the `datasets.RetrainData` of a configuration, checked.
+
+    Args:
+        config: Of the `config_kind` of a task.
+        devices: `tf.distribute.Strategy` that shares the batches, or None.
+
+    Raises:
+        ValueError: If the data are not as they should be.
+    """
+    data = tasks.of(config).load_data(config)
+    # Checks their size.
+    _batches(config, data, devices or tf.distribute.get_strategy(), 0, 0)
+    return data
+
+
+def _run(config, cells, workdir, start, strategy, profile, weights=None):
+    """Trains a network of any task; returns the content of results.json."""
+    workdir = os.fspath(workdir)
     with session.prepare_devices(
         config, strategy, "training.batch_size"
     ) as devices:
@@ -84,105 +166,16 @@ def retrain(config_dict, genotype, workdir, strategy=None, profile=False):
         )
         if is_chief:
             _check_genotype(workdir, cells)
+            backbone_lib.check(workdir, weights)
         if is_finished:
-            logging.info("The retraining in %s is finished already.", workdir)
+            logging.info("The training in %s is finished already.", workdir)
         else:
-            _retrain(config, cells, workdir, start, devices, profile)
+            _train_all(config, cells, workdir, start, devices, profile, weights)
         found = retraining_results.read(workdir) if is_chief else None
         found = distribution.from_chief(devices, json.dumps(found).encode())
     if is_chief:
         print(retraining_results.summary(workdir), flush=True)
     return json.loads(found)
-
-
-def load_data(config, devices=None):
-    """Returns the `datasets.RetrainData` of a configuration, checked.
-
-    Args:
-        config: A `retrain_config.RetrainConfig`.
-        devices: `tf.distribute.Strategy` that shares the batches, or None.
-
-    Raises:
-        ValueError: If the data are not as they should be.
-    """
-    train, test, indices = datasets.load(
-        config.data.name,
-        data_dir=config.data.data_dir,
-        directory=config.data.dir,
-        num_examples=config.data.num_examples,
-        image_size=config.data.image_size,
-    )
-    shares = config.data.train_fraction, config.data.validation_fraction
-    data = datasets.for_retraining(train, test, indices, *shares)
-    # Checks their size.
-    _batches(config, data, devices or tf.distribute.get_strategy(), 0, 0)
-    return data
-
-
-def make_trainer(config, cells, source):
-    """Returns the `retraining_step.RetrainTrainer` of a run's start.
-
-    Args:
-        config: A `retrain_config.RetrainConfig`.
-        cells: A `genotypes.Genotype`.
-        source: `ImageSource` of the images.
-    """
-    network, training = config.network, config.training
-    policy = training.precision
-    if policy != "float32":
-        policy = f"mixed_{policy}"
-    with precision.policy(policy):
-        target = target_network.TargetNetwork(
-            cells,
-            source.num_classes,
-            source.image_shape,
-            num_cells=network.num_cells,
-            init_channels=network.init_channels,
-            stem=network.stem,
-        )
-        return retraining_step.RetrainTrainer(
-            target,
-            optimizers.CoupledSGD(
-                training.learning_rate,
-                training.momentum,
-                training.weight_decay,
-                training.gradient_clip_norm,
-            ),
-            training.label_smoothing,
-            training.auxiliary_weight,
-            drop_path=training.drop_path_rate > 0,
-            seed=config.seed,
-            scale_losses=training.precision == "float16",
-            jit_compile=runtime.use_xla(training.xla),
-        )
-
-
-def count(config, cells, source):
-    """Returns the `cost.Account.totals` of a configuration's network.
-
-    Args:
-        config: A `retrain_config.RetrainConfig`.
-        cells: A `genotypes.Genotype`.
-        source: `ImageSource` of the images. Where they are not squares, there
-            are no multiply-adds: None.
-
-    Raises:
-        ValueError: If the images are too small for the network, or nothing
-            flows through a cell.
-    """
-    height, width, channels = source.image_shape
-    network = cost.Network(
-        config.network.stem,
-        config.network.num_cells,
-        config.network.init_channels,
-        source.num_classes,
-        min(height, width),
-        channels,
-    )
-    totals = cost.count(cells, network).totals()
-    if height != width:
-        totals |= {k: None for k in totals if k.startswith("multiply_adds")}
-    return totals
 
 
 def _check_genotype(workdir, cells):
@@ -196,50 +189,69 @@ def _check_genotype(workdir, cells):
         )
 
 
-def _retrain(config, cells, workdir, start, devices, profile):
-    """Runs what is left of one retraining or several."""
+def _train_all(config, cells, workdir, start, devices, profile, weights):
+    """Runs what is left of one training or several."""
+    task = tasks.of(config)
     data = load_data(config, devices)
-    totals = count(config, cells, data.source)
+    if weights is not None:
+        data = weights.normalize(data)
+    totals = task.count(config, cells, data.source)
 
     def run(config, workdir, start):
         with session.locked_workdir(
             workdir, config, devices, (checkpoints.DIRECTORY,)
         ):
-            _write_genotype(workdir, cells, devices)
+            _write_origin(workdir, cells, weights, devices)
             if not session.is_finished(
                 devices, retraining_results.is_finished, workdir, config
             ):
-                _tell(config, data, totals, devices)
+                _tell(config, data, totals, devices, weights)
                 progress = _train(
-                    config, cells, workdir, start, devices, profile, data
+                    config,
+                    cells,
+                    workdir,
+                    start,
+                    devices,
+                    profile,
+                    data,
+                    weights,
                 )
                 if distribution.is_chief(devices):
-                    retraining_results.write(workdir, progress, totals, config)
+                    retraining_results.write(
+                        workdir,
+                        progress,
+                        totals,
+                        config,
+                        data.source,
+                        task.scores,
+                    )
 
     if config.num_runs == 1:
         run(config, workdir, start)
         return
     with session.locked_workdir(workdir, config, devices):
-        _write_genotype(workdir, cells, devices)
+        _write_origin(workdir, cells, weights, devices)
         for part in session.repeated_runs(
             config, workdir, "num_runs", retraining_results.directory, start
         ):
             run(*part)
         if distribution.is_chief(devices):
-            retraining_results.write_several(workdir, config)
+            retraining_results.write_several(workdir, config, task.scores)
 
 
-def _train(config, cells, workdir, start, devices, profile, data):
+def _train(config, cells, workdir, start, devices, profile, data, weights):
     """Runs what is left of one run; returns its `Progress` at the end."""
     runtime.prepare(config.seed, config.deterministic)
     training = config.training
     with devices.scope():
-        trainer = make_trainer(config, cells, data.source)
+        trainer = tasks.make_trainer(config, cells, data.source)
+        if weights is not None:
+            weights.put(trainer.network)
     run = retraining_run.RetrainingRun(
         trainer,
         os.path.join(workdir, checkpoints.DIRECTORY),
         training,
-        len(data.indices) // training.batch_size,
+        tasks.of(config).num_steps(config, data),
         lambda: evaluation.test(
             trainer, data.test_source, data.test_indices, training.batch_size
         ),
@@ -257,13 +269,18 @@ def _train(config, cells, workdir, start, devices, profile, data):
     ).run()
 
 
-def _write_genotype(workdir, cells, devices):
+def _write_origin(workdir, cells, weights, devices):
+    """Writes what the network is made of: its genotype, and its weights."""
     if distribution.is_chief(devices):
-        path = os.path.join(workdir, published.GENOTYPE_FILE)
-        files.write_text(path, genotypes.to_json(cells))
+        if cells is not None:
+            path = os.path.join(workdir, published.GENOTYPE_FILE)
+            files.write_text(path, genotypes.to_json(cells))
+        if weights is not None:
+            weights.write(workdir)
 
 
 def _batches(config, data, devices, epoch, first_step):
+    task = tasks.of(config)
     return pipeline.training_batches(
         data.source,
         data.indices,
@@ -271,25 +288,16 @@ def _batches(config, data, devices, epoch, first_step):
         seed=config.seed,
         epoch=epoch,
         first_step=first_step,
-        augmentation=augment.Augmentation.of(config.data),
+        augmentation=task.augmentation(config),
+        num_steps=task.num_steps(config, data),
         **distribution.shares(devices),
     )
 
 
-def _tell(config, data, totals, devices):
+def _tell(config, data, totals, devices, weights):
     """Logs what is about to run."""
-    use = "choose by" if config.data.validation_fraction else "test"
-    session.tell(
-        devices,
-        data.source,
-        f"{len(data.indices)} images to train and {len(data.test_indices)} to "
-        f"{use}",
-    )
-    logging.info(
-        "network  %d cells, %d channels at first, %d weights, %d with the "
-        "auxiliary head",
-        config.network.num_cells,
-        config.network.init_channels,
-        totals["parameters"],
-        totals["parameters_with_auxiliary"],
-    )
+    task = tasks.of(config)
+    session.tell(devices, data.source, task.describe_data(config, data))
+    logging.info("network  %s", task.describe_network(config, totals))
+    if weights is not None:
+        logging.info("backbone %s", weights.description)

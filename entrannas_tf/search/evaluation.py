@@ -4,7 +4,8 @@ import numpy as np
 import tensorflow as tf
 
 from entrannas_tf.architecture import derivation
-from entrannas_tf.training import evaluation
+from entrannas_tf.data import pipeline
+from entrannas_tf.training import distribution, evaluation
 
 
 def accuracies(trainer, source, indices, batch_size):
@@ -65,7 +66,11 @@ def measure(trainer, networks, source, indices, batch_size):
         ]
         return _num_hits(logits, labels, weights)
 
-    hits = evaluation.add_up(trainer, count_hits, source, indices, batch_size)
+    strategy = trainer.distribute_strategy
+    batches = pipeline.evaluation_batches(
+        source, indices, batch_size, **distribution.shares(strategy)
+    )
+    hits = evaluation.add_up(strategy, count_hits, batches)
     return (hits / len(indices)).tolist()
 
 

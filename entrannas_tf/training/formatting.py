@@ -1,5 +1,13 @@
 """Values as text: durations, progress bars, tables in Markdown."""
 
+# What the scores of a test are called; others are not shown.
+SCORES = {
+    "test_accuracy": "accuracy",
+    "test_top5_accuracy": "top-5",
+    "test_miou": "mIoU",
+    "test_pixel_accuracy": "pixel accuracy",
+}
+
 _BAR_WIDTH = 12
 
 
@@ -31,3 +39,20 @@ def table(header, rows):
         for values in (header, *rows)
     )
     return "\n".join([first, "|---" * len(header) + "|", *others])
+
+
+def scores(values, deviations=None):
+    """Returns scores as a few words, such as "92.00%, top-5 99.00%".
+
+    Args:
+        values: {name: number}; only names of `SCORES` are shown.
+        deviations: {name: number or None}, their standard deviations.
+    """
+    shown = []
+    for name, title in SCORES.items():
+        if name in values:
+            text = f"{title if shown else ''} {values[name]:.2%}"
+            if deviations and deviations[name] is not None:
+                text += f" +- {100 * deviations[name]:.2f}"
+            shown.append(text.strip())
+    return ", ".join(shown)

@@ -32,3 +32,21 @@ def cross_entropy(labels, logits, smoothing=0.0):
         even = -tf.reduce_mean(tf.nn.log_softmax(logits), axis=-1)  # [B]
         losses = (1.0 - smoothing) * losses + smoothing * even
     return tf.reduce_mean(losses)
+
+
+def pixel_cross_entropies(labels, logits, ignored):
+    """Returns the cross entropy of each pixel.
+
+    Args:
+        labels: int32 [B, H, W].
+        logits: float32 [B, H, W, num_classes].
+        ignored: The label of pixels whose loss is 0.
+
+    Returns:
+        float32 [B, H, W], in nats.
+    """
+    is_labelled = tf.not_equal(labels, ignored)
+    values = tf.nn.sparse_softmax_cross_entropy_with_logits(
+        tf.where(is_labelled, labels, 0), logits
+    )
+    return tf.where(is_labelled, values, 0.0)

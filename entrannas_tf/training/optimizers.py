@@ -45,7 +45,7 @@ class CoupledSGD(keras.optimizers.Optimizer):
             for v in variables
         ]
 
-    def apply(self, gradients, variables, masks=None):
+    def apply(self, gradients, variables, masks=None, factors=None):
         """Takes one step.
 
         Args:
@@ -54,6 +54,8 @@ class CoupledSGD(keras.optimizers.Optimizer):
             masks: Sequence of bool tensors of the same shapes; None for all
                 entries. Entries outside a mask keep value and momentum: the
                 weights of a connection that is not derived do not decay.
+            factors: Sequence of numbers, the factor of each variable's
+                learning rate; None for 1.
 
         Returns:
             float32 scalar, the global norm of the gradients before clipping.
@@ -61,15 +63,16 @@ class CoupledSGD(keras.optimizers.Optimizer):
         gradients, norm = tf.clip_by_global_norm(gradients, self.clip_norm)
         rate = tf.cast(self.learning_rate, tf.float32)
         masks = masks or [None] * len(variables)
-        for gradient, variable, velocity, mask in zip(
-            gradients, variables, self.momentums, masks, strict=True
+        factors = factors or [1.0] * len(variables)
+        for gradient, variable, velocity, mask, factor in zip(
+            gradients, variables, self.momentums, masks, factors, strict=True
         ):
             w, v = (
                 tf.convert_to_tensor(variable),
                 tf.convert_to_tensor(velocity),
             )
             new_v = self.momentum * v + gradient + self.coupled_decay * w
-            new_w = w - rate * new_v
+            new_w = w - factor * rate * new_v
             if mask is not None:
                 new_v = tf.where(mask, new_v, v)
                 new_w = tf.where(mask, new_w, w)

@@ -2,6 +2,8 @@
 
 import math
 
+_POLY_POWER = 0.9  # Chen et al. (2017), section 4.1.
+
 
 def cosine(initial, step, num_steps):
     """Returns a rate that falls to 0 along half a cosine, as in DARTS.
@@ -17,6 +19,11 @@ def cosine(initial, step, num_steps):
 def linear(initial, step, num_steps):
     """Returns a rate that falls to 0 along a line; arguments as `cosine`."""
     return initial * (1.0 - step / num_steps)
+
+
+def poly(initial, step, num_steps):
+    """Returns DeepLab's rate, a power of the line; arguments as `cosine`."""
+    return initial * (1.0 - step / num_steps) ** _POLY_POWER
 
 
 def constant(initial, step, num_steps):
@@ -45,7 +52,7 @@ def warmed_up(num_rising, schedule, initial, step, num_steps):
 
     Args:
         num_rising: Number of steps at the start; the last has the full rate.
-        schedule: `cosine` or `linear`.
+        schedule: `cosine`, `linear` or `poly`.
         initial: Full rate.
         step: Number of steps done, those at the start included.
         num_steps: Number of steps, those at the start included.
@@ -75,4 +82,9 @@ def skip_dropout(initial, num_waiting, epoch, num_epochs):
 
 
 # By the name that the configuration has for it.
-SCHEDULES = {"constant": constant, "cosine": cosine, "linear": linear}
+SCHEDULES = {
+    "constant": constant,
+    "cosine": cosine,
+    "linear": linear,
+    "poly": poly,
+}

@@ -148,6 +148,21 @@ def read_config(workdir, kind=search_config.Config):
         raise ValueError(f"{path}: {error}") from None
 
 
+def read_member(workdir, name, default):
+    """Returns a member of the configuration of the run in a directory.
+
+    Args:
+        workdir: Path of the directory.
+        name: Name of the member.
+        default: What is returned where it is absent.
+
+    Raises:
+        ValueError: If its config.json is no configuration.
+        OSError: If there is no config.json.
+    """
+    return _read_config(os.path.join(workdir, CONFIG_FILE)).get(name, default)
+
+
 def differences(there, config):
     """Returns in words which fields differ, in the order of the fields.
 

@@ -31,17 +31,33 @@ class DropPath(keras.layers.Layer):
     def call(self, x, training=False):
         if not training:
             return x
-        kept = 1 - tf.convert_to_tensor(self.rate)
-        # For the images of all replicas, each of which takes its own.
-        context = tf.distribute.get_replica_context()
-        size, count = tf.shape(x)[0], context.num_replicas_in_sync
-        drawn = keras.random.uniform(
-            (size * count, 1, 1, 1), dtype="float32", seed=self.seed_generator
+        return drop_of_batch(
+            x, (1, 1, 1), self.seed_generator, tf.convert_to_tensor(self.rate)
         )
-        if count > 1:
-            first = size * context.replica_id_in_sync_group
-            drawn = drawn[first : first + size]
-        return _keep(x, drawn, kept)
+
+
+def drop_of_batch(x, shape, seed_generator, rate):
+    """Returns a replica's part of a batch, some of it 0, the rest scaled up.
+
+    Args:
+        x: float [B, ...].
+        shape: Of what is dropped of an example or kept as a whole; it
+            broadcasts with x without its first axis.
+        seed_generator: `keras.random.SeedGenerator`.
+        rate: float32, the share to drop, from 0 to below 1.
+    """
+    # For the examples of all replicas, each of which takes its own.
+    context = tf.distribute.get_replica_context()
+    size, count = tf.shape(x)[0], context.num_replicas_in_sync
+    drawn = keras.random.uniform(
+        tf.concat([[size * count], shape], 0),
+        dtype="float32",
+        seed=seed_generator,
+    )
+    if count > 1:
+        first = size * context.replica_id_in_sync_group
+        drawn = drawn[first : first + size]
+    return _keep(x, drawn, 1 - rate)
 
 
 def drop_elements(x, seed, rate):
