@@ -39,6 +39,51 @@ class Augmentation(NamedTuple):
         """Returns that of an object with these fields, as `ImagesConfig`."""
         return cls(*(getattr(settings, field) for field in cls._fields))
 
+    def preparer(self, source, num_replicas):
+        """Returns the function that makes a training batch of a row.
+
+        Args:
+            source: `ImageSource`.
+            num_replicas: Number of replicas R that share each batch.
+
+        Returns:
+            A function of (chosen int64 [B / R], seed int32 [2], replica int32
+            scalar) that works in graphs and returns (images, labels): float32
+            [B / R, H, W, C], augmented and normalised, and int32 [B / R].
+
+        Raises:
+            ValueError: If colours are to change where there are none.
+        """
+        if self.color_jitter and source.image_shape[-1] != 3:
+            raise ValueError(
+                f"data.color_jitter is {self.color_jitter}, and the images "
+                "are grey; expected 0."
+            )
+        augmentation, min_area = self, 0.0
+        if source.fetch_crops is not None:  # Crops before all is decoded.
+            min_area = self.min_crop_area
+            augmentation = self._replace(min_crop_area=0.0)
+
+        def prepare(chosen, seed, replica):
+            share = sampling.Share(replica, num_replicas)
+            if min_area:
+                numbers = crop_numbers(chosen.shape[0], seed, share)
+                fetched = source.fetch_crops(chosen, numbers, min_area)
+            else:
+                fetched = source.fetch(chosen)
+            images, labels = source.with_shape(chosen, fetched)
+            images = _augmented(
+                images,
+                seed,
+                tf.constant(source.mean),
+                tf.constant(source.std),
+                augmentation,
+                share,
+            )
+            return images, labels
+
+        return prepare
+
 
 NONE = Augmentation()
 
@@ -81,6 +126,10 @@ def augment(images, seed, mean, std, augmentation, share=sampling.WHOLE):
     return images
 
 
+# Traced once for a shape and settings, not again for each epoch's dataset.
+_augmented = tf.function(augment)
+
+
 def crop_numbers(batch, seed, share):
     """Draws what `augment` chooses its crops of random size by.
 
@@ -105,20 +154,23 @@ def normalise(images, mean, std):
     """Scales images to [0, 1], then to mean 0 and standard deviation 1.
 
     Args:
-        images: uint8 or float32 [B, H, W, C], from 0 to 255; B may be unknown.
+        images: uint8 or float32 [B, H, W, C], from 0 to 255; C alone must be
+            known in graphs.
         mean: float32 [C], of images scaled to [0, 1].
         std: float32 [C], their standard deviation.
 
     Returns:
         float32 [B, H, W, C].
     """
-    batch, height, width, channels = images.shape
+    batch, height, width, channels = (
+        tf.shape(images)[axis] if size is None else size
+        for axis, size in enumerate(images.shape)
+    )
     mean = tf.convert_to_tensor(mean, tf.float32)
     std = tf.convert_to_tensor(std, tf.float32)
     scale = tf.tile(1.0 / (255.0 * std), [width])  # [W * C]
     offset = tf.tile(mean / std, [width])  # [W * C]
     # Whole rows at a time: an innermost axis of C = 3 is many times slower.
-    batch = -1 if batch is None else batch
     lines = tf.reshape(images, [batch, height, width * channels])
     lines = tf.cast(lines, tf.float32) * scale - offset
     return tf.reshape(lines, [batch, height, width, channels])

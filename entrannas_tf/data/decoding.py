@@ -47,7 +47,7 @@ def for_all(paths, read):
         except Exception as error:  # Pillow raises nearly anything.
             return None, f"{path} ({error})"
 
-    found = list(_POOL.map(attempt, paths))
+    found = in_parallel(attempt, paths)
     broken = [message for _, message in found if message]
     if broken:
         raise ValueError(
@@ -56,6 +56,17 @@ def for_all(paths, read):
             f"formats {', '.join(SUFFIXES)}. Replace or remove them."
         )
     return [value for value, _ in found]
+
+
+def in_parallel(function, *sequences):
+    """Returns the list of `map`, run in parallel."""
+    return list(_POOL.map(function, *sequences))
+
+
+def read_rgb(path):
+    """Returns an image file at its own size: uint8 [H, W, 3]."""
+    with Image.open(path) as image:
+        return np.asarray(_colored(image, "RGB"))
 
 
 def some(items, separator):
@@ -70,10 +81,15 @@ def _decode_image(path, shape):
     size = (shape[1], shape[0])  # Pillow says width first
     with Image.open(path) as image:
         image.draft(None, size)  # a large JPEG is decoded at a fraction
-        if image.mode.startswith("I"):  # 16 bits a pixel; Pillow would clip
-            levels = np.asarray(image).astype(np.int64) >> 8
-            image = Image.fromarray(levels.astype(np.uint8))
-        elif image.mode == "P":  # its transparency needs the longer way
-            image = image.convert("RGBA")
-        image = image.convert("RGB" if shape[2] == _COLORS else "L")
+        image = _colored(image, "RGB" if shape[2] == _COLORS else "L")
     return np.asarray(ImageOps.fit(image, size, Image.Resampling.BILINEAR))
+
+
+def _colored(image, mode):
+    """Returns a Pillow image as "RGB" or "L"."""
+    if image.mode.startswith("I"):  # 16 bits a pixel; Pillow would clip
+        levels = np.asarray(image).astype(np.int64) >> 8
+        image = Image.fromarray(levels.astype(np.uint8))
+    elif image.mode == "P":  # its transparency needs the longer way
+        image = image.convert("RGBA")
+    return image.convert(mode)

@@ -43,16 +43,18 @@ def search_batches(
     do not fill a batch; the validation half wraps around where it is smaller.
 
     Args:
-        source_w: `ImageSource` whose examples train the weights.
+        source_w: `ImageSource`, or `voc.MaskedPhotos`, whose examples train
+            the weights.
         indices_w: Integers [N_w], the examples of it to use.
-        source_a: `ImageSource` whose examples train the architecture; may be
-            the same source.
+        source_a: As source_w, but its examples train the architecture; may
+            be the same one.
         indices_a: Integers [N_a], the examples of it to use.
         batch_size: Number of examples B of each of the two batches.
         seed: Non-negative integer.
         epoch: Number of the epoch, from 0.
         first_step: Number of steps of this epoch that are done already.
-        augmentation: `augment.Augmentation`.
+        augmentation: `augment.Augmentation`; of masked photographs
+            `scale_crop.Augmentation`.
         num_replicas: Number of replicas that share each batch.
         replicas: Numbers of those that this process feeds; None for all.
 
@@ -60,8 +62,9 @@ def search_batches(
         A `tf.data.Dataset` of N_w // B - first_step elements
         `((images, labels), (images, labels))`: the validation batch for alpha
         and beta, then the training batch for the weights. Images are float32
-        [B, H, W, C], augmented and normalised; labels are int32 [B]. Several
-        replicas share each of them as in `training_batches`.
+        [B, H, W, C], augmented and normalised; labels are int32 [B], or
+        [B, H, W] of masks. Several replicas share each of them as in
+        `training_batches`.
 
     Raises:
         ValueError: If a half has fewer examples than a batch, B does not
@@ -80,8 +83,8 @@ def search_batches(
     draw = functools.partial(
         _rows, len(indices_w) // batch_size, batch_size, epoch, first_step, fed
     )
-    prepare_w = _preparer(source_w, augmentation, num_replicas)
-    prepare_a = _preparer(source_a, augmentation, num_replicas)
+    prepare_w = augmentation.preparer(source_w, num_replicas)
+    prepare_a = augmentation.preparer(source_a, num_replicas)
     return _run(
         (
             draw(indices_a, (seed, _ARCHITECTURE)),
@@ -101,45 +104,53 @@ def training_batches(
     epoch,
     first_step=0,
     augmentation=augment.NONE,
+    num_steps=None,
     num_replicas=1,
     replicas=None,
 ):
     """Makes an epoch of training the weights alone.
 
     Args:
-        source: `ImageSource`.
+        source: `ImageSource`, or `voc.MaskedPhotos`.
         indices: Integers [N], the examples of it to use.
         batch_size: Number of examples B of a batch.
         seed: Non-negative integer.
         epoch: Number of the epoch, from 0.
         first_step: Number of steps of this epoch that are done already.
-        augmentation: `augment.Augmentation`.
+        augmentation: `augment.Augmentation`; of masked photographs
+            `scale_crop.Augmentation`.
+        num_steps: Number of steps of an epoch, which may be more than one
+            pass over the examples; None for one pass, without the examples
+            that do not fill a batch.
         num_replicas: Number of replicas R that share each batch.
         replicas: Numbers of those that this process feeds, F of them; None
             for all.
 
     Returns:
-        A `tf.data.Dataset` of N // B - first_step elements (images, labels):
-        float32 [B, H, W, C], augmented and normalised, and int32 [B]. With
-        several replicas there are F elements for each of these, the replicas'
-        parts of it, B / R examples each; all R together are it, bit for bit.
+        A `tf.data.Dataset` of num_steps - first_step elements (images,
+        labels): float32 [B, H, W, C], augmented and normalised, and int32 [B],
+        or [B, H, W] of masks. With several replicas there are F elements for
+        each of these, the replicas' parts of it, B / R examples each; all R
+        together are it, bit for bit.
 
     Raises:
-        ValueError: If there are fewer examples than a batch, B does not
+        ValueError: If one pass has fewer examples than a batch, B does not
             divide among the replicas, there is no such replica, or first_step
             lies outside the epoch; or if the colours of grey images are to
             change.
     """
-    if batch_size > len(indices):
+    if num_steps is None and batch_size > len(indices):
         raise ValueError(
             f"A batch of {batch_size} is larger than the data: there are "
             f"{len(indices)} examples to train on. Choose a batch size of at "
             f"most {len(indices)}, or use more data."
         )
     fed = sampling.check_replicas(batch_size, num_replicas, replicas)
-    num_steps, key = len(indices) // batch_size, (seed, _WEIGHTS)
+    if num_steps is None:
+        num_steps = len(indices) // batch_size
+    key = (seed, _WEIGHTS)
     rows = _rows(num_steps, batch_size, epoch, first_step, fed, indices, key)
-    return _run(rows, _preparer(source, augmentation, num_replicas), fed)
+    return _run(rows, augmentation.preparer(source, num_replicas), fed)
 
 
 def evaluation_batches(
@@ -177,7 +188,7 @@ def evaluation_batches(
 
     def prepare(chosen, weights):
         fetched = source.fetch(chosen)
-        images, labels = _with_shape(source, chosen, fetched)
+        images, labels = source.with_shape(chosen, fetched)
         images = augment.normalise(images, source.mean, source.std)
         return images, labels, weights
 
@@ -185,7 +196,10 @@ def evaluation_batches(
 
 
 def _rows(num_steps, batch_size, epoch, first_step, fed, indices, key):
-    """Draws an epoch's rows for `_preparer`, from indices by (seed, stream).
+    """Draws what the prepared batches of an epoch are made of, row by row.
+
+    Args:
+        key: (seed, stream).
 
     Returns:
         (chosen int64 [n, B / R], seeds int32 [n, 2], replicas int32 [n]).
@@ -198,54 +212,6 @@ def _rows(num_steps, batch_size, epoch, first_step, fed, indices, key):
         fed.repeat(seeds[first_step:]),
         fed.number(num_steps - first_step),
     )
-
-
-def _preparer(source, augmentation, num_replicas):
-    """Returns the function that makes a training batch of a row.
-
-    Raises:
-        ValueError: If colours are to change where there are none.
-    """
-    if augmentation.color_jitter and source.image_shape[-1] != 3:
-        raise ValueError(
-            f"data.color_jitter is {augmentation.color_jitter}, and the images "
-            "are grey; expected 0."
-        )
-    min_area = 0.0
-    if source.fetch_crops is not None:  # It crops before all of it is decoded.
-        min_area = augmentation.min_crop_area
-        augmentation = augmentation._replace(min_crop_area=0.0)
-
-    def prepare(chosen, seed, replica):
-        share = sampling.Share(replica, num_replicas)
-        if min_area:
-            numbers = augment.crop_numbers(chosen.shape[0], seed, share)
-            fetched = source.fetch_crops(chosen, numbers, min_area)
-        else:
-            fetched = source.fetch(chosen)
-        images, labels = _with_shape(source, chosen, fetched)
-        images = _augmented(
-            images,
-            seed,
-            tf.constant(source.mean),
-            tf.constant(source.std),
-            augmentation,
-            share,
-        )
-        return images, labels
-
-    return prepare
-
-
-def _with_shape(source, chosen, fetched):
-    """Returns what was fetched with static shapes."""
-    images, labels = fetched  # [B, H, W, C], [B]
-    images = tf.ensure_shape(images, [*chosen.shape, *source.image_shape])
-    return images, tf.ensure_shape(labels, chosen.shape)
-
-
-# Traced once for a shape and settings, not again for each epoch's dataset.
-_augmented = tf.function(augment.augment)
 
 
 def _run(rows, prepare, fed):

@@ -46,6 +46,12 @@ class ImageSource:
         """Number of classes."""
         return len(self.label_names)
 
+    def with_shape(self, chosen, fetched):
+        """Returns what was fetched with static shapes."""
+        images, labels = fetched  # [B, H, W, C], [B]
+        images = tf.ensure_shape(images, [*chosen.shape, *self.image_shape])
+        return images, tf.ensure_shape(labels, chosen.shape)
+
 
 def from_arrays(name, images, labels, label_names, mean=None, std=None):
     """Makes a source of images that are held in memory.
@@ -137,12 +143,26 @@ def statistics(images):
     Returns:
         (mean, std), float32 [C] each; std is at least 1/255.
     """
+    return level_statistics(count_levels(images))
+
+
+def count_levels(images):
+    """Counts how often each channel has each level: int64 [C, 256].
+
+    Args:
+        images: uint8 [N, H, W, C].
+    """
     counts = np.zeros((images.shape[-1], 256), np.int64)
     for start in range(0, len(images), _CHUNK):
         chunk = images[start : start + _CHUNK]
         for channel, count in enumerate(counts):
             values = chunk[..., channel].ravel()
             count += np.bincount(values, minlength=256)
+    return counts
+
+
+def level_statistics(counts):
+    """Returns (mean, std) as `statistics` does, of int64 [C, 256] counts."""
     levels = np.arange(256) / 255.0
     shares = counts / counts.sum(axis=1, keepdims=True)  # [C, 256]
     mean = shares @ levels
