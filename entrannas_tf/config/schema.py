@@ -89,8 +89,9 @@ def to_plain(kind, config_dict):
         if member in config_dict and member not in known:
             is_section = isinstance(config_dict[member], dict)
             raise ValueError(
-                f"The configuration has a {'section' if is_section else 'field'} "
-                f"{member}: it is one for {program}."
+                "The configuration has a "
+                f"{'section' if is_section else 'field'} {member}: it is one "
+                f"for {program}."
             )
     if "task" in known and "task" not in config_dict:
         raise ValueError(

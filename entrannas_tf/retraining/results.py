@@ -175,4 +175,5 @@ def _scores(results):
     deviations = results["standard_deviation"]
     num_runs = len(results["runs"])
     of_runs = f", mean of {num_runs} runs" if num_runs > 1 else ""
-    return f"{formatting.scores(results['mean'], deviations)} (last epoch{of_runs})"
+    shown = formatting.scores(results["mean"], deviations)
+    return f"{shown} (last epoch{of_runs})"

@@ -5,7 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 from entrannas_tf.config import segment as segment_config
-from entrannas_tf.data import datasets, voc
+from entrannas_tf.data import datasets, pipeline, scale_crop, voc
 from entrannas_tf.networks import cost
 from entrannas_tf.networks import segmentation as segmentation_network
 from entrannas_tf.retraining import task
@@ -35,7 +35,7 @@ class Segmentation(task.Task):
 
     def augmentation(self, config):
         data = config.data
-        return voc.Augmentation(
+        return scale_crop.Augmentation(
             data.crop_size, data.min_scale, data.max_scale, data.flip
         )
 
@@ -44,7 +44,9 @@ class Segmentation(task.Task):
         return given or super().num_steps(config, data)
 
     def evaluation_batches(self, source, indices, batch_size, **shares):
-        return voc.evaluation_batches(source, indices, batch_size, **shares)
+        return pipeline.evaluation_batches(
+            source, indices, batch_size, **shares
+        )
 
     def describe_data(self, config, data):
         return (

@@ -18,7 +18,6 @@ class RetrainTrainer(keras.Model):
     Args:
         network: A `target_network.TargetNetwork`, or that of another task.
         sgd: `optimizers.CoupledSGD`.
-        task: `task.Task` of the network.
         label_smoothing: Smoothing of the labels, from 0 to below 1.
         auxiliary_weight: Weight of the auxiliary head's loss; 0 for no
             auxiliary head.
@@ -28,6 +27,7 @@ class RetrainTrainer(keras.Model):
             whose gradients are not finite is then skipped.
         jit_compile: Whether XLA compiles the network's forward and backward
             pass, without the replicas' communication. It pays on GPUs alone.
+        task: `task.Task` of the network.
         rate_factor: Maps the path of a weight to the factor of its learning
             rate; None for 1.
 
@@ -43,13 +43,13 @@ class RetrainTrainer(keras.Model):
         self,
         network,
         sgd,
-        task=classification.TASK,
         label_smoothing=0.0,
         auxiliary_weight=0.4,
         drop_path=False,
         seed=0,
         scale_losses=False,
         jit_compile=False,
+        task=classification.TASK,
         rate_factor=None,
         **kwargs,
     ):

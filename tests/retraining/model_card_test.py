@@ -18,8 +18,8 @@ def render(weights="last", export_format="savedmodel", held_out=0.0, **totals):
         "best_epoch": 12,
         "best_test_accuracy": 0.923,
     }
-    source = types.SimpleNamespace(
-        name="pets/train",
+    source = types.SimpleNamespace(name="pets/train")
+    images = types.SimpleNamespace(
         image_shape=(32, 48, 3),
         label_names=("cat", "dog"),
         mean=[0.5, 0.25, 0.125],
@@ -28,18 +28,21 @@ def render(weights="last", export_format="savedmodel", held_out=0.0, **totals):
     return model_card.render(
         types.SimpleNamespace(
             name="mine",
-            data=types.SimpleNamespace(validation_fraction=held_out),
             training=types.SimpleNamespace(epochs=15),
         ),
         types.SimpleNamespace(
             source=source, indices=range(12_345), test_indices=range(678)
         ),
         {
+            "held_out": held_out > 0,
+            "mean": {"test_accuracy": 0.912},
             "runs": [run],
             "network": network | totals,
             "provenance": {"seed": 3},
         },
         published.load_genotype("DARTS_V2"),
+        images,
+        "classification",
         output="model",
         export_format=export_format,
         weights=weights,

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import types
 import sys
 
 import pytest
@@ -12,6 +13,10 @@ from entrannas_tf.retraining import results as retraining_results
 from entrannas_tf.retraining import run as retraining_run
 from entrannas_tf.training import files
 
+SCORES = ("test_accuracy", "test_top5_accuracy", "test_loss")
+SOURCE = types.SimpleNamespace(
+    image_shape=(8, 8, 1), label_names=("even", "odd"), mean=[0.5], std=[0.25]
+)
 CONFIG = schema.read(
     retrain_config.RetrainConfig,
     {**retrain_digits.get_config().to_dict(), "num_runs": 2, "seed": 7},
@@ -40,8 +45,8 @@ def write_run(workdir, accuracy, totals=TOTALS):
     }
     files.append_line(workdir / "metrics.jsonl", json.dumps(record))
     write_genotype(workdir)
-    progress = retraining_run.Progress(best_epoch=6, best_accuracy=0.75)
-    retraining_results.write(workdir, progress, totals, CONFIG)
+    progress = retraining_run.Progress(best_epoch=6, best_score=0.75)
+    retraining_results.write(workdir, progress, totals, CONFIG, SOURCE, SCORES)
 
 
 def write_genotype(workdir):
@@ -86,7 +91,7 @@ def test_several_runs(tmp_path):
         write_run(tmp_path / "runs" / f"{number:02d}", accuracy)
         assert retraining_results.is_finished(path)
     write_genotype(tmp_path)
-    retraining_results.write_several(tmp_path, CONFIG)
+    retraining_results.write_several(tmp_path, CONFIG, SCORES)
     results = retraining_results.read(tmp_path)
     assert results["mean"]["test_accuracy"] == pytest.approx(0.55)
     # Of a sample of two: the difference over the square root of 2.

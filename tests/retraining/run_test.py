@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from entrannas_tf.config import retrain as retrain_config
+from entrannas_tf.retraining import classification
 from entrannas_tf.retraining import run as retraining_run
 from entrannas_tf.training import checkpoints
 
@@ -23,6 +24,7 @@ def make_trainer():
         sgd=sgd,
         loss_scales={},
         metrics=metrics,
+        task=classification.TASK,
         distribute_strategy=tf.distribute.get_strategy(),
     )
 
@@ -82,7 +84,7 @@ def test_the_first_best_network_is_kept(tmp_path):
         kept.append(float(rate))
         run.end_epoch(progress, report)
     assert kept == pytest.approx([0.0, 0.0, 0.1, 0.1, 0.1])
-    assert (progress.best_epoch, progress.best_accuracy) == (3, 0.75)
+    assert (progress.best_epoch, progress.best_score) == (3, 0.75)
     assert os.listdir(tmp_path) == [retraining_run.BEST_FILE]
     again = run.make_progress(progress.to_dict())
     assert again == progress

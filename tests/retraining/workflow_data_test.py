@@ -10,6 +10,7 @@ from PIL import Image
 from entrannas_tf.architecture import published
 from entrannas_tf.config import retrain as retrain_config
 from entrannas_tf.config import schema
+from entrannas_tf.retraining import tasks as retraining_tasks
 from entrannas_tf.retraining import workflow as retraining_workflow
 from entrannas_tf.training import checkpoints, files
 from tests.support import toy_genotype, toy_retrain_config
@@ -65,7 +66,7 @@ def test_imagenets_network_and_augmentation(tmp_path):
     assert (record["test_accuracy"] * 5) % 1 == pytest.approx(0)
     made = schema.read(retrain_config.RetrainConfig, config)
     data = retraining_workflow.load_data(made)
-    trainer = retraining_workflow.make_trainer(
+    trainer = retraining_tasks.make_trainer(
         made, toy_genotype.GENOTYPE, data.source
     )
     assert {v.dtype for v in trainer.network.trainable_variables} == {"float32"}
@@ -133,7 +134,7 @@ def test_a_retraining_has_no_other_variables():
     config.training.precision = "float16"
     made = schema.read(retrain_config.RetrainConfig, config)
     data = retraining_workflow.load_data(made)
-    trainer = retraining_workflow.make_trainer(
+    trainer = retraining_tasks.make_trainer(
         made, toy_genotype.GENOTYPE, data.source
     )
     assert trainer.network.get_layer("cell_0").compute_dtype == "float16"
