@@ -175,11 +175,7 @@ def evaluation_batches(
         ValueError: If there is no example, or B does not divide among the
             replicas.
     """
-    if not len(indices):
-        raise ValueError(
-            f"{source.name}: there is no example to evaluate on; expected at "
-            "least one index."
-        )
+    _check_examples(source, indices)
     fed = sampling.check_replicas(batch_size, num_replicas, replicas)
     shape = (-(-len(indices) // batch_size), batch_size)
     chosen = np.resize(np.asarray(indices, np.int64), shape)
@@ -193,6 +189,74 @@ def evaluation_batches(
         return images, labels, weights
 
     return _run((fed.split(chosen), fed.split(weights)), prepare, fed)
+
+
+def evaluation_batches_by_size(
+    source, indices, batch_size, *, num_replicas=1, replicas=None
+):
+    """Makes batches of every whole photograph once, each of one size.
+
+    Nothing is scaled or padded, so that a prediction does not depend on what
+    else is in its batch. The sizes come in the order of their first
+    photographs.
+
+    Args:
+        source: `voc.MaskedPhotos`.
+        indices: Integers [N], N at least 1, the examples of it to use.
+        batch_size: Largest number of examples B of a batch.
+        num_replicas: Number of replicas that share each batch.
+        replicas: Numbers of those that this process feeds; None for all.
+
+    Returns:
+        A `tf.data.Dataset` of (images, labels, weights): float32
+        [b, H, W, 3], normalised, int32 [b, H, W] and float32 [b]. The last
+        batch of a size is smaller: it is filled up only to a multiple of the
+        replicas, with its first examples again at weight 0; all others weigh
+        1. Several replicas share each of them as in `training_batches`.
+
+    Raises:
+        ValueError: If there is no example, or B does not divide among the
+            replicas.
+    """
+    _check_examples(source, indices)
+    fed = sampling.check_replicas(batch_size, num_replicas, replicas)
+    chosen, weights = [], []
+    for members in _by_size(source.sizes, indices):
+        for start in range(0, len(members), batch_size):
+            batch = members[start : start + batch_size]
+            shape = (1, -(-len(batch) // num_replicas) * num_replicas)
+            chosen += list(fed.split(np.resize(batch, shape)))
+            weighs = np.arange(shape[1])[None] < len(batch)
+            weights += list(fed.split(weighs.astype(np.float32)))
+    lengths = [len(row) for row in chosen]
+    rows = tuple(
+        tf.RaggedTensor.from_row_lengths(np.concatenate(table), lengths)
+        for table in (chosen, weights)
+    )
+
+    def prepare(chosen, weights):
+        images, labels = source.fetch(chosen)
+        images = augment.normalise(images, source.mean, source.std)
+        return images, labels, weights
+
+    return _run(rows, prepare, fed)
+
+
+def _by_size(sizes, indices):
+    """Returns arrays of those indices whose sizes, [N, 2], are the same."""
+    groups = {}
+    for index in np.asarray(indices, np.int64):
+        groups.setdefault(tuple(sizes[index]), []).append(index)
+    return [np.asarray(members) for members in groups.values()]
+
+
+def _check_examples(source, indices):
+    """Raises ValueError if there is nothing to evaluate on."""
+    if not len(indices):
+        raise ValueError(
+            f"{source.name}: there is no example to evaluate on; expected at "
+            "least one index."
+        )
 
 
 def _rows(num_steps, batch_size, epoch, first_step, fed, indices, key):

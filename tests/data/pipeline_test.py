@@ -129,6 +129,34 @@ def test_training_batches_are_the_weights_batches_of_the_search(train, halves):
     _assert_same(_flat(alone), [element[2:] for element in searched])
 
 
+def test_an_epoch_may_have_any_number_of_steps():
+    """Ten examples: two passes and a half, and batches of more than all."""
+    settings = {"seed": 0, "epoch": 0}
+    for batch_size, num_steps in ((4, 6), (4, 1), (25, 2)):
+        dataset = pipeline.training_batches(
+            _numbered(10),
+            np.arange(10),
+            batch_size,
+            num_steps=num_steps,
+            **settings,
+        )
+        assert int(dataset.cardinality()) == num_steps
+        seen = [np.rint(images[:, 0, 0, 0]) for images, _ in dataset]
+        seen = np.concatenate(seen).astype(int)
+        assert len(seen) == num_steps * batch_size
+        counts = np.bincount(seen, minlength=10)
+        assert counts.max() - counts.min() <= 1
+    with pytest.raises(ValueError, match="at step 7, but has 6 steps"):
+        pipeline.training_batches(
+            _numbered(10),
+            np.arange(10),
+            4,
+            num_steps=6,
+            first_step=7,
+            **settings,
+        )
+
+
 def _training(train, halves, **changes):
     settings = {
         "seed": 3,
