@@ -25,6 +25,8 @@ MIN_CELLS = 3  # Of a network: the least whose two reduction cells differ.
 STEM_MULTIPLIER = 3  # DARTS: CIFAR's stem has three times the first cells' C.
 
 STEM_REDUCTIONS = {"cifar": 0, "imagenet": 3}  # How often a stem halves.
+# How many times smaller than an image a backbone's features may be.
+OUTPUT_STRIDES = (8, 16, 32)
 ENGINE_CELLS = ("first", "last", "half", "all", "none")
 
 
@@ -278,6 +280,42 @@ def cells(num_cells, init_channels, stem):
         halve_first = reduction
 
 
+def dilations(num_cells, output_stride):
+    """Returns how far each cell of a segmentation backbone spreads its kernels.
+
+    The stem for ImageNet divides the size of an image by 8. A reduction cell
+    that would divide it by more than the output stride keeps the size, at
+    stride 1, and all that follows is dilated twice as much (Chen et al. 2017,
+    DeepLabV3, section 3.1).
+
+    Args:
+        num_cells: Number of cells, 3 or more.
+        output_stride: 8, 16 or 32; at 32 no cell is dilated.
+
+    Returns:
+        A list of (before, after) by cell: the dilation, 1, 2 or 4, of the
+        output of cell k-1 and of the cell's own. They differ in a reduction
+        cell that keeps the size, and in no other.
+
+    Example:
+
+    >>> from entrannas_tf.architecture import search_space
+    >>> search_space.dilations(6, output_stride=16)
+    [(1, 1), (1, 1), (1, 1), (1, 1), (1, 2), (2, 2)]
+    """
+    pairs, dilation = [], 1
+    stride = 2 ** STEM_REDUCTIONS["imagenet"]
+    for index in range(num_cells):
+        before = dilation
+        if index in reduction_indices(num_cells):
+            if stride < output_stride:
+                stride *= 2
+            else:
+                dilation *= 2
+        pairs.append((before, dilation))
+    return pairs
+
+
 def engine_indices(num_cells, which):
     """Returns the numbers of the Engine-cells, a set.
 
@@ -325,6 +363,21 @@ def check_init_channels(init_channels, stem):
         raise ValueError(
             f"init_channels is {init_channels}; expected an even number, as "
             "the network for ImageNet begins with half of them."
+        )
+
+
+def check_output_stride(output_stride, stem):
+    """Raises ValueError if a backbone with a stem cannot have this stride."""
+    if output_stride not in OUTPUT_STRIDES:
+        raise ValueError(
+            f"output_stride is {output_stride!r}; expected one of "
+            f"{', '.join(map(str, OUTPUT_STRIDES))}."
+        )
+    if stem != "imagenet":
+        raise ValueError(
+            f"output_stride is {output_stride} with the stem {stem!r}; "
+            "expected the stem 'imagenet', which divides the images' size by "
+            "8."
         )
 
 

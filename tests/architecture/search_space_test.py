@@ -244,3 +244,40 @@ def test_unknown_placement_lists_the_known_ones():
 def test_unknown_stem_lists_the_known_ones():
     with pytest.raises(ValueError, match=r"Unknown stem 'vgg'; .* imagenet"):
         search_space.check_stem("vgg")
+
+
+@pytest.mark.parametrize(
+    ("num_cells", "output_stride", "expected"),
+    [
+        (14, 32, [(1, 1)] * 14),
+        (14, 16, [(1, 1)] * 9 + [(1, 2)] + [(2, 2)] * 4),
+        (
+            14,
+            8,
+            [(1, 1)] * 4 + [(1, 2)] + [(2, 2)] * 4 + [(2, 4)] + [(4, 4)] * 4,
+        ),
+        (3, 8, [(1, 1), (1, 2), (2, 4)]),
+    ],
+)
+def test_dilations(num_cells, output_stride, expected):
+    assert search_space.dilations(num_cells, output_stride) == expected
+
+
+@pytest.mark.parametrize("output_stride", [0, 4, 12, 64])
+def test_an_unknown_output_stride_is_named_beside_the_known(output_stride):
+    with pytest.raises(ValueError) as caught:
+        search_space.check_output_stride(output_stride, "imagenet")
+    assert str(caught.value) == (
+        f"output_stride is {output_stride}; expected one of 8, 16, 32."
+    )
+
+
+def test_only_the_stem_for_imagenet_has_an_output_stride():
+    for output_stride in search_space.OUTPUT_STRIDES:
+        search_space.check_output_stride(output_stride, "imagenet")
+    with pytest.raises(ValueError) as caught:
+        search_space.check_output_stride(16, "cifar")
+    assert str(caught.value) == (
+        "output_stride is 16 with the stem 'cifar'; expected the stem "
+        "'imagenet', which divides the images' size by 8."
+    )
