@@ -25,6 +25,9 @@ def test_json():
         "num_classes": 1000,
         "image_size": 224,
         "image_channels": 3,
+        "image_width": 0,
+        "output_stride": 0,
+        "head_channels": 256,
         "parameters": 5_270_560,
         "parameters_with_auxiliary": 6_531_336,
         "multiply_adds": 571_137_408,
@@ -69,7 +72,8 @@ def test_text():
         (["--genotype=DARTS_V3"], "There is no genotype 'DARTS_V3'; expected "),
         (
             ["--genotype=DARTS_V2", "--network=mnist"],
-            "flag --network=mnist: value should be one of <cifar10|imagenet>",
+            "flag --network=mnist: value should be one of "
+            "<cifar10|imagenet|segmentation>",
         ),
         (
             ["--genotype=DARTS_V2", "--num_cells=0"],
