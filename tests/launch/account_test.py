@@ -54,6 +54,41 @@ def test_a_workdir_and_other_sizes(tmp_path):
     assert {k: content[k] for k in expected} == json.loads(json.dumps(expected))
 
 
+def test_segmentation():
+    args = "--genotype=DARTS_V2", "--network=segmentation"
+    done = account(*args)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == (
+        "parameters                    9,987,533\n"
+        "multiply_adds            11,547,253,704\n"
+        "multiply_adds_published  11,655,614,544\n"
+    )
+    done = account(
+        *args,
+        "--num_classes=11",
+        "--image_size=360",
+        "--image_width=480",
+        "--output_stride=8",
+        "--json",
+    )
+    network = cost.Network("imagenet", 14, 48, 11, 360, 3, 480, 8)
+    counted = cost.count(published.load_genotype("DARTS_V2"), network)
+    assert json.loads(done.stdout) == {
+        "genotype": "DARTS_V2",
+        "network": "segmentation",
+        "kind": "imagenet",
+        "num_cells": 14,
+        "init_channels": 48,
+        "num_classes": 11,
+        "image_size": 360,
+        "image_channels": 3,
+        "image_width": 480,
+        "output_stride": 8,
+        "head_channels": 256,
+        **counted.totals(),
+    }
+
+
 def test_text():
     done = account("--genotype=DARTS_V2", "--layers")
     expected = cost.to_text(
@@ -78,6 +113,10 @@ def test_text():
         (
             ["--genotype=DARTS_V2", "--num_cells=0"],
             "num_cells is 0; expected 3 or more",
+        ),
+        (
+            ["--genotype=DARTS_V2", "--output_stride=8"],
+            "output_stride is 8 with the stem 'cifar'; expected the stem ",
         ),
     ],
 )
