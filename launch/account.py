@@ -1,6 +1,8 @@
 """Counts the parameters and multiply-adds of a target network.
 
 python -m launch.account --genotype=PC_DARTS_cifar --network=cifar10 [--json]
+python -m launch.account --genotype=DARTS_V2 --network=segmentation \
+    --image_size=513 --output_stride=8
 
 --genotype is a file, the workdir of a search, or the name of a published one.
 """
@@ -27,6 +29,8 @@ _OVERRIDES = (
     flags.DEFINE_integer("init_channels", None, "Channels of the first cells."),
     flags.DEFINE_integer("num_classes", None, "Number of logits."),
     flags.DEFINE_integer("image_size", None, "Height and width of images."),
+    flags.DEFINE_integer("image_width", None, "Width, if it is another."),
+    flags.DEFINE_integer("output_stride", None, "8, 16 or 32; 0 to classify."),
 )
 _JSON = flags.DEFINE_bool("json", False, "Print JSON instead of text.")
 _LAYERS = flags.DEFINE_bool("layers", False, "Print every layer as well.")

@@ -22,7 +22,7 @@ _GENOTYPE = flags.DEFINE_string(
 _NETWORK = flags.DEFINE_enum(
     "network",
     "cifar10",
-    list(cost.NETWORKS),
+    list(cost.CLASSIFIERS),
     "Network whose values the other flags override.",
 )
 _OVERRIDES = (
@@ -38,7 +38,7 @@ def main():
     given = {f.name: f.value for f in _OVERRIDES if f.value is not None}
     measured = benchmark.measure_retraining(
         published.load_genotype(_GENOTYPE.value),
-        cost.NETWORKS[_NETWORK.value]._replace(**given),
+        cost.CLASSIFIERS[_NETWORK.value]._replace(**given),
         _BATCH_SIZE.value,
         _NUM_STEPS.value,
         _START,

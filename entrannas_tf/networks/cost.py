@@ -1,11 +1,12 @@
 """Parameters and multiply-adds of a target network, counted unbuilt.
 
-The network is DARTS's for evaluation; all is computed from shapes alone.
-Multiply-adds are those of one image in evaluation mode, counted in two ways.
+The network is DARTS's for evaluation, or that with the head of DeepLabV3, for
+segmentation; all is computed from shapes alone. Multiply-adds are those of one
+image in evaluation mode, counted in two ways.
 `multiply_adds` are those of convolutions and dense layers, without biases.
 `multiply_adds_published` are what papers print after DARTS: the same, one for
 each output of a ReLU and two for each output of a batch norm. Neither counts
-pools and sums.
+pools, sums and the resizing of maps.
 
 Parameters of a batch norm are scale and offset. The moving statistics are not
 learnt and not counted. The auxiliary head has parameters and, since only
@@ -51,12 +52,15 @@ class Layer(NamedTuple):
         sizes = -(-height // strides[0]), -(-width // strides[1])
         return self._then((*sizes, channels))
 
-    def convolution(self, kernel, channels, strides=(1, 1), groups=1):
-        """Has no bias, and padding that keeps the size at stride 1."""
+    def convolution(
+        self, kernel, channels, strides=(1, 1), groups=1, bias=False
+    ):
+        """Pads, so that the size stays at stride 1. Dilation costs nothing."""
         height, width, channels_in = self.pool(strides).shape
         weights = math.prod(kernel) * (channels_in // groups) * channels
+        parameters = weights + channels * bias
         shape = height, width, channels
-        return self._then(shape, weights, weights * height * width)
+        return self._then(shape, parameters, weights * height * width)
 
     def run(self, steps, channels, stride):
         """Does the steps of an operation, as `target.run_steps` does."""
@@ -70,7 +74,7 @@ class Layer(NamedTuple):
                     maps = maps.norm()
                 case operations.Convolution():
                     maps = maps.convolution(step.kernel, channels, strides)
-                case operations.Depthwise():  # Dilation costs nothing.
+                case operations.Depthwise():
                     width = maps.shape[-1]
                     maps = maps.convolution(step.kernel, width, strides, width)
                 case operations.MaxPool() | operations.AveragePool():
@@ -78,7 +82,7 @@ class Layer(NamedTuple):
                 case operations.FactorizedReduce():
                     # Each half has half of the channels, on as many pixels:
                     # together they cost as much as one convolution.
-                    maps = maps.convolution((1, 1), channels, (2, 2))
+                    maps = maps.convolution((1, 1), channels, strides)
                 case _:
                     raise TypeError(f"{step!r} is no step of `operations`.")
         return maps
@@ -102,6 +106,7 @@ AUXILIARY_CHANNELS = (128, 768)
 _AUXILIARY_SIZE = 2  # Of the maps that the auxiliary head pools to.
 # By kind of network: the least that leaves the auxiliary head 2x2 pixels.
 _MIN_IMAGE_SIZES = {"cifar": 5, "imagenet": 33}
+_MIN_SEGMENTED_SIZE = 9  # The stem leaves 2x2 pixels to tell apart.
 
 
 class Network(NamedTuple):
@@ -114,8 +119,15 @@ class Network(NamedTuple):
         init_channels: C of the first cells, doubled by each reduction; even
             if the kind is "imagenet".
         num_classes: Number of logits.
-        image_size: Side of the images in pixels, 5 or more, or 33 or more.
+        image_size: Side of the images in pixels: 5 or more, 33 or more if the
+            kind is "imagenet", 9 or more for segmentation.
         image_channels: Channels of the images.
+        image_width: Width of images that are not squares, whose height is
+            then `image_size`; 0 for squares.
+        output_stride: 0 for a classifier. For segmentation, with the kind
+            "imagenet", 8, 16 or 32: how many times smaller than the images
+            the features are, see `search_space.dilations`.
+        head_channels: Channels of the head for segmentation.
     """
 
     kind: str
@@ -124,12 +136,26 @@ class Network(NamedTuple):
     num_classes: int
     image_size: int
     image_channels: int = 3
+    image_width: int = 0
+    output_stride: int = 0
+    head_channels: int = 256
+
+    @property
+    def image_shape(self):
+        """(H, W, C) of the images."""
+        width = self.image_width or self.image_size
+        return (self.image_size, width, self.image_channels)
 
 
-# The networks that papers report, by data set.
-NETWORKS = {
+# The classifiers that papers report, by data set.
+CLASSIFIERS = {
     "cifar10": Network("cifar", 20, 36, 10, 32),
     "imagenet": Network("imagenet", 14, 48, 1000, 224),
+}
+# And DeepLabV3's crops and classes of PASCAL VOC 2012.
+NETWORKS = {
+    **CLASSIFIERS,
+    "segmentation": Network("imagenet", 14, 48, 21, 513, output_stride=16),
 }
 
 
@@ -138,21 +164,29 @@ class Account(NamedTuple):
 
     Attributes:
         layers: Tuple of `Layer`, in the order they run.
-        auxiliary: The auxiliary head, as one `Layer`.
+        auxiliary: The auxiliary head, as one `Layer`; None in a network for
+            segmentation, which has none.
     """
 
     layers: tuple[Layer, ...]
-    auxiliary: Layer
+    auxiliary: Layer | None = None
 
     def totals(self):
-        """Returns the sums over the layers, a dict of four integers."""
+        """Returns the sums over the layers, a dict of integers.
+
+        They are "parameters", "parameters_with_auxiliary" if there is an
+        auxiliary head, "multiply_adds" and "multiply_adds_published".
+        """
         parameters, multiply_adds, published = (
             sum(getattr(layer, field) for layer in self.layers)
             for field in Layer._fields[2:]
         )
+        sums = {"parameters": parameters}
+        if self.auxiliary:
+            trained = parameters + self.auxiliary.parameters
+            sums["parameters_with_auxiliary"] = trained
         return {
-            "parameters": parameters,
-            "parameters_with_auxiliary": parameters + self.auxiliary.parameters,
+            **sums,
             "multiply_adds": multiply_adds,
             "multiply_adds_published": published,
         }
@@ -195,14 +229,16 @@ def count(genotype, network):
     cells = search_space.cells(
         network.num_cells, network.init_channels, network.kind
     )
-    for index, (kind, channels, halve_first) in enumerate(cells):
-        counted, shape = _count_cell(
-            genotype, kind, (before, last), channels, halve_first
-        )
+    strides = _reduction_strides(network)
+    for index, cell in enumerate(cells):
+        around = strides[index : index + 2]
+        counted, shape = _count_cell(genotype, cell, (before, last), around)
         layers += [c._replace(name=f"cell_{index}.{c.name}") for c in counted]
         before, last = last, shape
         if index == reductions[-1]:
             auxiliary = _count_auxiliary(network, last)
+    if network.output_stride:
+        return Account((*layers, *_count_segmentation_head(network, last)))
     layers.append(Layer("head", last[-1:]).dense(network.num_classes))
     return Account(tuple(layers), auxiliary)
 
@@ -219,7 +255,7 @@ def to_text(account, with_layers=False):
     if not with_layers:
         return text
     rows = [("layer", "output", *Layer._fields[2:])]
-    for layer in (*account.layers, account.auxiliary):
+    for layer in filter(None, (*account.layers, account.auxiliary)):
         shape = "x".join(map(str, layer.shape))
         rows.append((layer.name, shape, *(f"{n:,}" for n in layer[2:])))
     return f"{_align(rows)}\n\n{text}"
@@ -231,12 +267,13 @@ def to_dict(account, with_layers=False):
     Args:
         account: An `Account`.
         with_layers: Whether there are "layers", a list of dicts by the fields
-            of `Layer`, and "auxiliary_head", one such dict.
+            of `Layer`, and "auxiliary_head", one such dict, if there is one.
     """
     content = account.totals()
     if with_layers:
         content["layers"] = [layer._asdict() for layer in account.layers]
-        content["auxiliary_head"] = account.auxiliary._asdict()
+        if account.auxiliary:
+            content["auxiliary_head"] = account.auxiliary._asdict()
     return content
 
 
@@ -249,8 +286,7 @@ def _align(rows):
 
 def _count_stem(network):
     """Returns the stem's layers; the first cell reads its first and last."""
-    size, channels = network.image_size, network.init_channels
-    shape = size, size, network.image_channels
+    shape, channels = network.image_shape, network.init_channels
     if network.kind == "cifar":
         width = search_space.STEM_MULTIPLIER * channels
         return [Layer("stem", shape).run(operations.CONV_BN, width, 1)]
@@ -260,19 +296,36 @@ def _count_stem(network):
     return [first, maps.run(operations.CONV_BN, channels, 2)]
 
 
-def _count_cell(genotype, kind, shapes, channels, halve_first):
-    """Returns the layers of a cell, and the shape of its output."""
+def _reduction_strides(network):
+    """Returns the strides of what reduces, in the stem and in each cell."""
+    if not network.output_stride:
+        return [2] * (1 + network.num_cells)
+    dilations = search_space.dilations(network.num_cells, network.output_stride)
+    return [2, *(2 * before // after for before, after in dilations)]
+
+
+def _count_cell(genotype, cell, shapes, strides):
+    """Returns the layers of a cell, and the shape of its output.
+
+    `cell` is one of `search_space.cells`. `shapes` are those of the outputs of
+    cells k-2 and k-1. `strides` are of what reduces in cell k-1 and in this.
+    """
+    kind, channels, halve_first = cell
+    stride_before, stride = strides
     layers, nodes = [], {}  # Shape of each node.
     for node, entry in genotype.entries(kind, halve_first).items():
         shape = shapes[node - genotype.space.num_input_nodes]
         layer = Layer(f"preprocess_{node}", shape)
-        layers.append(layer.run(entry.steps, channels, 1))
+        # A stride acts on factorized reductions alone. It is that of cell k-1:
+        # the output of cell k-2 comes to the size of its output.
+        layers.append(layer.run(entry.steps, channels, stride_before))
         nodes[node] = layers[-1].shape
     for c in genotype.named_connections(kind):
         if c.used:
             steps = operations.find(c.primitive).at_stride(c.stride).steps
             layer = Layer(c.name, nodes[c.source])
-            layers.append(layer.run(steps, channels, c.stride))
+            # A cell that keeps the size has the same weights, at stride 1.
+            layers.append(layer.run(steps, channels, min(c.stride, stride)))
             nodes[c.node] = layers[-1].shape
     outputs = genotype.outputs(kind)
     height, width, _ = nodes[outputs[0]]
@@ -292,6 +345,33 @@ def _count_auxiliary(network, shape):
     return maps.relu().dense(network.num_classes)
 
 
+def _count_segmentation_head(network, shape):
+    """Returns the layers of DeepLabV3's head (Chen et al. 2017, section 3.3).
+
+    Four convolutions, three of them atrous, and the mean of all pixels, brought
+    back to their number, are concatenated and projected. The logits are then
+    enlarged to the size of the images.
+    """
+    channels = network.head_channels
+
+    def run(name, shape, kernel):
+        return Layer(name, shape).convolution(kernel, channels).norm().relu()
+
+    kernels = (1, 1), (3, 3), (3, 3), (3, 3)
+    layers = [
+        run(f"head.aspp_{index}", shape, kernel)
+        for index, kernel in enumerate(kernels)
+    ]
+    layers.append(run("head.pool", (1, 1, shape[-1]), (1, 1)))
+    joined = (*shape[:2], len(layers) * channels)
+    layers.append(run("head.project", joined, (1, 1)))
+    logits = Layer("head", layers[-1].shape)
+    return [
+        *layers,
+        logits.convolution((1, 1), network.num_classes, bias=True),
+    ]
+
+
 def _check(network):
     """Raises ValueError if a network cannot be built."""
     if network.kind not in _MIN_IMAGE_SIZES:
@@ -299,18 +379,25 @@ def _check(network):
             f"Unknown kind of network {network.kind!r}; expected one of "
             f"{', '.join(_MIN_IMAGE_SIZES)}."
         )
+    size, where = _MIN_IMAGE_SIZES[network.kind], f"of kind {network.kind!r}"
+    if network.output_stride:
+        search_space.check_output_stride(network.output_stride, network.kind)
+        size, where = _MIN_SEGMENTED_SIZE, "for segmentation"
     least = {
         "num_cells": search_space.MIN_CELLS,
         "init_channels": 1,
         "num_classes": 1,
-        "image_size": _MIN_IMAGE_SIZES[network.kind],
+        "image_size": size,
         "image_channels": 1,
+        "head_channels": 1,
     }
+    if network.image_width:
+        least["image_width"] = size
     for name, minimum in least.items():
         value = getattr(network, name)
         if value < minimum:
             raise ValueError(
                 f"{name} is {value}; expected {minimum} or more in a network "
-                f"of kind {network.kind!r}."
+                f"{where}."
             )
     search_space.check_init_channels(network.init_channels, network.kind)

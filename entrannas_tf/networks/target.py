@@ -28,7 +28,7 @@ DROP_PATH = "drop_path"
 NARROW = (operations.Convolution((1, 1)), operations.BatchNorm())
 
 # The default of each stem.
-_IMAGE_SIZES = {n.kind: n.image_size for n in cost.NETWORKS.values()}
+_IMAGE_SIZES = {n.kind: n.image_size for n in cost.CLASSIFIERS.values()}
 _OPERATION_NAME = re.compile(r"cell_\d+\.node_\d+\.[^.]+")
 
 

@@ -25,6 +25,9 @@ def test_json():
         "num_classes": 1000,
         "image_size": 224,
         "image_channels": 3,
+        "image_width": 0,
+        "output_stride": 0,
+        "head_channels": 256,
         "parameters": 5_270_560,
         "parameters_with_auxiliary": 6_531_336,
         "multiply_adds": 571_137_408,
@@ -51,6 +54,41 @@ def test_a_workdir_and_other_sizes(tmp_path):
     assert {k: content[k] for k in expected} == json.loads(json.dumps(expected))
 
 
+def test_segmentation():
+    args = "--genotype=DARTS_V2", "--network=segmentation"
+    done = account(*args)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == (
+        "parameters                    9,987,533\n"
+        "multiply_adds            11,547,253,704\n"
+        "multiply_adds_published  11,655,614,544\n"
+    )
+    done = account(
+        *args,
+        "--num_classes=11",
+        "--image_size=360",
+        "--image_width=480",
+        "--output_stride=8",
+        "--json",
+    )
+    network = cost.Network("imagenet", 14, 48, 11, 360, 3, 480, 8)
+    counted = cost.count(published.load_genotype("DARTS_V2"), network)
+    assert json.loads(done.stdout) == {
+        "genotype": "DARTS_V2",
+        "network": "segmentation",
+        "kind": "imagenet",
+        "num_cells": 14,
+        "init_channels": 48,
+        "num_classes": 11,
+        "image_size": 360,
+        "image_channels": 3,
+        "image_width": 480,
+        "output_stride": 8,
+        "head_channels": 256,
+        **counted.totals(),
+    }
+
+
 def test_text():
     done = account("--genotype=DARTS_V2", "--layers")
     expected = cost.to_text(
@@ -69,11 +107,16 @@ def test_text():
         (["--genotype=DARTS_V3"], "There is no genotype 'DARTS_V3'; expected "),
         (
             ["--genotype=DARTS_V2", "--network=mnist"],
-            "flag --network=mnist: value should be one of <cifar10|imagenet>",
+            "flag --network=mnist: value should be one of "
+            "<cifar10|imagenet|segmentation>",
         ),
         (
             ["--genotype=DARTS_V2", "--num_cells=0"],
             "num_cells is 0; expected 3 or more",
+        ),
+        (
+            ["--genotype=DARTS_V2", "--output_stride=8"],
+            "output_stride is 8 with the stem 'cifar'; expected the stem ",
         ),
     ],
 )

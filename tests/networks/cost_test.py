@@ -1,5 +1,8 @@
 """Counts of target networks: published ones, by hand, and what they add up."""
 
+import math
+import re
+
 import numpy as np
 import pytest
 
@@ -14,6 +17,7 @@ from tests.support import programs
 
 CIFAR10 = cost.NETWORKS["cifar10"]
 IMAGENET = cost.NETWORKS["imagenet"]
+SEGMENTATION = cost.NETWORKS["segmentation"]
 TINY = cost.Network("cifar", 3, 2, 2, 8, image_channels=1)
 
 
@@ -206,6 +210,127 @@ def test_the_stem_for_imagenet_by_hand():
     )
 
 
+# 65x49 pixels, 17x13 and 9x7 after the stem.
+SEGMENTED = cost.Network(
+    "imagenet",
+    num_cells=3,
+    init_channels=4,
+    num_classes=2,
+    image_size=65,
+    image_width=49,
+    output_stride=16,
+    head_channels=5,
+)
+# Of an operation that has weights at stride 2 only, and one that always has.
+REDUCED = genotype_of(
+    [[("skip_connect", 0), ("skip_connect", 1)]],
+    [[("skip_connect", 0), ("sep_conv_3x3", 1)]],
+)
+
+
+@pytest.mark.parametrize(
+    ("output_stride", "first", "second"),
+    [(32, (5, 4), (3, 2)), (16, (5, 4), (5, 4)), (8, (9, 7), (9, 7))],
+)
+def test_cells_that_keep_the_size_by_hand(output_stride, first, second):
+    network = SEGMENTED._replace(output_stride=output_stride)
+    account = cost.count(REDUCED, network)
+    p, q = math.prod(first), math.prod(second)  # Pixels after either cell.
+    expected = [
+        # Input 0 of a cell comes to the size of input 1.
+        ("cell_0.preprocess_0", (9, 7, 4), 16 + 8, 16 * 63),
+        ("cell_0.preprocess_1", (9, 7, 4), 16 + 8, 16 * 63),
+        ("cell_0.node_2.skip_connect_from_0", (9, 7, 4), 0, 0),
+        ("cell_0.node_2.skip_connect_from_1", (9, 7, 4), 0, 0),
+        ("cell_1.preprocess_0", (9, 7, 8), 32 + 16, 32 * 63),
+        ("cell_1.preprocess_1", (9, 7, 8), 32 + 16, 32 * 63),
+        # A factorized reduction, though it may not reduce.
+        ("cell_1.node_2.skip_connect_from_0", (*first, 8), 64 + 16, 64 * p),
+        (
+            "cell_1.node_2.sep_conv_3x3_from_1",
+            (*first, 8),
+            2 * (72 + 64 + 16),
+            2 * (72 + 64) * p,
+        ),
+        ("cell_2.preprocess_0", (*first, 16), 64 + 32, 64 * p),
+        ("cell_2.preprocess_1", (*first, 16), 128 + 32, 128 * p),
+        ("cell_2.node_2.skip_connect_from_0", (*second, 16), 256 + 32, 256 * q),
+        (
+            "cell_2.node_2.sep_conv_3x3_from_1",
+            (*second, 16),
+            2 * (144 + 256 + 32),
+            2 * (144 + 256) * q,
+        ),
+    ]
+    assert [layer[:4] for layer in account.layers[2:-7]] == expected
+
+
+def test_the_head_for_segmentation_by_hand():
+    # 5x4 pixels of 16 channels come in. A batch norm and a ReLU of 5 channels.
+    norm, other = 2 * 5, 3 * 20 * 5
+    wide = (5, 4, 5), 720 + norm, 720 * 20, 720 * 20 + other
+    assert cost.count(SKIP, SEGMENTED).layers[-7:] == (
+        ("head.aspp_0", (5, 4, 5), 80 + norm, 80 * 20, 80 * 20 + other),
+        ("head.aspp_1", *wide),
+        ("head.aspp_2", *wide),
+        ("head.aspp_3", *wide),
+        ("head.pool", (1, 1, 5), 80 + norm, 80, 80 + 3 * 5),
+        ("head.project", (5, 4, 5), 125 + norm, 125 * 20, 125 * 20 + other),
+        ("head", (5, 4, 2), 10 + 2, 10 * 20, 10 * 20),
+    )
+
+
+def test_the_head_has_the_parameters_of_deeplabv3():
+    # 64 nodes of 32 channels: C = 2048, as in a ResNet. torchvision's
+    # deeplabv3_resnet50 has 42,004,074 parameters: 23,508,032 of the backbone,
+    # 2,365,205 of an auxiliary head, 590,336 of a further 3x3 convolution, and
+    # these.
+    nodes = [[("skip_connect", 0)]] * 64
+    space = search_space.make("wide", ("skip_connect",), 2, 64)
+    genotype = genotype_of(nodes, nodes, space=space)
+    network = SEGMENTATION._replace(num_cells=3, init_channels=8)
+    *layers, project, head = cost.count(genotype, network).layers[-7:]
+    assert project.shape == (33, 33, 256)
+    parameters = sum(c.parameters for c in (*layers, project, head))
+    assert parameters == 15_540_501
+
+
+@pytest.mark.parametrize("name", ["DARTS_V2", "PC_DARTS_image"])
+def test_what_the_output_stride_changes(name):
+    genotype = published.load_genotype(name)
+    classifier = cost.count(genotype, SEGMENTATION._replace(output_stride=0))
+    eighth, sixteenth, last = (
+        cost.count(genotype, SEGMENTATION._replace(output_stride=stride))
+        for stride in search_space.OUTPUT_STRIDES
+    )
+    # The classifier reduces as often; its head is one layer.
+    assert last.layers[:-7] == classifier.layers[:-1]
+    parameters = [c.parameters for c in last.layers]
+    for other in (eighth, sixteenth):
+        assert [c.name for c in other.layers] == [c.name for c in last.layers]
+        assert [c.parameters for c in other.layers] == parameters
+    # Stem and cells 0 to 3 run at the same size everywhere.
+    same = [c for c in last.layers if re.match(r"stem|cell_[0-3]\.", c.name)]
+    assert list(eighth.layers[: len(same)]) == same
+    sums = [
+        account.totals()["multiply_adds"]
+        for account in (eighth, sixteenth, last)
+    ]
+    assert sums == sorted(set(sums), reverse=True)
+
+
+def test_images_that_are_not_squares():
+    tall = SEGMENTATION._replace(image_size=480, image_width=360)
+    wide = SEGMENTATION._replace(image_size=360, image_width=480)
+    genotype = published.load_genotype("DARTS_V2")
+    assert cost.count(genotype, tall).layers[-1].shape == (30, 23, 21)
+    assert cost.count(genotype, wide).layers[-1].shape == (23, 30, 21)
+    sums = [cost.count(genotype, n).totals() for n in (tall, wide)]
+    assert sums[0] == sums[1]
+    square = IMAGENET._replace(image_width=224)
+    assert cost.count(genotype, square) == cost.count(genotype, IMAGENET)
+
+
 def test_only_input_nodes_are_halved_in_a_reduction_cell():
     reduction = [("max_pool_3x3", 0)], [("conv_3x3", 1), ("conv_1x1", 2)]
     genotype = genotype_of(
@@ -249,7 +374,7 @@ def test_what_nothing_flows_through_costs_nothing(concats):
     assert account == expected
 
 
-@pytest.mark.parametrize("network", cost.NETWORKS.values())
+@pytest.mark.parametrize("network", cost.CLASSIFIERS.values())
 @pytest.mark.parametrize("name", published.names())
 def test_totals_are_the_sums_of_the_layers(name, network):
     account = cost.count(published.load_genotype(name), network)
@@ -288,6 +413,8 @@ def test_the_smallest_images():
     imagenet = cost.Network("imagenet", 3, 2, 2, 33)
     account = cost.count(SKIP, imagenet)
     assert account.layers[-2].shape == (2, 2, 8)
+    segmented = SEGMENTED._replace(image_size=9, image_width=0)
+    assert cost.count(SKIP, segmented).layers[1].shape == (2, 2, 4)
 
 
 @pytest.mark.parametrize(
@@ -330,6 +457,45 @@ def test_the_smallest_images():
             {"kind": "imagenet", "image_size": 64, "init_channels": 5},
             "init_channels is 5; expected an even number, as the network for "
             "ImageNet begins with half of them.",
+        ),
+        (
+            {"image_width": 4},
+            "image_width is 4; expected 5 or more in a network of kind "
+            "'cifar'.",
+        ),
+        (
+            {"kind": "imagenet", "image_size": 33, "output_stride": 4},
+            "output_stride is 4; expected one of 8, 16, 32.",
+        ),
+        (
+            {"output_stride": 16},
+            "output_stride is 16 with the stem 'cifar'; expected the stem "
+            "'imagenet', which divides the images' size by 8.",
+        ),
+        (
+            {"kind": "imagenet", "output_stride": 16, "image_size": 8},
+            "image_size is 8; expected 9 or more in a network for "
+            "segmentation.",
+        ),
+        (
+            {
+                "kind": "imagenet",
+                "output_stride": 16,
+                "image_size": 9,
+                "image_width": 8,
+            },
+            "image_width is 8; expected 9 or more in a network for "
+            "segmentation.",
+        ),
+        (
+            {
+                "kind": "imagenet",
+                "output_stride": 16,
+                "image_size": 9,
+                "head_channels": 0,
+            },
+            "head_channels is 0; expected 1 or more in a network for "
+            "segmentation.",
         ),
     ],
 )
@@ -400,6 +566,27 @@ def test_to_dict():
     }
     assert len(content["layers"]) == len(account.layers)
     assert content["auxiliary_head"] == account.auxiliary._asdict()
+
+
+def test_there_is_no_auxiliary_head_for_segmentation():
+    account = cost.count(SKIP, SEGMENTED)
+    assert account.auxiliary is None
+    assert list(account.totals()) == [
+        "parameters",
+        "multiply_adds",
+        "multiply_adds_published",
+    ]
+    assert account.totals()["parameters"] == sum(
+        layer.parameters for layer in account.layers
+    )
+    assert cost.to_dict(account) == account.totals()
+    layers = [layer._asdict() for layer in account.layers]
+    assert cost.to_dict(account, True) == {**account.totals(), "layers": layers}
+    table = cost.to_text(account, True).partition("\n\n")[0]
+    _, *rows = table.splitlines()
+    names = [row.split()[0] for row in rows]
+    assert names == [layer.name for layer in account.layers]
+    assert "auxiliary" not in cost.to_text(account)
 
 
 FIXTURE = programs.ROOT / "tests" / "fixtures" / "darts_operations.npz"

@@ -91,6 +91,14 @@ def test_parameters_are_those_of_darts(name, options, without, with_auxiliary):
     assert num_parameters(trained) == with_auxiliary
 
 
+@pytest.mark.parametrize(("stem", "side"), [("cifar", 32), ("imagenet", 224)])
+def test_the_images_of_a_stem_have_the_size_of_its_classifier(stem, side):
+    network = target_network.TargetNetwork(
+        GENOTYPE, 10, num_cells=3, init_channels=4, stem=stem
+    )
+    assert network.input_shape == (None, side, side, 3)
+
+
 def measured(network):
     """Returns parameters and the two counts of multiply-adds of a model."""
     multiply_adds = others = 0

@@ -6,7 +6,7 @@ import tensorflow as tf
 from entrannas_tf.networks import cost
 from entrannas_tf.networks.execution import profiling
 from entrannas_tf.studies import benchmark
-from tests.support import toy_genotype
+from tests.support import programs, toy_genotype
 
 
 def test_table_gives_ratios_to_the_first_row():
@@ -71,6 +71,15 @@ def test_measures_a_retraining():
     assert measured["first_step_seconds"] > measured["step_seconds"] > 0
     images = measured["images_per_second"] * measured["step_seconds"]
     assert images == pytest.approx(4)
+
+
+def test_retraining_is_measured_of_classifiers():
+    done = programs.run(
+        *("-m", "launch.benchmark_retraining", "--genotype=DARTS_V2"),
+        "--network=segmentation",
+    )
+    assert done.returncode == 2
+    assert "should be one of <cifar10|imagenet>" in done.stderr
 
 
 def test_memory_is_that_of_a_gpu_where_there_is_one(monkeypatch):
