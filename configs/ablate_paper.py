@@ -26,7 +26,12 @@ Expect: the paper's numbers, which the tables show next to ours.
 
 import ml_collections
 
-from configs import cifar10_entrannas, retrain_cifar10
+from configs import (
+    cifar10_entrannas,
+    retrain_cifar10,
+    retrain_imagenet,
+    segment_voc,
+)
 
 
 def get_config():
@@ -48,7 +53,14 @@ def get_config():
             "batch_size": 64,
             "num_steps": 10,
             "memory_limit_mib": 0,  # 11/9 of what DARTS takes.
+            "backbones": ("resnet50", "NASNet", "DARTS_V2"),
+            "pretrained": (True,),
+            "resnet50_weights": "",
+            "photos_dir": "",  # That of `pretraining`.
+            "voc_dir": "",
             "search": cifar10_entrannas.get_config().to_dict(),
             "retraining": retrain_cifar10.get_config().to_dict(),
+            "pretraining": retrain_imagenet.get_config().to_dict(),
+            "segmentation": segment_voc.get_config().to_dict(),
         }
     ).lock()

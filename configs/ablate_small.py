@@ -27,7 +27,12 @@ Expect: docs/results.md.
 
 import ml_collections
 
-from configs import cifar10_small, retrain_small
+from configs import (
+    cifar10_small,
+    retrain_backbone,
+    retrain_small,
+    segment_small,
+)
 
 
 def get_config():
@@ -52,6 +57,8 @@ def get_config():
     training.training.epochs = 4
     training.training.eval_every_epochs = 4
     training.training.batch_size = 96  # 83 steps an epoch.
+    pretraining = retrain_backbone.get_config()
+    pretraining.data.name = "imagenet2012"  # Or a folder: photos_dir.
     return ml_collections.ConfigDict(
         {
             "name": "ablate_small",
@@ -63,7 +70,14 @@ def get_config():
             "batch_size": 64,
             "num_steps": 3,
             "memory_limit_mib": 0,
+            "backbones": ("DARTS_V2",),
+            "pretrained": (True, False),
+            "resnet50_weights": "",
+            "photos_dir": "",  # That of `pretraining`.
+            "voc_dir": "",
             "search": search.to_dict(),
             "retraining": training.to_dict(),
+            "pretraining": pretraining.to_dict(),
+            "segmentation": segment_small.get_config().to_dict(),
         }
     ).lock()

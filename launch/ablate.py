@@ -1,4 +1,4 @@
-"""Makes a table or a figure of the paper's ablations (section 4.1).
+"""Makes a table or a figure of the paper (section 4.1, and Table 5).
 
 python -m launch.ablate --table=1 --config=configs/ablate_small.py \
     --workdir=runs/ablate
@@ -26,12 +26,12 @@ _CONFIG = config_flags.DEFINE_config_file(
     None,
     "Configuration file, such as configs/ablate_small.py.",
 )
-_TABLE = flags.DEFINE_enum("table", None, list("1234"), "Number of the table.")
+_TABLE = flags.DEFINE_enum("table", None, list("12345"), "Number of the table.")
 _FIGURE = flags.DEFINE_enum("figure", None, ["5"], "Number of the figure.")
 flags.register_multi_flags_validator(
     ["table", "figure"],
     lambda values: bool(values["table"]) != bool(values["figure"]),
-    "Expected --table=1, 2, 3 or 4, or --figure=5, and not both.",
+    "Expected --table=1, 2, 3, 4 or 5, or --figure=5, and not both.",
 )
 _WORKDIR = flags.DEFINE_string(
     "workdir", None, "Directory of the ablations; created if missing."

@@ -38,12 +38,6 @@ class SegmentDataConfig:
 
     def check_together(self):
         """Raises ValueError unless the fields fit together."""
-        if not self.dir:
-            raise ValueError(
-                "data.dir is empty; expected a folder in the layout of Pascal "
-                "VOC 2012, which holds JPEGImages/, SegmentationClass/ and "
-                "ImageSets/Segmentation/: --config.data.dir=PATH."
-            )
         if self.min_scale > self.max_scale:
             raise ValueError(
                 f"data.min_scale is {self.min_scale}; expected at most "

@@ -25,6 +25,12 @@ class Segmentation(task.Task):
     scores = ("test_miou", "test_pixel_accuracy", "test_loss")
 
     def load_data(self, config):
+        if not config.data.dir:
+            raise ValueError(
+                "data.dir is empty; expected a folder in the layout of Pascal "
+                "VOC 2012, which holds JPEGImages/, SegmentationClass/ and "
+                "ImageSets/Segmentation/: --config.data.dir=PATH."
+            )
         train, test = voc.load(config.data.dir, config.data.train_list)
         return datasets.RetrainData(
             train,
@@ -44,7 +50,7 @@ class Segmentation(task.Task):
         return given or super().num_steps(config, data)
 
     def evaluation_batches(self, source, indices, batch_size, **shares):
-        return pipeline.evaluation_batches(
+        return pipeline.evaluation_batches_by_size(
             source, indices, batch_size, **shares
         )
 

@@ -80,7 +80,7 @@ class RetrainTrainer(keras.Model):
             name: keras.metrics.Mean(name=name) for name in ("loss", "accuracy")
         }
         self._step_graph = distribution.graph(self._step)
-        self.test_step = distribution.graph(self.test_step)
+        self.test_step = distribution.graph(self.test_step, any_shape=True)
         self.built = True
 
     @property

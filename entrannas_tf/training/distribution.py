@@ -109,12 +109,22 @@ def first_local(strategy, nest):
     )
 
 
-def graph(method):
+def graph(method, any_shape=False):
     """Returns a graph of a method for `strategy.run`, the same on all replicas.
 
     As a decorator of a method, `tf.function` would lose `self` there.
+
+    Args:
+        method: Callable of tensors.
+        any_shape: Whether tensors of many shapes come: then there is one graph
+            for all of them, not one for each.
     """
-    return tf.function(method, autograph=False, jit_compile=False)
+    return tf.function(
+        method,
+        autograph=False,
+        jit_compile=False,
+        reduce_retracing=any_shape,
+    )
 
 
 def mean(tensors):

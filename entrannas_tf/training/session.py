@@ -100,15 +100,14 @@ def is_finished(strategy, rule, workdir, config):
 def tell(strategy, source, counts):
     """Logs the devices and the data of a run; counts says which images."""
     height, width, channels = source.image_shape
+    size = f"{width}x{height}x{channels}" if width else "of any size"
     logging.info("device   %s", runtime.device_name(strategy))
     logging.info(
-        "data     %s, %s, %d classes, %dx%dx%d",
+        "data     %s, %s, %d classes, %s",
         source.name,
         counts,
         source.num_classes,
-        width,
-        height,
-        channels,
+        size,
     )
 
 

@@ -1,4 +1,4 @@
-"""The configuration of the ablations of section 4.1."""
+"""The configuration of the paper's tables: section 4.1 and Table 5."""
 
 import dataclasses
 import math
@@ -7,6 +7,7 @@ from typing import Annotated
 from entrannas_tf.config import retrain as retrain_config
 from entrannas_tf.config import schema
 from entrannas_tf.config import search as search_config
+from entrannas_tf.config import segment as segment_config
 from entrannas_tf.search import methods
 
 _METHODS = schema.Rule(
@@ -19,6 +20,10 @@ _PENALTIES = schema.Rule(
         _is_set(values) and all(math.isfinite(v) and v >= 0 for v in values)
     ),
 )
+_BACKBONES = schema.Rule(
+    "names, each once", lambda values: len(set(values)) == len(values)
+)
+_EACH_ONCE = schema.Rule("True, False or both", lambda v: _is_set(v))
 
 
 def _is_set(values):
@@ -44,8 +49,20 @@ class AblationConfig:
         memory_limit_mib: Memory that Table 3 fills; 0 for 11/9 of what DARTS
             takes at `batch_size`: a GTX 1080 Ti has 11 GB, and the paper's
             DARTS takes 9.0 of them.
+        backbones: Rows of Table 5 beside the cells that EnTranNAS-DST finds at
+            each of `penalties`: published genotypes, files, workdirs, or
+            "resnet50".
+        pretrained: Whether Table 5's backbones of cells are trained by
+            `pretraining` first: (True,), (False,) or both.
+        resnet50_weights: Weights of ResNet-50, a .keras file; "" for random
+            ones.
+        photos_dir: Folder of classified photographs for `pretraining`, which
+            replaces its data; "" leaves these.
+        voc_dir: Replaces `segmentation.data.dir`; "" leaves it.
         search: The search by EnTranNAS, which rows change.
         retraining: The retraining of the networks found.
+        pretraining: The retraining on ImageNet of Table 5's backbones.
+        segmentation: The training for segmentation of Table 5.
     """
 
     name: Annotated[str, schema.NOT_EMPTY]
@@ -61,14 +78,27 @@ class AblationConfig:
     batch_size: Annotated[int, schema.FROM_1] = 64
     num_steps: Annotated[int, schema.FROM_1] = 3
     memory_limit_mib: Annotated[int, schema.FROM_0] = 0
+    backbones: Annotated[tuple[str, ...], _BACKBONES] = (
+        "resnet50",
+        "NASNet",
+        "DARTS_V2",
+    )
+    pretrained: Annotated[tuple[bool, ...], _EACH_ONCE] = (True,)
+    resnet50_weights: str = ""
+    photos_dir: str = ""
+    voc_dir: str = ""
     search: search_config.Config
     retraining: retrain_config.RetrainConfig
+    pretraining: retrain_config.RetrainConfig
+    segmentation: segment_config.SegmentConfig
 
     def check(self):
         """Raises ValueError if a section repeats its runs by itself."""
         for path, count in (
             ("search.num_searches", self.search.num_searches),
             ("retraining.num_runs", self.retraining.num_runs),
+            ("pretraining.num_runs", self.pretraining.num_runs),
+            ("segmentation.num_runs", self.segmentation.num_runs),
         ):
             if count != 1:
                 raise ValueError(
@@ -95,6 +125,16 @@ def read(config_dict):
             search=_with_data_dir(config.search, config.data_dir),
             retraining=_with_data_dir(config.retraining, config.data_dir),
         )
+    if config.photos_dir:
+        data = dataclasses.replace(
+            config.pretraining.data, name="folder", dir=config.photos_dir
+        )
+        made = dataclasses.replace(config.pretraining, data=data)
+        config = dataclasses.replace(config, pretraining=made)
+    if config.voc_dir:
+        data = dataclasses.replace(config.segmentation.data, dir=config.voc_dir)
+        made = dataclasses.replace(config.segmentation, data=data)
+        config = dataclasses.replace(config, segmentation=made)
     schema.check(config)
     return config
 

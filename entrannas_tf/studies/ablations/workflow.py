@@ -1,59 +1,38 @@
-"""The ablations of section 4.1: Tables 1 to 4 and Figure 5 as workflows.
+"""Tables 1 to 5 and Figure 5 as workflows.
 
-A run is a search and, where the table needs it, the retraining of the network
-it found. Each run has a directory under `runs/` that is named by its settings,
-so that a run of several tables is done once. A table that was stopped or
-killed resumes at its last run. Where the same command is started several
-times, on as many devices, each takes runs that no other has. Table 3 has no
-runs: one process times it.
+A table is made of runs, of `search_run` or, Table 5's, of `segmentation`. Each
+has a directory under `runs/` that is named by its settings, so that a run of
+several tables is done once. A table that was stopped or killed resumes at its
+last run. Where the same command is started several times, on as many devices,
+each takes runs that no other has. Table 3 has no runs: one process times it.
 """
 
-import contextlib
 import dataclasses
 import os
 import re
-import statistics
 import time
-from typing import NamedTuple
 
 from absl import logging
 
-from entrannas_tf.architecture import genotypes, search_space
 from entrannas_tf.config import schema
 from entrannas_tf.config import search as search_config
-from entrannas_tf.networks import cost
-from entrannas_tf.retraining import results as retraining_results
 from entrannas_tf.retraining import workflow as retraining_workflow
 from entrannas_tf.search import methods
-from entrannas_tf.search import results as search_results
 from entrannas_tf.search import workflow as search_workflow
 from entrannas_tf.studies.ablations import config as ablation_config
-from entrannas_tf.studies.ablations import ladder, report
-from entrannas_tf.training import interruptions, provenance, runtime, workdirs
+from entrannas_tf.studies.ablations import (
+    ladder,
+    report,
+    search_run,
+    segmentation,
+)
+from entrannas_tf.training import interruptions, provenance, workdirs
 
-RESULTS = ("table1", "table2", "table3", "table4", "figure5")
+RESULTS = ("table1", "table2", "table3", "table4", "table5", "figure5")
 
-_RUNS, _SEARCH, _NETWORK = "runs", "search", "network"
+_RUNS = "runs"
 _LADDER = "ladder"
 _WAIT_SECONDS = 10.0
-_COUNTS = "parameters", "multiply_adds", "multiply_adds_published"
-
-
-class Run(NamedTuple):
-    """A run of a table.
-
-    Attributes:
-        row: Name of the row in the table.
-        directory: Directory of the run, within that of the ablations.
-        config: The `search_config.Config` of its search.
-        retrain_config: The `retrain_config.RetrainConfig` of its retraining,
-            or None where the table needs none.
-    """
-
-    row: str
-    directory: str
-    config: search_config.Config
-    retrain_config: object
 
 
 def ablate(config_dict, result, workdir, command):
@@ -84,8 +63,7 @@ def ablate(config_dict, result, workdir, command):
     workdir = os.fspath(workdir)
     is_ladder = result == "table3"
     if not workdirs.check_workdir(workdir, config) and not is_ladder:
-        search_workflow.load_data(config.search)  # Raises if there are none.
-        retraining_workflow.load_data(config.retraining)
+        _check_data(config, result)
     workdirs.make_workdir(workdir, config)
     failures = {}
     if is_ladder:
@@ -94,21 +72,35 @@ def ablate(config_dict, result, workdir, command):
     else:
         runs = list_runs(config, result)
         failures = _finish(runs, workdir)
-        records = [_record(r, workdir) for r in runs if r not in failures]
+        records = [r.record(workdir) for r in runs if r not in failures]
+        if result == "table5":
+            records.append(segmentation.trivial_record(config.segmentation))
     if not records:
         first = next(iter(failures.values()))
         raise interruptions.RunFailed(
             f"All {len(failures)} runs failed: {first}"
         )
-    said = [f"{r.row}, seed {r.config.seed}: {e}" for r, e in failures.items()]
+    said = [f"{r.row}, seed {r.seed}: {e}" for r, e in failures.items()]
     paths = report.write(workdir, result, records, config, command, said)
     with open(paths[0], encoding="utf-8") as file:
         print(file.read(), flush=True)
     return paths
 
 
+def _check_data(config, result):
+    """Raises ValueError if the data of a table are not there."""
+    if result == "table5":
+        retraining_workflow.load_data(config.segmentation)
+        if True in config.pretrained:
+            retraining_workflow.load_data(config.pretraining)
+    else:
+        retraining_workflow.load_data(config.retraining)
+    if result != "table5" or config.penalties:
+        search_workflow.load_data(config.search)
+
+
 def list_runs(config, result):
-    """Returns the `Run`s of a table or figure, a list.
+    """Returns the runs of a table or figure, a list.
 
     Args:
         config: An `ablation_config.AblationConfig`.
@@ -118,11 +110,15 @@ def list_runs(config, result):
     ranks = result == "table2"
     num_seeds = config.num_rank_seeds if ranks else config.num_seeds
     first = config.search.seed
-    return [
+    seeds = range(first, first + num_seeds)
+    found = [
         _make_run(config, row, settings, seed, retrains)
         for row, settings in _rows(config, result).items()
-        for seed in range(first, first + num_seeds)
+        for seed in seeds
     ]
+    if result == "table5":
+        return segmentation.list_runs(config, found, seeds)
+    return found
 
 
 def _rows(config, result):
@@ -152,10 +148,10 @@ def _changed(config, section, **fields):
 
 
 def _make_run(config, row, settings, seed, retrains):
-    """Returns the `Run` of a row at a seed."""
+    """Returns the `SearchRun` of a row at a seed."""
     name = re.sub(r"\W+", "_", methods.title(settings).lower())
     name = f"{name}_{provenance.config_hash(settings)}"
-    return Run(
+    return search_run.SearchRun(
         row,
         os.path.join(_RUNS, name, f"seed_{seed}"),
         dataclasses.replace(settings, seed=seed),
@@ -164,7 +160,7 @@ def _make_run(config, row, settings, seed, retrains):
 
 
 def _finish(runs, workdir):
-    """Does all runs; returns {`Run` that failed: why}."""
+    """Does all runs; returns {run that failed: why}."""
     failures = {}
     pending = list(runs)
     while pending:
@@ -175,11 +171,11 @@ def _finish(runs, workdir):
                 runs.index(run) + 1,
                 len(runs),
                 run.row,
-                run.config.seed,
+                run.seed,
                 os.path.join(workdir, run.directory),
             )
             try:
-                _do(run, workdir)
+                run.do(workdir)
             except BlockingIOError:
                 logging.info("run      is another process's")
                 busy.append(run)
@@ -190,62 +186,3 @@ def _finish(runs, workdir):
             time.sleep(_WAIT_SECONDS)
         pending = busy
     return failures
-
-
-def _directories(run, workdir):
-    """Returns the workdirs of a run's search and of its retraining."""
-    path = os.path.join(workdir, run.directory)
-    return os.path.join(path, _SEARCH), os.path.join(path, _NETWORK)
-
-
-def _do(run, workdir):
-    """Searches and retrains, where that has not been done.
-
-    Raises BlockingIOError if another process is doing so.
-    """
-    interruptions.check()
-    searched, trained = _directories(run, workdir)
-    for directory in (searched, trained):
-        with (
-            contextlib.suppress(FileNotFoundError),
-            workdirs.locked(directory),
-        ):
-            pass  # Raises if another process has the lock.
-    if not search_results.is_finished(searched):
-        with runtime.cleared():
-            search_workflow.search(dataclasses.asdict(run.config), searched)
-        interruptions.check()
-    if run.retrain_config and not retraining_results.is_finished(trained):
-        values = dataclasses.asdict(run.retrain_config)
-        with runtime.cleared():
-            retraining_workflow.retrain(values, searched, trained)
-
-
-def _record(run, workdir):
-    """Returns the record of a finished run, a dict of numbers and texts."""
-    searched, trained = _directories(run, workdir)
-    last = workdirs.last_record(searched)
-    genotype = search_results.read_genotype(searched)
-    record = {
-        "row": run.row,
-        "seed": run.config.seed,
-        "supernet_accuracy": last["supernet_accuracy"],
-        "child_accuracy": last["child_accuracy"],
-        "mean_entropy": statistics.fmean(last["mean_entropy"].values()),
-        "search_seconds": last["timing"]["elapsed_seconds"],
-        "directory": run.directory,
-    }
-    for kind in search_space.KINDS:
-        cell = getattr(genotype, kind)
-        edges = {(c.source, node) for node, cs in enumerate(cell) for c in cs}
-        record[f"edges_{kind}"] = len(edges)
-        record[f"connections_{kind}"] = genotypes.num_connections(cell)
-    totals = cost.count(genotype, "imagenet").totals()
-    record |= {f"imagenet_{name}": totals[name] for name in _COUNTS}
-    if run.retrain_config:
-        results = retraining_results.read(trained)
-        timing = workdirs.last_record(trained)["timing"]
-        record["test_accuracy"] = results["mean"]["test_accuracy"]
-        record["retrain_seconds"] = timing["elapsed_seconds"]
-        record |= {name: results["network"][name] for name in _COUNTS}
-    return record
