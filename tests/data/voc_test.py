@@ -5,7 +5,6 @@ import dataclasses
 import numpy as np
 import pytest
 import tensorflow as tf
-from absl import logging
 from PIL import Image
 
 from entrannas_tf.data import pipeline, scale_crop, voc
@@ -141,9 +140,10 @@ def test_the_additional_masks_are_taken_where_they_are_there(root):
 
 
 def test_the_first_training_mask_has_the_palette(root):
-    mask = voc_folder.make_mask(1)
     other = ((9, 9, 9),) * 3
-    voc_folder.save_mask(root / "SegmentationClass" / "t1.png", mask, other)
+    for name, number in (("t1", 1), ("v0", 6)):
+        path = root / "SegmentationClass" / f"{name}.png"
+        voc_folder.save_mask(path, voc_folder.make_mask(number), other)
     for source in voc.load(root):
         assert source.palette.dtype == np.uint8
         np.testing.assert_array_equal(source.palette, voc_folder.PALETTE)
@@ -202,7 +202,7 @@ def test_names_without_a_file_of_them(
 
 def test_a_class_that_cannot_be_learned_is_warned_of(root, monkeypatch):
     said = []
-    monkeypatch.setattr(logging, "warning", lambda *args: said.append(args))
+    monkeypatch.setattr(voc.logging, "warning", lambda *args: said.append(args))
     voc.load(root)
     assert not said
     names = (*voc_folder.CLASSES, "moon", "sun")
