@@ -27,7 +27,7 @@ def get_config():
     config.data.color_jitter = 0.0
     config.network.num_cells = 8  # Reductions at cells 2 and 5.
     config.network.init_channels = 16
-    config.training.epochs = 40
+    config.training.epochs = 30
     config.training.batch_size = 48
     config.training.eval_every_epochs = 10
     config.training.learning_rate = 0.1  # To 0 along a cosine.

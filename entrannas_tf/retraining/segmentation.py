@@ -1,5 +1,7 @@
 """Semantic segmentation, by DeepLabV3's head on a backbone (Table 5)."""
 
+import os
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -31,7 +33,9 @@ class Segmentation(task.Task):
                 "VOC 2012, which holds JPEGImages/, SegmentationClass/ and "
                 "ImageSets/Segmentation/: --config.data.dir=PATH."
             )
-        train, test = voc.load(config.data.dir, config.data.train_list)
+        train, test = voc.load(
+            os.path.expanduser(config.data.dir), config.data.train_list
+        )
         return datasets.RetrainData(
             train,
             np.arange(train.num_examples),

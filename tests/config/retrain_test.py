@@ -42,7 +42,8 @@ def test_defaults_fill_in():
         ),
         (
             {"training__schedule": "constant"},
-            "training.schedule is 'constant'; expected one of cosine, linear, poly.",
+            "training.schedule is 'constant'; expected one of cosine, linear, "
+            "poly.",
         ),
         (
             {"training__drop_path_rate": 1.0},

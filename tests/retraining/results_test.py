@@ -1,7 +1,7 @@
 import dataclasses
 import json
-import types
 import sys
+import types
 
 import pytest
 

@@ -17,17 +17,19 @@ _METHODS = schema.Rule(
 _PENALTIES = schema.Rule(
     "numbers of 0 or more, each once",
     lambda values: (
-        _is_set(values) and all(math.isfinite(v) and v >= 0 for v in values)
+        _are_single(values) and all(math.isfinite(v) and v >= 0 for v in values)
     ),
 )
-_BACKBONES = schema.Rule(
-    "names, each once", lambda values: len(set(values)) == len(values)
-)
-_EACH_ONCE = schema.Rule("True, False or both", lambda v: _is_set(v))
+_BACKBONES = schema.Rule("names, each once", lambda v: _are_single(v))
+_PRETRAINED = schema.Rule("True, False or both", lambda v: _is_set(v))
 
 
 def _is_set(values):
-    return len(values) > 0 and len(set(values)) == len(values)
+    return len(values) > 0 and _are_single(values)
+
+
+def _are_single(values):
+    return len(set(values)) == len(values)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -43,7 +45,8 @@ class AblationConfig:
         num_rank_seeds: Number of runs of each row of Table 2, at least 3. The
             paper has 6.
         methods: Rows of Table 2, names of `methods.METHODS`.
-        penalties: Rows of Table 4, lambda of Eq. 11, each once.
+        penalties: Rows of Table 4 and Figure 5, lambda of Eq. 11, each once;
+            further rows of Table 5, which may do without.
         batch_size: Images of the batch that Table 3 begins with.
         num_steps: Number of steps that Table 3 takes the median of.
         memory_limit_mib: Memory that Table 3 fills; 0 for 11/9 of what DARTS
@@ -83,7 +86,7 @@ class AblationConfig:
         "NASNet",
         "DARTS_V2",
     )
-    pretrained: Annotated[tuple[bool, ...], _EACH_ONCE] = (True,)
+    pretrained: Annotated[tuple[bool, ...], _PRETRAINED] = (True,)
     resnet50_weights: str = ""
     photos_dir: str = ""
     voc_dir: str = ""

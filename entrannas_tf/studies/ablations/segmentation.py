@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from entrannas_tf.architecture import published
 from entrannas_tf.retraining import results as retraining_results
 from entrannas_tf.retraining import segmentation as segmentation_task
 from entrannas_tf.retraining import tasks
@@ -120,26 +121,37 @@ def list_runs(config, searches, seeds):
 
     Args:
         config: An `ablation_config.AblationConfig`.
-        searches: The `search_run.SearchRun`s of EnTranNAS-DST, by lambda and
-            seed.
+        searches: The `search_run.SearchRun`s of EnTranNAS-DST. The cells of a
+            lambda are those of its first seed, at all seeds.
         seeds: Sequence of seeds.
     """
-    rows = []  # (name, {seed: search}, genotype).
-    for name in config.backbones:
-        rows.append((name, {}, None if name == RESNET50 else name))
-    by_row = {}
-    for search in searches:
-        by_row.setdefault(search.row, {})[search.seed] = search
-    rows += [(_SEARCHED + row, found, None) for row, found in by_row.items()]
-    return [
-        _make_run(config, name, found.get(seed), genotype, pretrained, seed)
-        for name, found, genotype in rows
-        for pretrained in config.pretrained
-        for seed in seeds
-        if name != RESNET50
-        or pretrained == bool(config.resnet50_weights)
-        or len(config.pretrained) == 1
+    rows = [
+        (_name(where), None, None if where == RESNET50 else where)
+        for where in config.backbones
     ]
+    first = {search.row: search for search in reversed(searches)}
+    for penalty in config.penalties:
+        search = first[f"{penalty:g}"]
+        rows.append((_SEARCHED + search.row, search, None))
+    made = []
+    for name, search, genotype in rows:
+        choices = config.pretrained
+        if name == RESNET50:
+            choices = (bool(config.resnet50_weights),)
+        made += [
+            _make_run(config, name, search, genotype, pretrained, seed)
+            for pretrained in choices
+            for seed in seeds
+        ]
+    return made
+
+
+def _name(where):
+    """Returns how the table calls a backbone."""
+    path = os.path.normpath(where)
+    if os.path.basename(path) == published.GENOTYPE_FILE:
+        path = os.path.dirname(path)
+    return os.path.basename(path)
 
 
 def _make_run(config, name, search, genotype, pretrained, seed):

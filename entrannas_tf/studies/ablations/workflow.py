@@ -71,6 +71,11 @@ def ablate(config_dict, result, workdir, command):
             records = ladder.climb(config, os.path.join(workdir, _LADDER))
     else:
         runs = list_runs(config, result)
+        if not runs:
+            raise ValueError(
+                f"There is no run for {result}: penalties is empty; expected "
+                "numbers such as (0.2, 0.1, 0.05)."
+            )
         failures = _finish(runs, workdir)
         records = [r.record(workdir) for r in runs if r not in failures]
         if result == "table5":
