@@ -23,11 +23,13 @@ __all__ = [
     "TargetNetworkHyperModel",
     "count",
     "draw",
+    "draw_masks",
     "export",
     "load_genotype",
     "port_weights",
     "retrain",
     "search",
+    "segment",
 ]
 
 # Name -> its module. `search` is a room that can be called.
@@ -40,10 +42,12 @@ _MODULES = {
     "TargetNetworkHyperModel": "tuning.hypermodel",
     "count": "networks.cost",
     "draw": "drawing.cells",
+    "draw_masks": "retraining.masks",
     "export": "retraining.export",
     "load_genotype": "architecture.published",
     "port_weights": "networks.porting",
     "retrain": "retraining.workflow",
+    "segment": "retraining.workflow",
 }
 _ROOMS = (
     "architecture",

@@ -1,7 +1,8 @@
-"""Draws the cells of a genotype, or makes the film of a search.
+"""Draws the cells of a genotype, a film of a search, or predicted masks.
 
 python -m launch.draw --genotype=runs/c10/genotype.json --output=cells/
 python -m launch.draw --workdir=runs/c10 --output=search.gif
+python -m launch.draw --workdir=runs/seg --output=masks/
 """
 
 from absl import flags
@@ -18,13 +19,14 @@ _GENOTYPE = flags.DEFINE_string(
 _WORKDIR = flags.DEFINE_string(
     "workdir",
     None,
-    "Workdir of the search to make a film of; it may still be running.",
+    "Workdir of the search to make a film of, which may still be running, or "
+    "of a finished segmentation.",
 )
 _OUTPUT = flags.DEFINE_string(
     "output",
     None,
-    "With --genotype, directory of the pictures, created if missing; with "
-    "--workdir, file of the film, ending in .gif.",
+    "Directory of the pictures, created if missing; for a film its file, "
+    "ending in .gif.",
 )
 
 

@@ -7,11 +7,12 @@ import pickle
 import pytest
 
 import entrannas_tf
-from tests.support import house, programs
+from tests.support import house, programs, voc_folder
 
 _FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
-_LONG = ("export", "retrain", "search")  # They train.
-_BEFORE = {"export": ("retrain",)}  # What an example goes on from.
+_LONG = ("draw_masks", "export", "retrain", "search", "segment")  # They train.
+# What an example goes on from.
+_BEFORE = {"draw_masks": ("segment",), "export": ("retrain",)}
 
 
 def example(name):
@@ -33,6 +34,7 @@ def example(name):
 )
 def test_example(name, tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
+    voc_folder.write(tmp_path / "camvid")
     for one in (*_BEFORE.get(name, ()), name):
         test = example(one)
         assert test.examples

@@ -63,6 +63,11 @@ def export(workdir, output, export_format="savedmodel", weights="last"):
             f"{output} is there already; choose another --output, or remove it."
         )
     found = trained.read(workdir, weights)
+    if export_format == "litert" and None in found.images.image_shape:
+        raise ValueError(
+            f"The network of {workdir} takes images of any size, and LiteRT "
+            "needs a fixed one; expected --format=savedmodel."
+        )
     task, names = found.task, found.images.label_names
     data = task.load_data(found.config)
     server = task.make_server(
@@ -173,11 +178,6 @@ def _write_savedmodel(server, signature, names, directory):
 def _write_litert(server, signature, names, directory):
     """Writes a LiteRT file; returns a call of it, reloaded."""
     del names  # Its strings are of no use on small devices: labels.txt.
-    if None in signature.shape[1:]:
-        raise ValueError(
-            "A network for images of any size came, and LiteRT needs a fixed "
-            "one; expected --format=savedmodel."
-        )
     path = os.path.join(directory, LITERT_FILE)
     server.export(
         path, format="litert", input_signature=[signature], verbose=False

@@ -1,27 +1,32 @@
-"""The pictures that a user asks for: of a genotype's cells, or of a search."""
+"""The pictures that a user asks for: of a genotype, or of a run."""
 
+import importlib
 import os
 
 from entrannas_tf.architecture import published
 from entrannas_tf.drawing import cells as cell_drawing
 from entrannas_tf.search import results as search_results
+from entrannas_tf.training import command_line, workdirs
 
 _FILM = ".gif"
 _PICTURES = (".dot", ".svg", ".png")
 
 
 def write(genotype, workdir, output):
-    """Writes the cells of a genotype, or the film of a search.
+    """Writes the cells of a genotype, or what a run has to show.
+
+    That is the film of a search, or photographs with the masks that a
+    segmentation predicts.
 
     Exactly one of `genotype` and `workdir` must be given.
 
     Args:
         genotype: The genotype to draw, as `published.load_genotype` takes it;
             or None.
-        workdir: Directory of the search to film, which need not have ended; or
-            None.
-        output: Path of the folder of the cells' pictures, or of the film,
-            which ends in .gif. Folders are made if they are not there.
+        workdir: Directory of the search to film, which need not have ended, or
+            of a finished segmentation; or None.
+        output: Path of the folder of pictures, or of the film, which ends in
+            .gif. Folders are made if they are not there.
 
     Returns:
         List of the paths of the files that were written.
@@ -36,11 +41,16 @@ def write(genotype, workdir, output):
         raise ValueError(
             f"Got {came} of --genotype and --workdir; expected --genotype to "
             "draw the cells of a genotype, or --workdir for the film of a "
-            "search."
+            "search or the masks of a segmentation."
         )
     suffix = os.path.splitext(output)[1].lower()
     if genotype:
         return _write_cells(genotype, output, suffix)
+    if workdirs.read_member(workdir, "task", None) == "segmentation":
+        with command_line.quiet_loading():
+            # It loads TensorFlow, which the other pictures do without.
+            masks = importlib.import_module("entrannas_tf.retraining.masks")
+        return masks.draw_masks(workdir, output)
     return _write_film(workdir, output, suffix)
 
 

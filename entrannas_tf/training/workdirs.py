@@ -154,13 +154,16 @@ def read_member(workdir, name, default):
     Args:
         workdir: Path of the directory.
         name: Name of the member.
-        default: What is returned where it is absent.
+        default: What is returned where it is absent, or there is no
+            configuration.
 
     Raises:
         ValueError: If its config.json is no configuration.
-        OSError: If there is no config.json.
     """
-    return _read_config(os.path.join(workdir, CONFIG_FILE)).get(name, default)
+    path = os.path.join(workdir, CONFIG_FILE)
+    if not os.path.exists(path):
+        return default
+    return _read_config(path).get(name, default)
 
 
 def differences(there, config):

@@ -18,6 +18,7 @@ DISTRIBUTIONS = {
     "keras_tuner": ("keras-tuner", "tensorboard", "tensorflow"),
     "sklearn": ("scikit-learn",),
     "tensorflow_datasets": ("importlib-resources", "tensorflow-datasets"),
+    "torch": (),
 }
 
 # Folder of a BUILD file -> the target that has the deps.
