@@ -123,7 +123,7 @@ def test_a_finished_run_is_not_run_again(
     finished, genotype, capsys, monkeypatch
 ):
     workdir, done = finished
-    monkeypatch.setattr(retraining_workflow, "_retrain", None)
+    monkeypatch.setattr(retraining_workflow, "_train_all", None)
     config = toy_retrain_config.get_config()
     results = retraining_workflow.retrain(config, genotype, str(workdir))
     assert results == retraining_results.read(workdir)
