@@ -29,10 +29,10 @@ _BACKBONE = flags.DEFINE_string(
     "backbone", None, "Weights of the backbone: a workdir or a file."
 )
 _STRATEGY = flags.DEFINE_enum(
-    "strategy",
-    None,
-    common_config.STRATEGIES,
-    "Distribution strategy; overrides --config.distribution.strategy.",
+    "strategy", None, common_config.STRATEGIES, "Distribution strategy."
+)
+_PROFILE = flags.DEFINE_bool(
+    "profile", False, "Report where a step's time goes and write a trace."
 )
 _WORKDIR = flags.DEFINE_string(
     "workdir", None, "Directory of the run; created if missing."
@@ -46,6 +46,7 @@ def main():
         _GENOTYPE.value,
         _BACKBONE.value,
         _STRATEGY.value,
+        _PROFILE.value,
     )
 
 

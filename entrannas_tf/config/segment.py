@@ -10,6 +10,9 @@ from entrannas_tf.config import schema
 BACKBONES = ("cells", "resnet50")
 FROZEN = ("none", "backbone", "all")
 
+# The stem leaves 2x2 pixels of less.
+_SIZE = schema.Rule("9 or more", lambda value: value >= 9)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SegmentDataConfig:
@@ -22,7 +25,7 @@ class SegmentDataConfig:
             A leading ~ stands for the home directory.
         train_list: Name of the list that trains, such as "train"; empty for
             trainaug.txt where it is there, and for train.txt otherwise.
-        crop_size: Side in pixels of the crops that train.
+        crop_size: Side in pixels of the crops that train, 9 or more.
         min_scale: Least factor by which a photograph and its mask are resized
             before they are cropped.
         max_scale: Largest such factor; it is uniform between the two.
@@ -31,7 +34,7 @@ class SegmentDataConfig:
 
     dir: str = ""
     train_list: str = ""
-    crop_size: Annotated[int, schema.FROM_1] = 513
+    crop_size: Annotated[int, _SIZE] = 513
     min_scale: Annotated[float, schema.ABOVE_0] = 0.5
     max_scale: Annotated[float, schema.ABOVE_0] = 2.0
     flip: bool = True

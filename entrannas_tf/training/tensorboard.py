@@ -40,11 +40,14 @@ class WriteTensorBoard(callbacks.Callback):
 
 
 def _write_scalars(record, prefix=""):
-    """Writes the numbers of nested dicts and lists, by their paths."""
+    """Writes the numbers of nested dicts and lists, by their paths.
+
+    None stands for a number that there is not.
+    """
     for name, value in record.items():
         if isinstance(value, list):
             value = dict(enumerate(value))
         if isinstance(value, dict):
             _write_scalars(value, f"{prefix}{name}/")
-        else:
+        elif value is not None:
             tf.summary.scalar(f"{prefix}{name}", value)

@@ -16,6 +16,7 @@ from entrannas_tf.architecture import published
 from entrannas_tf.config import retrain as retrain_config
 from entrannas_tf.config import schema
 from entrannas_tf.config import search as search_config
+from entrannas_tf.config import segment as segment_config
 from entrannas_tf.retraining import classify, export
 from entrannas_tf.retraining import workflow as retraining_workflow
 from entrannas_tf.search import pictures
@@ -37,6 +38,12 @@ def _check_search(config, *_):
 def _check_retraining(config, genotype, *_):
     schema.read(retrain_config.RetrainConfig, config)
     _load(genotype)
+
+
+def _check_segmentation(config, workdir, genotype, *_):
+    schema.read(segment_config.SegmentConfig, config)
+    if genotype:
+        _load(genotype)
 
 
 def _check_ablation(config, *_):
@@ -72,6 +79,7 @@ def main():
         (pictures, "write", _draw),
         (search_workflow, "search", _check_search),
         (retraining_workflow, "retrain", _check_retraining),
+        (retraining_workflow, "segment", _check_segmentation),
         (export, "export", lambda *_: 0.0),
         (classify, "classify", _check_classification),
         (tuning_workflow, "tune", _check_tuning),
