@@ -508,7 +508,7 @@ def _warn_of_missing(split, names, counts):
     missing = [n for n, count in zip(names, counts, strict=True) if not count]
     if missing:
         logging.warning(
-            "%d of %d classes never occur in the masks of %s and cannot be "
+            "%d of %d classes have no pixel in the masks of %s and cannot be "
             "learned: %s.",
             len(missing),
             len(names),

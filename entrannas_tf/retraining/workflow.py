@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from typing import NamedTuple
 
 import tensorflow as tf
 from absl import logging
@@ -72,7 +73,7 @@ def retrain(config_dict, genotype, workdir, strategy=None, profile=False):
     start = time.monotonic()
     config = schema.read(retrain_config.RetrainConfig, config_dict)
     cells = published.load_genotype(genotype)
-    return _run(config, cells, workdir, start, strategy, profile)
+    return _run(config, workdir, cells, None, start, strategy, profile)
 
 
 def segment(
@@ -138,10 +139,7 @@ def segment(
             f"{config.network.backbone}, which has no cells; expected one of "
             "them."
         )
-    weights = None
-    if backbone is not None:
-        weights = backbone_lib.read(backbone, config, cells)
-    return _run(config, cells, workdir, start, strategy, profile, weights)
+    return _run(config, workdir, cells, backbone, start, strategy, profile)
 
 
 def load_data(config, devices=None):
@@ -160,7 +158,38 @@ def load_data(config, devices=None):
     return data
 
 
-def _run(config, cells, workdir, start, strategy, profile, weights=None):
+class _Origin(NamedTuple):
+    """What a network is made of.
+
+    Attributes:
+        cells: A `genotypes.Genotype`, or None.
+        weights: The `backbone.Weights` that it begins with, or None.
+    """
+
+    cells: genotypes.Genotype | None
+    weights: backbone_lib.Weights | None
+
+    def check(self, workdir):
+        """Raises ValueError if a workdir is that of another origin."""
+        path = os.path.join(workdir, published.GENOTYPE_FILE)
+        if os.path.exists(path) and published.read(path) != self.cells:
+            raise ValueError(
+                f"{workdir} holds a network of another genotype, "
+                f"{published.GENOTYPE_FILE}. Choose another --workdir, or give "
+                f"--genotype={path} to resume it."
+            )
+        backbone_lib.check(workdir, self.weights)
+
+    def write(self, workdir):
+        """Writes it to a workdir."""
+        if self.cells is not None:
+            path = os.path.join(workdir, published.GENOTYPE_FILE)
+            files.write_text(path, genotypes.to_json(self.cells))
+        if self.weights is not None:
+            self.weights.write(workdir)
+
+
+def _run(config, workdir, cells, backbone, start, strategy, profile):
     """Trains a network of any task; returns the content of results.json."""
     workdir = os.fspath(workdir)
     with session.prepare_devices(
@@ -170,13 +199,16 @@ def _run(config, cells, workdir, start, strategy, profile, weights=None):
         is_finished = session.is_finished(
             devices, retraining_results.is_finished, workdir, config
         )
+        weights = None
+        if backbone is not None:
+            weights = backbone_lib.read(backbone, config, cells)
+        origin = _Origin(cells, weights)
         if is_chief:
-            _check_genotype(workdir, cells)
-            backbone_lib.check(workdir, weights)
+            origin.check(workdir)
         if is_finished:
             logging.info("The training in %s is finished already.", workdir)
         else:
-            _train_all(config, cells, workdir, start, devices, profile, weights)
+            _train_all(config, origin, workdir, start, devices, profile)
         found = retraining_results.read(workdir) if is_chief else None
         found = distribution.from_chief(devices, json.dumps(found).encode())
     if is_chief:
@@ -184,45 +216,29 @@ def _run(config, cells, workdir, start, strategy, profile, weights=None):
     return json.loads(found)
 
 
-def _check_genotype(workdir, cells):
-    """Raises ValueError if a workdir is that of another genotype."""
-    path = os.path.join(workdir, published.GENOTYPE_FILE)
-    if os.path.exists(path) and published.read(path) != cells:
-        raise ValueError(
-            f"{workdir} holds a network of another genotype, "
-            f"{published.GENOTYPE_FILE}. Choose another --workdir, or give "
-            f"--genotype={path} to resume it."
-        )
-
-
-def _train_all(config, cells, workdir, start, devices, profile, weights):
+def _train_all(config, origin, workdir, start, devices, profile):
     """Runs what is left of one training or several."""
     task = tasks.of(config)
     data = load_data(config, devices)
-    if weights is not None:
-        data = weights.normalize(data)
-    totals = task.count(config, cells, data.source)
+    if origin.weights is not None:
+        data = origin.weights.normalize(data)
+    totals = task.count(config, origin.cells, data.source)
+    is_chief = distribution.is_chief(devices)
 
     def run(config, workdir, start):
         with session.locked_workdir(
             workdir, config, devices, (checkpoints.DIRECTORY,)
         ):
-            _write_origin(workdir, cells, weights, devices)
+            if is_chief:
+                origin.write(workdir)
             if not session.is_finished(
                 devices, retraining_results.is_finished, workdir, config
             ):
-                _tell(config, data, totals, devices, weights)
+                _tell(config, data, totals, devices, origin.weights)
                 progress = _train(
-                    config,
-                    cells,
-                    workdir,
-                    start,
-                    devices,
-                    profile,
-                    data,
-                    weights,
+                    config, origin, workdir, start, devices, profile, data
                 )
-                if distribution.is_chief(devices):
+                if is_chief:
                     retraining_results.write(
                         workdir,
                         progress,
@@ -236,23 +252,24 @@ def _train_all(config, cells, workdir, start, devices, profile, weights):
         run(config, workdir, start)
         return
     with session.locked_workdir(workdir, config, devices):
-        _write_origin(workdir, cells, weights, devices)
+        if is_chief:
+            origin.write(workdir)
         for part in session.repeated_runs(
             config, workdir, "num_runs", retraining_results.directory, start
         ):
             run(*part)
-        if distribution.is_chief(devices):
+        if is_chief:
             retraining_results.write_several(workdir, config, task.scores)
 
 
-def _train(config, cells, workdir, start, devices, profile, data, weights):
+def _train(config, origin, workdir, start, devices, profile, data):
     """Runs what is left of one run; returns its `Progress` at the end."""
     runtime.prepare(config.seed, config.deterministic)
     training = config.training
     with devices.scope():
-        trainer = tasks.make_trainer(config, cells, data.source)
-        if weights is not None:
-            weights.put(trainer.network)
+        trainer = tasks.make_trainer(config, origin.cells, data.source)
+        if origin.weights is not None:
+            origin.weights.put(trainer.network)
     run = retraining_run.RetrainingRun(
         trainer,
         os.path.join(workdir, checkpoints.DIRECTORY),
@@ -273,16 +290,6 @@ def _train(config, cells, workdir, start, devices, profile, data, weights):
         lambda epoch, step: _batches(config, data, devices, epoch, step),
         start,
     ).run()
-
-
-def _write_origin(workdir, cells, weights, devices):
-    """Writes what the network is made of: its genotype, and its weights."""
-    if distribution.is_chief(devices):
-        if cells is not None:
-            path = os.path.join(workdir, published.GENOTYPE_FILE)
-            files.write_text(path, genotypes.to_json(cells))
-        if weights is not None:
-            weights.write(workdir)
 
 
 def _batches(config, data, devices, epoch, first_step):

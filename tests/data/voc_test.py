@@ -210,7 +210,7 @@ def test_a_class_that_cannot_be_learned_is_warned_of(root, monkeypatch):
     assert voc.load(root)[1].num_classes == 5
     ((template, *values),) = said
     message = template % tuple(values)
-    assert message.startswith("2 of 5 classes never occur in the masks of")
+    assert message.startswith("2 of 5 classes have no pixel in the masks of")
     assert message.endswith("train.txt and cannot be learned: moon, sun.")
 
 

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from entrannas_tf.architecture import published
+from entrannas_tf.networks import target
 from entrannas_tf.retraining import export, masks
 from entrannas_tf.retraining import results as retraining_results
 from entrannas_tf.retraining import workflow as retraining_workflow
@@ -177,7 +179,16 @@ def test_kill_and_resume(finished, folder, tmp_path):
 @pytest.mark.long
 def test_two_replicas_are_one(folder, tmp_path):
     """With frozen batch norms, which would see another batch each."""
+    classifier = target.TargetNetwork(
+        published.load_genotype("DARTS_V2"),
+        num_classes=2,
+        num_cells=3,
+        init_channels=4,
+        stem="imagenet",
+    )
+    classifier.save(tmp_path / "classifier.keras")
     flags = (
+        f"--backbone={tmp_path / 'classifier.keras'}",
         "--config.training.frozen_batch_norms=all",
         "--config.training.learning_rate=0.2",
     )
