@@ -1,10 +1,11 @@
 """Semantic segmentation on Pascal VOC 2012, as in Table 5 of the paper.
 
-DeepLabV3's head on the ImageNet network of a genotype, crops of 513x513
-pixels, output stride 16, tested at a single scale on whole photographs. The
-paper gives no more of its recipe. The rest is DeepLabV3's (Chen et al., 2017,
-section 4.1): photographs resized by 0.5 to 2, mirrored; 30,000 steps of 16
-photographs, a rate of 0.007 that falls to 0 by a power of 0.9.
+Reproduces a row of it: DeepLabV3's head on the ImageNet network of a genotype,
+crops of 513x513 pixels, output stride 16, tested at a single scale on whole
+photographs. The paper gives no more of its recipe. The rest is DeepLabV3's
+(Chen et al., 2017, section 4.1): photographs resized by 0.5 to 2, mirrored;
+30,000 steps of 16 photographs, a rate of 0.007 that falls to 0 by a power of
+0.9.
 
 DIRECTORY is VOC2012 as its archive unpacks, or any folder of that layout. With
 the further masks of Hariharan et al. (2011) in SegmentationClassAug/ and the

@@ -17,15 +17,19 @@ from configs import (
     imagenet_entrannas_dst,
     imagenet_entrannas_dst_lambda_0_05,
     imagenet_entrannas_dst_lambda_0_1,
+    retrain_backbone,
     retrain_cifar10,
     retrain_digits,
     retrain_imagenet,
     retrain_small,
+    segment_small,
+    segment_voc,
     tune_digits,
 )
 from entrannas_tf.config import retrain as retrain_config
 from entrannas_tf.config import schema
 from entrannas_tf.config import search as search_config
+from entrannas_tf.config import segment as segment_config
 from entrannas_tf.tuning import config as tuning_config
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -42,21 +46,30 @@ EXPERIMENTS = {
     "imagenet_entrannas_dst_lambda_0_05": imagenet_entrannas_dst_lambda_0_05,
 }
 RETRAININGS = {
+    "retrain_backbone": retrain_backbone,
     "retrain_cifar10": retrain_cifar10,
     "retrain_digits": retrain_digits,
     "retrain_imagenet": retrain_imagenet,
     "retrain_small": retrain_small,
 }
+SEGMENTATIONS = {"segment_small": segment_small, "segment_voc": segment_voc}
 ABLATIONS = {
     "ablate_paper": ablate_paper,
     "ablate_small": ablate_small,
     "ablate_toy": ablate_toy,
 }
 TUNINGS = {"tune_digits": tune_digits}
-ALL = {**EXPERIMENTS, **RETRAININGS, **ABLATIONS, **TUNINGS}
+ALL = {
+    **EXPERIMENTS,
+    **RETRAININGS,
+    **SEGMENTATIONS,
+    **ABLATIONS,
+    **TUNINGS,
+}
 PROGRAMS = {
     **dict.fromkeys(EXPERIMENTS, "launch.search"),
     **dict.fromkeys(RETRAININGS, "launch.retrain"),
+    **dict.fromkeys(SEGMENTATIONS, "launch.segment"),
     **dict.fromkeys(ABLATIONS, "launch.ablate --table=1"),
     **dict.fromkeys(TUNINGS, "launch.tune"),
 }
@@ -91,14 +104,16 @@ def test_tuning_is_good(name):
     assert checked.retraining.data.validation_fraction > 0
 
 
-@pytest.mark.parametrize("name", [*EXPERIMENTS, *RETRAININGS])
+@pytest.mark.parametrize("name", [*EXPERIMENTS, *RETRAININGS, *SEGMENTATIONS])
 def test_configuration_is_good(name):
     made = ALL[name].get_config()
-    if made.data.name == "folder":
-        made.data.dir = "somewhere"
     kind = search_config.Config
     if name in RETRAININGS:
         kind = retrain_config.RetrainConfig
+    if name in SEGMENTATIONS:
+        kind = segment_config.SegmentConfig
+    elif made.data.name == "folder":
+        made.data.dir = "somewhere"
     assert schema.read(kind, made).name == name
 
 
@@ -143,6 +158,78 @@ def test_paper_on_cifar10():
     }
     values = values_of(cifar10_entrannas)
     assert {path: values[path] for path in paper} == paper
+
+
+def test_papers_segmentation():
+    """Table 5, and what DeepLabV3's paper says, number by number."""
+    paper = {
+        "data.crop_size": 513,
+        "data.min_scale": 0.5,
+        "data.max_scale": 2.0,
+        "data.flip": True,
+        "network.num_cells": 14,
+        "network.init_channels": 48,
+        "network.stem": "imagenet",
+        "network.output_stride": 16,
+        "network.head_channels": 256,
+        "training.batch_size": 16,
+        "training.learning_rate": 0.007,
+        "training.schedule": "poly",
+        "training.momentum": 0.9,
+    }
+    values = values_of(segment_voc)
+    assert {path: values[path] for path in paper} == paper
+    steps = values["training.epochs"] * values["training.steps_per_epoch"]
+    assert steps == 30_000
+
+
+def test_small_segmentation_is_the_papers_but_for_its_size():
+    assert set(changes(segment_small, segment_voc)) == {
+        "name",
+        "data.crop_size",
+        "network.num_cells",
+        "network.init_channels",
+        "network.head_channels",
+        "training.epochs",
+        "training.steps_per_epoch",
+        "training.batch_size",
+        "training.learning_rate",
+        "training.eval_every_epochs",
+        "training.weight_decay",
+    }
+
+
+def test_a_small_backbone_fits_its_segmentation():
+    there, here = values_of(retrain_backbone), values_of(segment_small)
+    for field in ("stem", "num_cells", "init_channels"):
+        assert there[f"network.{field}"] == here[f"network.{field}"]
+    assert set(changes(retrain_backbone, retrain_imagenet)) == {
+        "name",
+        "data.name",
+        "data.image_size",
+        "data.min_crop_area",
+        "data.color_jitter",
+        "network.num_cells",
+        "network.init_channels",
+        "training.epochs",
+        "training.batch_size",
+        "training.eval_every_epochs",
+        "training.learning_rate",
+        "training.schedule",
+        "training.warmup_epochs",
+        "training.weight_decay",
+        "training.auxiliary_weight",
+    }
+
+
+@pytest.mark.parametrize("name", ABLATIONS)
+def test_backbones_of_an_ablation_fit_its_segmentation(name):
+    values = values_of(ABLATIONS[name])
+    for field in ("stem", "num_cells", "init_channels"):
+        assert (
+            values[f"pretraining.network.{field}"]
+            == values[f"segmentation.network.{field}"]
+        )
 
 
 def test_variants_differ_by_switches_only():

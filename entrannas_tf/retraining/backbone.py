@@ -15,7 +15,7 @@ from entrannas_tf.data import imagenet
 from entrannas_tf.networks import porting, segmentation
 from entrannas_tf.networks import target as target_network
 from entrannas_tf.retraining import trained
-from entrannas_tf.training import files
+from entrannas_tf.training import files, workdirs
 
 FILE = "backbone.json"  # In the workdir of the segmentation.
 
@@ -24,6 +24,16 @@ _NUM_NAMED = 3  # layers that an error shows
 _EXPECTED = (
     "expected the workdir of a finished retraining, a .keras file, or a state "
     "dict of DARTS as .npz, .pt or .pth"
+)
+
+# What Keras and NumPy raise for a file of another kind.
+_NOT_LOADED = (
+    EOFError,
+    KeyError,
+    OSError,
+    TypeError,
+    ValueError,
+    zipfile.BadZipFile,
 )
 
 
@@ -178,16 +188,20 @@ def _arrays(where, network, config, cells):
 
 def _read_workdir(workdir, config, cells):
     """Returns (network, mean, std) of a finished retraining."""
-    found = trained.read(workdir)
-    if not isinstance(found.config, retrain_config.RetrainConfig):
+    path = os.path.join(workdir, workdirs.CONFIG_FILE)
+    if not os.path.exists(path):
+        raise ValueError(f"There is no {path}; {_EXPECTED}.")
+    there = trained.read_config(workdir)
+    if not isinstance(there, retrain_config.RetrainConfig):
         raise ValueError(
-            f"{workdir} is the workdir of a {found.task.name}; {_EXPECTED}."
+            f"{workdir} is the workdir of a {there.task}; {_EXPECTED}."
         )
     if cells is None:
         raise ValueError(
             f"{workdir} holds a network of cells, and network.backbone is "
             f"{config.network.backbone}; expected a .keras file of that."
         )
+    found = trained.read(workdir)
     if found.cells != cells:
         raise ValueError(
             f"{workdir} holds a network of another genotype. Give "
@@ -209,11 +223,8 @@ def _read_keras(path):
     """Returns (network, mean, std) of a Keras file."""
     try:
         network = keras.models.load_model(path, compile=False)
-    except (ValueError, TypeError, OSError, zipfile.BadZipFile) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise ValueError(
-            f"{path} cannot be loaded: {reason} {_EXPECTED.capitalize()}."
-        ) from None
+    except _NOT_LOADED as error:
+        raise ValueError(_not_loaded(path, error)) from None
     names = {layer.name: layer for layer in network.layers}
     inner = [n for n in names.values() if isinstance(n, keras.Model)]
     mean = std = None
@@ -233,8 +244,11 @@ def _read_state(path, suffix, config, cells):
             f"{config.network.backbone}; expected a .keras file of that."
         )
     if suffix == _ARRAYS:
-        with np.load(path, allow_pickle=False) as archive:
-            state = dict(archive)
+        try:
+            with np.load(path, allow_pickle=False) as archive:
+                state = dict(archive)
+        except _NOT_LOADED as error:
+            raise ValueError(_not_loaded(path, error)) from None
     else:
         state = _read_torch(path)
     bias = next(
@@ -254,6 +268,12 @@ def _read_state(path, suffix, config, cells):
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     return network
+
+
+def _not_loaded(path, error):
+    """Returns the message of a file that cannot be loaded, a line."""
+    reason = str(error).strip('\n ."').partition("\n")[0]
+    return f"{path} cannot be loaded ({reason}); {_EXPECTED}."
 
 
 def _read_torch(path):

@@ -126,13 +126,13 @@ def segment(
     config = schema.read(segment_config.SegmentConfig, config_dict)
     cells = None
     if config.network.backbone == "cells":
-        if genotype is None and backbone is None:
+        if genotype is None and not os.path.isdir(backbone or ""):
             raise ValueError(
                 "Missing --genotype; expected --genotype=DARTS_V2, a file or a "
                 "workdir; or --config.network.backbone=resnet50, which needs "
                 "none."
             )
-        cells = published.load_genotype(genotype or backbone)
+        cells = published.load_genotype(genotype or os.fspath(backbone))
     elif genotype is not None:
         raise ValueError(
             f"--genotype={genotype} came with network.backbone="

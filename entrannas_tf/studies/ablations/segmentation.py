@@ -1,6 +1,7 @@
 """Table 5: backbones, trained on ImageNet, then for segmentation."""
 
 import dataclasses
+import itertools
 import os
 import re
 from typing import NamedTuple
@@ -124,6 +125,9 @@ def list_runs(config, searches, seeds):
         searches: The `search_run.SearchRun`s of EnTranNAS-DST. The cells of a
             lambda are those of its first seed, at all seeds.
         seeds: Sequence of seeds.
+
+    Raises:
+        ValueError: If two backbones have the same name.
     """
     rows = [
         (_name(where), None, None if where == RESNET50 else where)
@@ -143,6 +147,13 @@ def list_runs(config, searches, seeds):
             for pretrained in choices
             for seed in seeds
         ]
+    for run, other in itertools.combinations(made, 2):
+        if run.directory == other.directory:
+            raise ValueError(
+                f"Two backbones are called {run.row} and {other.row}; expected "
+                "names, or last parts of paths, that differ by a letter or a "
+                "digit."
+            )
     return made
 
 

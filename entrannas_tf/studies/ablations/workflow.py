@@ -62,23 +62,23 @@ def ablate(config_dict, result, workdir, command):
     config = ablation_config.read(config_dict)
     workdir = os.fspath(workdir)
     is_ladder = result == "table3"
+    runs = [] if is_ladder else list_runs(config, result)
+    if not runs and not is_ladder:
+        raise ValueError(
+            f"There is no run for {result}: penalties is empty; expected "
+            "numbers such as (0.2, 0.1, 0.05)."
+        )
     if not workdirs.check_workdir(workdir, config) and not is_ladder:
-        _check_data(config, result)
+        _check_data(config, result, runs)
     workdirs.make_workdir(workdir, config)
     failures = {}
     if is_ladder:
         with workdirs.locked(workdir):
             records = ladder.climb(config, os.path.join(workdir, _LADDER))
     else:
-        runs = list_runs(config, result)
-        if not runs:
-            raise ValueError(
-                f"There is no run for {result}: penalties is empty; expected "
-                "numbers such as (0.2, 0.1, 0.05)."
-            )
         failures = _finish(runs, workdir)
         records = [r.record(workdir) for r in runs if r not in failures]
-        if result == "table5":
+        if result == "table5" and records:
             records.append(segmentation.trivial_record(config.segmentation))
     if not records:
         first = next(iter(failures.values()))
@@ -92,11 +92,11 @@ def ablate(config_dict, result, workdir, command):
     return paths
 
 
-def _check_data(config, result):
+def _check_data(config, result, runs):
     """Raises ValueError if the data of a table are not there."""
     if result == "table5":
         retraining_workflow.load_data(config.segmentation)
-        if True in config.pretrained:
+        if any(run.pretraining for run in runs):
             retraining_workflow.load_data(config.pretraining)
     else:
         retraining_workflow.load_data(config.retraining)
@@ -110,6 +110,9 @@ def list_runs(config, result):
     Args:
         config: An `ablation_config.AblationConfig`.
         result: One of `RESULTS` but "table3".
+
+    Raises:
+        ValueError: If two backbones of Table 5 have the same name.
     """
     retrains = result in ("table2", "figure5")
     ranks = result == "table2"

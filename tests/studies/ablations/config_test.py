@@ -27,6 +27,26 @@ def test_one_directory_of_data_for_both():
     assert config.retraining.data.data_dir == "there"
 
 
+def test_folders_replace_the_data_of_table_5():
+    config = read()
+    assert config.pretraining.data.name == "imagenet2012"
+    assert config.segmentation.data.dir == ""
+    config = read(photos_dir="photos", voc_dir="voc")
+    data = config.pretraining.data
+    assert (data.name, data.dir) == ("folder", "photos")
+    assert config.segmentation.data.dir == "voc"
+    assert config.search.data == read().search.data
+    assert config.retraining.data == read().retraining.data
+    config = read(segmentation__data__dir="mine", data_dir="elsewhere")
+    assert config.segmentation.data.dir == "mine"
+    assert config.pretraining.data == read().pretraining.data
+
+
+def test_rows_of_table_5_may_be_few():
+    config = read(penalties=(), backbones=(), pretrained=(True, False))
+    assert (config.penalties, config.backbones) == ((), ())
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -56,6 +76,38 @@ def test_one_directory_of_data_for_both():
             "search.num_searches is 5; expected 1; num_seeds and ",
         ),
         ({"retraining__num_runs": 2}, "retraining.num_runs is 2; expected 1;"),
+        ({"pretraining__num_runs": 2}, "pretraining.num_runs is 2; expected "),
+        ({"segmentation__num_runs": 2}, "segmentation.num_runs is 2; expecte"),
+        (
+            {"penalties": (float("nan"),)},
+            "penalties is (nan,); expected numbers of 0 or more, each once",
+        ),
+        (
+            {"backbones": ("NASNet", "NASNet")},
+            "backbones is ('NASNet', 'NASNet'); expected names, each once",
+        ),
+        (
+            {"pretrained": ()},
+            "pretrained is (); expected True, False or both.",
+        ),
+        (
+            {"pretrained": (True, True)},
+            "pretrained is (True, True); expected True, False or both.",
+        ),
+        (
+            {"segmentation__network__output_stride": 4},
+            "Of the section segmentation: network.output_stride is 4; expect",
+        ),
+        (
+            {"segmentation__data__max_scale": 0.25},
+            "Of the section segmentation: data.min_scale is 0.5; expected at "
+            "most data.max_scale, which is 0.25.",
+        ),
+        (
+            {"pretraining__data__name": "folder"},
+            "which holds train/<class>/<image>: "
+            "--config.pretraining.data.dir=PATH.",
+        ),
         ({"num_seed": 3}, "Unknown field num_seed; did you mean num_seeds?"),
     ],
 )

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from matplotlib import figure as figures
 from matplotlib import image
 
 from configs import ablate_toy
@@ -95,6 +96,31 @@ def make_step(row, batch_size, memory, seconds, fits):
     }
 
 
+def make_segmentation(row, seed, **changes):
+    """Returns the record of a backbone trained for segmentation."""
+    return {
+        "row": row,
+        "seed": seed,
+        "test_miou": 0.5 + 0.1 * seed,
+        "test_pixel_accuracy": 0.9,
+        "test_loss": 0.25,
+        "parameters": 12_340_000,
+        "multiply_adds": 6_000_000_000,
+        "multiply_adds_published": 6_543_000_000,
+        "segment_seconds": 60.0 + 60.0 * seed,
+        "directory": f"runs/{row}/seed_{seed}",
+        **changes,
+    }
+
+
+PRETRAINED = {"backbone_accuracy": 0.75, "pretrain_seconds": 30.0}
+PAPER_TABLE_5 = {
+    "NASNet": "75.4",
+    "DARTS_V2": "75.1",
+    "lambda 0.2": "76.3",
+    "lambda 0.1": "76.8",
+    "lambda 0.05": "77.1",
+}
 LADDER = [
     make_step("darts", 4, 900.0, 4.0, True),
     make_step("darts", 8, 1700.0, 8.0, False),
@@ -107,6 +133,20 @@ RECORDS = {
     "table2": [make_run(w, s) for w in ("darts", "random") for s in range(3)],
     "table3": LADDER,
     "table4": [make_run(w, s) for w in ("0.2", "0.7") for s in range(2)],
+    "table5": [
+        *(make_segmentation("resnet50", seed) for seed in range(2)),
+        *(
+            make_segmentation(row, seed, **PRETRAINED)
+            for row in (*PAPER_TABLE_5, "mine")
+            for seed in range(2)
+        ),
+        make_segmentation("DARTS_V2, random weights", 0),
+        {
+            "row": "the commonest class",
+            "test_miou": 0.035,
+            "test_pixel_accuracy": 0.73,
+        },
+    ],
     "figure5": [make_run(w, s) for w in ("0.2", "0.1") for s in range(2)],
 }
 
@@ -175,3 +215,47 @@ def test_edges_over_lambda(tmp_path):
     assert lines[2].startswith("| 0.2 | 8.5 ± 0.7 / 8.0 ± 0.0 | 9.0 ± 0.0 / ")
     assert lines[2].endswith("| 9 / 8 | 5.07 | 580 |")
     assert lines[3].endswith("| - | - | - |")
+
+
+def test_backbones_beside_the_paper(tmp_path):
+    lines, _, text = write(tmp_path, "table5")
+    assert lines[0] == (
+        "| backbone | mIoU | pixel accuracy | parameters, M | multiply-adds, M "
+        "| backbone's accuracy | time | paper: mIoU |"
+    )
+    # Weights that were given have no accuracy that we know.
+    assert lines[2] == (
+        "| resnet50 | 55.00 ± 7.07 | 90.00 ± 0.00 | 12.34 ± 0.00 | 6543 ± 0 | "
+        "- | 1:30 | 76.5 |"
+    )
+    for line, (row, number) in zip(
+        lines[3:], PAPER_TABLE_5.items(), strict=False
+    ):
+        assert line == (
+            f"| {row} | 55.00 ± 7.07 | 90.00 ± 0.00 | 12.34 ± 0.00 | 6543 ± 0 "
+            f"| 75.00 ± 0.00 | 1:30 | {number} |"
+        )
+    assert lines[8:] == [
+        "| mine | 55.00 ± 7.07 | 90.00 ± 0.00 | 12.34 ± 0.00 | 6543 ± 0 | "
+        "75.00 ± 0.00 | 1:30 | - |",
+        "| DARTS_V2, random weights | 50.00 | 90.00 | 12.34 | 6543 | - | 1:00 "
+        "| - |",
+        "| the commonest class | 3.50 | 73.00 | - | - | - | - | - |",
+    ]
+    assert "- seeds: 0, 1\n" in text
+    assert "added up: backbones 6:00, segmentations 22:00" in text
+
+
+def test_a_plot_of_backbones(tmp_path):
+    """Every row has a bar as long as its mIoU, and a dot for each seed."""
+    figure = figures.Figure()
+    rows = {"a": [{"test_miou": 0.25}, {"test_miou": 0.75}]}
+    rows["b"] = [{"test_miou": 0.125}]
+    report._plot_table5(figure, rows)
+    (axes,) = figure.axes
+    assert [bar.get_width() for bar in axes.patches] == [50.0, 12.5]
+    assert [list(dots.get_xdata()) for dots in axes.lines] == [
+        [25.0, 75.0],
+        [12.5],
+    ]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b"]

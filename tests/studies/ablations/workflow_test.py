@@ -249,7 +249,7 @@ def test_choose_one(tmp_path, chosen):
     arguments = "--config=configs/ablate_toy.py", f"--workdir={tmp_path}"
     done = programs.run("-m", "launch.ablate", *arguments, *chosen, timeout=300)
     assert done.returncode
-    assert "Expected --table=1, 2, 3 or 4, or --figure=5, and" in done.stderr
+    assert "Expected --table=1, 2, 3, 4 or 5, or --figure=5, a" in done.stderr
 
 
 @pytest.mark.long
