@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import pathlib
 import zipfile
 from typing import NamedTuple
 
@@ -15,7 +16,7 @@ from entrannas_tf.data import imagenet
 from entrannas_tf.networks import porting, segmentation
 from entrannas_tf.networks import target as target_network
 from entrannas_tf.retraining import trained
-from entrannas_tf.training import files, workdirs
+from entrannas_tf.training import checkpoints, files, workdirs
 
 FILE = "backbone.json"  # In the workdir of the segmentation.
 
@@ -104,9 +105,7 @@ def check(workdir, weights):
     if os.path.exists(path):
         with open(path, encoding="utf-8") as file:
             there = json.load(file)
-    elif weights is None or not os.path.exists(
-        os.path.join(workdir, "config.json")
-    ):
+    elif weights is None or not _is_trained(workdir):
         return
     here = weights and weights._record()
     if (there or {}).get("sha256") != (here or {}).get("sha256"):
@@ -117,6 +116,12 @@ def check(workdir, weights):
             f"here are {came}. Choose another --workdir, or go back to the "
             "same --backbone to resume it."
         )
+
+
+def _is_trained(workdir):
+    """Whether a workdir has a checkpoint, perhaps of one run of several."""
+    found = pathlib.Path(workdir).glob(f"**/{checkpoints.DIRECTORY}/*")
+    return next(found, None) is not None
 
 
 def read(where, config, cells):

@@ -442,6 +442,10 @@ def test_a_network_goes_on_with_the_weights_that_it_began_with(tmp_path):
 def test_a_network_that_began_with_none_goes_on_so(tmp_path):
     begin(tmp_path / "run", None)
     backbone.check(tmp_path / "run", None)
+    # Killed before it trained, it may begin with others.
+    backbone.check(tmp_path / "run", make_weights("here", 1.0))
+    (tmp_path / "run" / "checkpoints").mkdir()
+    (tmp_path / "run" / "checkpoints" / "step_00000002.checkpoint").touch()
     with pytest.raises(ValueError, match=r"began with random weights, and her"):
         backbone.check(tmp_path / "run", make_weights("here", 1.0))
 

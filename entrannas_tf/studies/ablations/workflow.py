@@ -68,7 +68,8 @@ def ablate(config_dict, result, workdir, command):
             f"There is no run for {result}: penalties is empty; expected "
             "numbers such as (0.2, 0.1, 0.05)."
         )
-    if not workdirs.check_workdir(workdir, config) and not is_ladder:
+    is_there = workdirs.check_workdir(workdir, config)
+    if result == "table5" or not (is_there or is_ladder):
         _check_data(config, result, runs)
     workdirs.make_workdir(workdir, config)
     failures = {}
