@@ -428,3 +428,19 @@ def test_training_moves_every_weight():
 )
 def test_what_is_of_the_head(name, is_head):
     assert segmentation.is_of_head(name) == is_head
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: make_backbone(output_stride=4),
+        lambda: segmentation.ResNet50(output_stride=4),
+        lambda: make_head(output_stride=4),
+    ],
+    ids=["Backbone", "ResNet50", "SegmentationNetwork"],
+)
+def test_bad_output_strides(build):
+    with pytest.raises(
+        ValueError, match=r"output_stride is 4; expected one of 8, 16, 32\."
+    ):
+        build()
