@@ -7,6 +7,7 @@ import math
 
 import keras
 
+from entrannas_tf.architecture import search_space
 from entrannas_tf.networks import target
 from entrannas_tf.networks.layers import batch_norm
 
@@ -50,6 +51,7 @@ def Backbone(
         ValueError: If an argument is out of its range, or nothing flows to
             the output of a cell of the genotype.
     """
+    search_space.check_output_stride(output_stride, "imagenet")
     images = keras.Input(image_shape, name="images")
     features = target.run_cells(
         genotype, images, num_cells, init_channels, "imagenet", output_stride
@@ -68,7 +70,11 @@ def ResNet50(image_shape=(None, None, 3), output_stride=16, name="backbone"):
     Returns:
         A functional `keras.Model` that maps float32 [B, H, W, C], normalized
         images, to float [B, ceil(H / output_stride), ..., 2048].
+
+    Raises:
+        ValueError: If the output stride is another number.
     """
+    search_space.check_output_stride(output_stride, "imagenet")
     network = keras.applications.ResNet50(
         include_top=False, weights=None, input_shape=image_shape
     )
@@ -118,6 +124,9 @@ def SegmentationNetwork(
         A functional `keras.Model` that maps float32 [B, H, W, 3], normalized
         images of any size, to float32 [B, H, W, C], logits.
 
+    Raises:
+        ValueError: If the output stride is another number.
+
     Example:
 
     >>> import numpy as np
@@ -130,6 +139,7 @@ def SegmentationNetwork(
     >>> model(np.zeros((1, 50, 40, 3), "float32")).shape
     TensorShape([1, 50, 40, 21])
     """
+    search_space.check_output_stride(output_stride, "imagenet")
     images, features = backbone.input, backbone.output  # [B, h, w, F]
 
     def convolve(x, size, rate, own):

@@ -94,10 +94,9 @@ def run_cells(
     """Returns the output of the last cell of a target network.
 
     With a smaller `output_stride` the reduction cells that would exceed it run
-    at stride 1, and what follows reads pixels further apart: the features of
-    output stride 32 are then found at every second or fourth pixel, but for
-    those near the borders (Chen et al., 2017, section 3.1). The weights are
-    the same.
+    at stride 1, and what follows reads pixels further apart (Chen et al., 2017,
+    section 3.1): the features of output stride 32 are then found at every
+    second or fourth pixel, up to the borders. The weights are the same.
 
     Args:
         genotype: `genotypes.Genotype`.

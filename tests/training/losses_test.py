@@ -91,3 +91,52 @@ def test_smoothed_cross_entropy_against_numpy(smoothing):
         tf.constant(labels), tf.constant(logits), smoothing
     )
     np.testing.assert_allclose(actual, expected, rtol=1e-12)
+
+
+IGNORED = 255
+
+
+def draw_pixels(ignored=IGNORED):
+    """Returns labels [2, 3, 4], the first row ignored, and logits."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(5, size=(2, 3, 4))
+    labels[:, 0] = ignored
+    logits = rng.normal(size=(2, 3, 4, 5))
+    return labels.astype("int32"), logits
+
+
+def test_pixel_cross_entropies_against_numpy():
+    labels, logits = draw_pixels()
+    log_p = logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
+    expected = np.zeros(labels.shape)
+    for place in np.ndindex(*labels.shape):
+        if labels[place] != IGNORED:
+            expected[place] = -log_p[(*place, labels[place])]
+    found = losses.pixel_cross_entropies(
+        tf.constant(labels), tf.constant(logits, tf.float32), IGNORED
+    )
+    assert found.dtype == tf.float32
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("ignored", [255, 21, 4, 0, -1])
+def test_ignored_pixels_have_no_loss_and_no_gradient(ignored):
+    """Whether their label is one of the classes or not."""
+    labels, logits = draw_pixels(ignored)
+    logits = tf.constant(logits, tf.float32)
+    with tf.GradientTape() as tape:
+        tape.watch(logits)
+        found = losses.pixel_cross_entropies(
+            tf.constant(labels), logits, ignored
+        )
+    gradient = tape.gradient(found, logits).numpy()
+    is_ignored = labels == ignored
+    assert 0 < is_ignored.sum() < is_ignored.size
+    assert not found.numpy()[is_ignored].any()
+    assert not gradient[is_ignored].any()
+    # That of the others is the softmax, less the label.
+    e = np.exp(logits)
+    expected = e / e.sum(-1, keepdims=True) - np.eye(5)[labels % 5]
+    np.testing.assert_allclose(
+        gradient[~is_ignored], expected[~is_ignored], atol=1e-6
+    )

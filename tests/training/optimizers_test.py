@@ -47,6 +47,30 @@ class TestCoupledSGD:
         assert optimizer.momentums[0].numpy()[1] == momentum[1]
         assert weights.numpy()[0] != before[0]
 
+    def test_factors_scale_the_steps_of_their_variables(self):
+        values = [1.0, -2.0]
+        alone, *weights = (variable(values) for _ in range(4))
+        made = []
+        for variables, factors in (
+            ([alone], None),
+            (weights, (1.0, 0.1, 0.0)),
+        ):
+            # Without L2, which would follow the weights.
+            optimizer = optimizers.CoupledSGD(0.1, 0.9, 0.0, clip_norm=100.0)
+            optimizer.build(variables)
+            for g in ([0.5, 1.0], [-1.0, 2.0]):
+                gradients = [tf.constant(g)] * len(variables)
+                optimizer.apply(gradients, variables, factors=factors)
+            made.append(optimizer)
+        moved = alone.numpy() - values
+        whole, tenth, kept = (v.numpy() for v in weights)
+        np.testing.assert_array_equal(whole, alone.numpy())
+        np.testing.assert_allclose(tenth - values, 0.1 * moved, rtol=1e-3)
+        np.testing.assert_array_equal(kept, values)
+        # The momentum does not have the factor in it.
+        for momentum in made[1].momentums:
+            np.testing.assert_array_equal(momentum, made[0].momentums[0])
+
     def test_clips_the_global_norm_and_returns_it(self):
         a, b = variable([0.0]), variable([0.0])
         optimizer = optimizers.CoupledSGD(1.0, 0.0, 0.0, clip_norm=5.0)

@@ -24,6 +24,16 @@ def test_linear(step, rate):
 
 
 @pytest.mark.parametrize(
+    ("step", "rate"),
+    [(0, 0.007), (50, 0.007 * 0.5358867312681466), (100, 0.0)],
+)
+def test_poly(step, rate):
+    """Half of the way, the rate is 0.5 ** 0.9 of the first."""
+    found = schedules.SCHEDULES["poly"](0.007, step, 100)
+    assert found == pytest.approx(rate, rel=1e-12, abs=1e-15)
+
+
+@pytest.mark.parametrize(
     ("step", "rate"), [(0, 0.1), (3, 0.4), (4, 0.5), (5, 0.5), (55, 0.25)]
 )
 def test_warmed_up(step, rate):

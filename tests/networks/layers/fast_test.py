@@ -53,6 +53,20 @@ def test_fused_batch_norm_moves_the_unbiased_variance():
     )
 
 
+def test_a_frozen_batch_norm_keeps_and_uses_its_statistics():
+    norm = make_norm()
+    frozen = fast.FusedBatchNorm(norm)
+    before = norm.get_weights()
+    norm.trainable = False
+    found = frozen(X, training=True)
+    for value, now in zip(before, norm.get_weights(), strict=True):
+        np.testing.assert_array_equal(now, value)
+    expected = norm(X, training=False)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    norm.trainable = True
+    assert np.abs(frozen(X, training=True) - expected).max() > 0.1
+
+
 @pytest.mark.parametrize("size", [(5, 6), (None, None)])
 def test_pointwise_convolution(size):
     images = keras.Input((*size, 3))
@@ -65,6 +79,28 @@ def test_pointwise_convolution(size):
         run(fast_model, weights), run(plain, weights), strict=True
     ):
         np.testing.assert_allclose(one, other, atol=1e-4)
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.5])
+def test_dropout(rate):
+    layer = fast.replace(keras.layers.Dropout(rate, seed=3))
+    assert isinstance(layer, fast.Dropout)
+    x = np.ones((20, 5, 10, 20), "float32")
+    np.testing.assert_array_equal(layer(x, training=False), x)
+    y, again = (layer(x, training=True).numpy() for _ in range(2))
+    np.testing.assert_allclose(np.unique(y), [0, 1 / (1 - rate)], rtol=1e-5)
+    # 20,000 elements: 5 standard deviations are 0.018 at most.
+    assert abs((y == 0).mean() - rate) < 0.02
+    assert abs(y.mean() - 1) < 0.04
+    # Elements, not images, places or channels, and others each time.
+    for axes in ((1, 2, 3), (0, 3), (0, 1, 2)):
+        assert (y.mean(axis=axes) > 0).all()
+    assert (y != again).any()
+
+
+def test_dropout_at_a_rate_of_zero_changes_nothing():
+    layer = fast.replace(keras.layers.Dropout(0.0))
+    np.testing.assert_array_equal(layer(X, training=True), X)
 
 
 @pytest.mark.parametrize(
