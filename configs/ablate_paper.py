@@ -1,16 +1,19 @@
-"""The ablations of section 4.1 at the paper's size.
+"""The ablations of section 4.1, and Table 5, at the paper's size.
 
 Reproduces Tables 1 to 4 and Figure 5 on CIFAR-10: the searches of
 configs/cifar10_entrannas.py, retrained by configs/retrain_cifar10.py. The
-paper's Table 4 and Figure 5 are of ImageNet; ours search CIFAR-10 at the same
-lambda.
+paper's Tables 4 and 5 and Figure 5 are of cells searched on ImageNet; ours
+search CIFAR-10 at the same lambda. Table 5's backbones are trained by
+configs/retrain_imagenet.py, then by configs/segment_voc.py.
 
 Command:
     python -m launch.ablate --table=1 --config=configs/ablate_paper.py \
         --workdir=runs/ablate_paper --config.data_dir=DIRECTORY
 
-Use --table=2, 3, 4 and --figure=5 in the same workdir. Started on several GPUs
-at once, the command shares out the runs.
+Use --table=2, 3, 4 and --figure=5 in the same workdir, and --table=5 with
+--config.voc_dir=VOC2012. For cells that were searched on ImageNet, give their
+workdirs in --config.backbones, and --config.penalties="()". Started on several
+GPUs at once, the command shares out the runs.
 
 Memory: by the paper's own figures EnTranNAS at this batch size of 512 fits in
     11 GB, but DARTS takes 9.0 GB at 64, so about 70 GB here. Rows that do not

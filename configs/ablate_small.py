@@ -15,7 +15,13 @@ Command:
         --workdir=runs/ablate --config.data_dir=DIRECTORY
 
 Use --table=2, 3, 4 and --figure=5 in the same workdir: a run that several
-tables need is done once.
+tables need is done once. Table 5 needs photographs in folders and a data set in
+Pascal VOC's layout:
+    python -m launch.ablate --table=5 --config=configs/ablate_small.py \
+        --workdir=runs/table5 --config.data_dir=DIRECTORY \
+        --config.photos_dir=PHOTOS --config.voc_dir=VOC2012
+Its backbones have 8 cells of 16 channels instead of 14 of 48, see
+configs/retrain_backbone.py and configs/segment_small.py.
 
 Cost: 4 hours and 45 minutes in total for the runs of Tables 1, 2 and 4 and
     Figure 5, each on one core with other work alongside it; started twice on 2
