@@ -84,13 +84,13 @@ def ResNet50(image_shape=(None, None, 3), output_stride=16, name="backbone"):
             rates[stage] = stride // output_stride
 
     def dilate(layer):
-        rate = rates.get(layer.name.partition("_")[0])
-        if rate is None or not isinstance(layer, keras.layers.Conv2D):
-            return layer
+        # Each is a new layer, whose output is that of the new network alone.
         config = layer.get_config()
-        config["strides"] = (1, 1)
-        if layer.kernel_size == (3, 3):
-            config["dilation_rate"] = (rate, rate)
+        rate = rates.get(layer.name.partition("_")[0])
+        if rate is not None and isinstance(layer, keras.layers.Conv2D):
+            config["strides"] = (1, 1)
+            if layer.kernel_size == (3, 3):
+                config["dilation_rate"] = (rate, rate)
         return type(layer).from_config(config)
 
     made = keras.models.clone_model(network, clone_function=dilate)
