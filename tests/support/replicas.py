@@ -35,7 +35,7 @@ class KeepGradients:
     def build(self, variables):
         pass
 
-    def apply(self, gradients, variables, masks=None):
+    def apply(self, gradients, variables, masks=None, factors=None):
         for variable, gradient in zip(variables, gradients, strict=True):
             variable.assign(gradient)
 
