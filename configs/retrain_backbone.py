@@ -10,8 +10,10 @@ Command:
         --genotype=DARTS_V2 --workdir=runs/backbone \
         --config.data.dir=DIRECTORY
 
-Cost: to be measured.
-Expect: to be measured.
+Cost: 5 to 10 minutes and 1.8 GiB of memory on 2 cores with other work, on 1,200
+    photographs.
+Expect: on Imagenette's 10 classes, 1,200 photographs to train and 400 to test,
+    59.8 and 56.3 % with DARTS_V2 (seeds 0 and 1).
 """
 
 from configs import retrain_imagenet

@@ -12,8 +12,9 @@ Command:
 
 --backbone is the workdir of configs/retrain_backbone.py.
 
-Cost: to be measured.
-Expect: to be measured.
+Cost: 7 to 9 minutes and 1.8 GiB of memory on 2 cores with other work.
+Expect: on CamVid, 160 photographs to train and 50 to test, an mIoU of 35.5 and
+    37.0 % with DARTS_V2 (seeds 0 and 1); docs/results.md has more.
 """
 
 from configs import segment_voc

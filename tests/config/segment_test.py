@@ -71,7 +71,7 @@ def test_ends_of_the_ranges(changes):
             {"data__color_jitter": 0.4},
             "Unknown field data.color_jitter; The fields of data are dir, ",
         ),
-        ({"data__crop_size": 0}, "data.crop_size is 0; expected 1 or more."),
+        ({"data__crop_size": 8}, "data.crop_size is 8; expected 9 or more."),
         (
             {"data__min_scale": 0.0},
             "data.min_scale is 0.0; expected more than 0.",
