@@ -302,7 +302,7 @@ def _batches(config, data, devices, epoch, first_step):
         epoch=epoch,
         first_step=first_step,
         augmentation=task.augmentation(config),
-        num_steps=task.num_steps(config, data),
+        num_steps=task.num_steps(config, data) or None,  # An error says so.
         **distribution.shares(devices),
     )
 
