@@ -162,6 +162,7 @@ def test_features_at_every_second_or_fourth_pixel_are_those_of_stride_32(
             assert_same(found[:, ::every, ::every], features)
 
 
+@pytest.mark.long
 def test_features_of_a_resnet_are_those_of_stride_32():
     last = randomized(segmentation.ResNet50(output_stride=32))
     x = draw(75, 66)
@@ -328,6 +329,7 @@ def count_by_hand(size, output_stride):
     return total, others, pixels**2
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("stride", STRIDES)
 def test_counts_of_a_resnet(stride):
     totals = segmentation.count_resnet50(21, 65, stride)
@@ -342,6 +344,7 @@ def test_counts_of_a_resnet(stride):
     assert totals["multiply_adds_published"] == expected + others
 
 
+@pytest.mark.long
 def test_a_resnet_by_hand_costs_what_its_authors_say():
     # Table 1: 3.8 billion. The dense layer has 2 million.
     multiply_adds, _, pixels = count_by_hand(224, 32)
@@ -367,6 +370,7 @@ def test_only_layers_and_operations_of_keras(genotype):
         assert not isinstance(operation, keras.layers.Lambda)
 
 
+@pytest.mark.long
 def test_it_is_reloaded_without_the_package(tmp_path):
     """At output stride 8, where pools are made of Keras's operations."""
     network, x = make("AmoebaNet", 8), draw(33, 49)

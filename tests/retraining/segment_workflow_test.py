@@ -219,6 +219,7 @@ def exported(finished, tmp_path_factory):
     return output
 
 
+@pytest.mark.long
 def test_an_export_runs_where_this_package_is_not(finished, exported):
     rng = np.random.default_rng(0)
     images = rng.integers(256, size=(2, 41, 57, 3), dtype=np.uint8)
@@ -241,6 +242,7 @@ def test_an_export_runs_where_this_package_is_not(finished, exported):
             np.testing.assert_allclose(found[name], values, atol=1e-5)
 
 
+@pytest.mark.long
 def test_an_export_is_described(finished, exported):
     card = (exported / "README.md").read_text()
     (run,) = retraining_results.read(finished[0])["runs"]
@@ -259,6 +261,7 @@ def test_no_litert_of_images_of_any_size(finished, tmp_path):
     assert not os.listdir(tmp_path)
 
 
+@pytest.mark.long
 def test_masks_are_drawn(finished, tmp_path):
     paths = masks.draw_masks(finished[0], tmp_path / "masks", 2)
     assert [os.path.basename(p) for p in paths] == ["v0.png", "v2.png"]

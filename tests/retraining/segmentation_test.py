@@ -160,6 +160,7 @@ def test_the_backbone_has_a_rate_of_its_own(folder):
     assert min(ones.values()) > 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("frozen", "of_backbone", "of_head"),
     [("none", True, True), ("backbone", False, True), ("all", False, False)],
@@ -208,6 +209,7 @@ def test_photographs_of_many_sizes_take_one_graph(folder):
     assert trainer.test_step.experimental_get_tracing_count() <= count + 1
 
 
+@pytest.mark.long
 def test_scores_against_the_network_called_by_hand(folder):
     trainer, data = make_trainer(folder)
     source = data.test_source
