@@ -25,6 +25,19 @@ def names():
     return tuple(_published())
 
 
+def name_of(where):
+    """Returns the last part of a name or path of a genotype, for titles.
+
+    Args:
+        where: As `load_genotype` takes it, not a `Genotype`. Of the file in a
+            workdir it is the name of that.
+    """
+    path = os.path.abspath(where)
+    if os.path.basename(path) == GENOTYPE_FILE:
+        path = os.path.dirname(path)
+    return os.path.basename(path)
+
+
 def load_genotype(where):
     """Returns the `genotypes.Genotype` of a name or path.
 

@@ -43,18 +43,16 @@ def search_batches(
     do not fill a batch; the validation half wraps around where it is smaller.
 
     Args:
-        source_w: `ImageSource`, or `voc.MaskedPhotos`, whose examples train
-            the weights.
+        source_w: `ImageSource` whose examples train the weights.
         indices_w: Integers [N_w], the examples of it to use.
-        source_a: As source_w, but its examples train the architecture; may
-            be the same one.
+        source_a: `ImageSource` whose examples train the architecture; may be
+            the same source.
         indices_a: Integers [N_a], the examples of it to use.
         batch_size: Number of examples B of each of the two batches.
         seed: Non-negative integer.
         epoch: Number of the epoch, from 0.
         first_step: Number of steps of this epoch that are done already.
-        augmentation: `augment.Augmentation`; of masked photographs
-            `scale_crop.Augmentation`.
+        augmentation: `augment.Augmentation`.
         num_replicas: Number of replicas that share each batch.
         replicas: Numbers of those that this process feeds; None for all.
 
@@ -62,9 +60,8 @@ def search_batches(
         A `tf.data.Dataset` of N_w // B - first_step elements
         `((images, labels), (images, labels))`: the validation batch for alpha
         and beta, then the training batch for the weights. Images are float32
-        [B, H, W, C], augmented and normalised; labels are int32 [B], or
-        [B, H, W] of masks. Several replicas share each of them as in
-        `training_batches`.
+        [B, H, W, C], augmented and normalised; labels are int32 [B]. Several
+        replicas share each of them as in `training_batches`.
 
     Raises:
         ValueError: If a half has fewer examples than a batch, B does not

@@ -247,7 +247,7 @@ class _Split(NamedTuple):
 
 
 class _Scan(NamedTuple):
-    """What decoding all files of a list has shown.
+    """Sizes, and pixels of each class, in the files of a list.
 
     Attributes:
         sizes: int32 [N, 2], height and width of each photograph.

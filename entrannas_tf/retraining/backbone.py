@@ -56,7 +56,7 @@ class Weights(NamedTuple):
 
     @property
     def description(self):
-        """What they are, in words."""
+        """Their number and where they came from, as a text."""
         count = sum(a.size for layer in self.arrays.values() for a in layer)
         return f"{count} weights from {self.where}"
 

@@ -70,9 +70,7 @@ def export(workdir, output, export_format="savedmodel", weights="last"):
         )
     task, names = found.task, found.images.label_names
     data = task.load_data(found.config)
-    server = task.make_server(
-        found.network, found.images.mean, found.images.std
-    )
+    server = found.make_server()
     shape = [None, *found.images.image_shape]
     signature = tf.TensorSpec(shape, name="images")
     logging.info("writes   %s", output)
@@ -131,9 +129,7 @@ def load(workdir, weights="last"):
         ValueError: If the training has not ended, or the data are not there.
         OSError: If a file cannot be read.
     """
-    found = trained.read(os.fspath(workdir), weights)
-    images = found.images
-    return found.task.make_server(found.network, images.mean, images.std)
+    return trained.read(os.fspath(workdir), weights).make_server()
 
 
 def _as_dict(outputs):

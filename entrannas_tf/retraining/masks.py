@@ -50,8 +50,7 @@ def draw_masks(workdir, output, num_photographs=_NUM_PHOTOGRAPHS):
             "of a segmentation."
         )
     data = found.task.load_data(found.config)
-    source, images = data.test_source, found.images
-    server = found.task.make_server(found.network, images.mean, images.std)
+    source, server = data.test_source, found.make_server()
     predict = tf.function(
         lambda image: server(image)["class_map"],
         input_signature=[tf.TensorSpec([None, None, None, 3])],

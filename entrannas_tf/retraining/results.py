@@ -54,7 +54,6 @@ def write(workdir, progress, totals, config, source, scores):
     record = workdirs.last_record(workdir)
     run = {
         "seed": config.seed,
-        **{name: record[name] for name in scores},
         **{k: v for k, v in record.items() if k.startswith("test_")},
         "best_epoch": progress.best_epoch,
         f"best_{scores[0]}": progress.best_score,

@@ -49,9 +49,8 @@ class Segmentation(task.Task):
             data.crop_size, data.min_scale, data.max_scale, data.flip
         )
 
-    def num_steps(self, config, data):
-        given = config.training.steps_per_epoch
-        return given or super().num_steps(config, data)
+    def steps_per_epoch(self, config):
+        return config.training.steps_per_epoch or None
 
     def evaluation_batches(self, source, indices, batch_size, **shares):
         return pipeline.evaluation_batches_by_size(
@@ -98,19 +97,7 @@ class Segmentation(task.Task):
             network.head_channels,
             network.dropout,
         )
-        training = config.training
-        for layer in made.layers:
-            in_backbone = not segmentation_network.is_of_head(layer.name)
-            is_norm = isinstance(layer, keras.layers.BatchNormalization)
-            frozen = {
-                "none": False,
-                "backbone": in_backbone,
-                "all": True,
-            }[training.frozen_batch_norms]
-            if (is_norm and frozen) or (
-                in_backbone and training.backbone_rate_factor == 0
-            ):
-                layer.trainable = False
+        _freeze(made, config.training)
         return made
 
     def trainer_options(self, config):
@@ -229,6 +216,20 @@ def intersections_over_unions(confusion):
     return np.divide(
         right, union, out=np.full(len(right), np.nan), where=union > 0
     )
+
+
+def _freeze(network, training):
+    """Makes the layers untrainable that are to stay as they are."""
+    frozen = training.frozen_batch_norms
+    for layer in network.layers:
+        in_backbone = not segmentation_network.is_of_head(layer.name)
+        is_norm = isinstance(layer, keras.layers.BatchNormalization)
+        if is_norm and (
+            frozen == "all" or (frozen == "backbone" and in_backbone)
+        ):
+            layer.trainable = False
+        if in_backbone and training.backbone_rate_factor == 0:
+            layer.trainable = False
 
 
 def _is_labelled(labels):

@@ -1,4 +1,4 @@
-"""What a network is trained for; the rest of a training does not know."""
+"""The interface of a task: all of a training that depends on it."""
 
 import keras
 import numpy as np
@@ -8,7 +8,7 @@ class Task:
     """A task: its data, its network, its loss, its scores.
 
     `classification.TASK` and `segmentation.TASK` are the two that there are;
-    `workflow.TASKS` lists them. Images are float32 [B, H, W, C], normalized.
+    `tasks.TASKS` lists them. Images are float32 [B, H, W, C], normalized.
     The shape of labels is the task's own.
 
     Attributes:
@@ -38,9 +38,9 @@ class Task:
         """
         raise NotImplementedError
 
-    def num_steps(self, config, data):
-        """Returns the number of steps of an epoch."""
-        return len(data.indices) // config.training.batch_size
+    def steps_per_epoch(self, config):
+        """Returns the number of steps of an epoch; None for a pass."""
+        return None
 
     def evaluation_batches(self, source, indices, batch_size, **shares):
         """Returns the batches of `pipeline.evaluation_batches`."""
@@ -139,7 +139,8 @@ class Task:
 
         Returns:
             A functional `keras.Model` of Keras's own layers that maps images,
-            float32 [B, H, W, C] from 0 to 255, to a dict of tensors.
+            float32 [B, H, W, C] from 0 to 255, to probabilities, or to a dict
+            of tensors with "probabilities" among them.
         """
         raise NotImplementedError
 

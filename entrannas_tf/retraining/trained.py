@@ -60,6 +60,12 @@ class Trained(NamedTuple):
         """The `task.Task`."""
         return tasks.of(self.config)
 
+    def make_server(self):
+        """Returns the network with its preprocessing, `Task.make_server`."""
+        return self.task.make_server(
+            self.network, self.images.mean, self.images.std
+        )
+
 
 def read(workdir, weights="last"):
     """Returns the `Trained` of a directory.

@@ -159,7 +159,7 @@ def load_data(config, devices=None):
 
 
 class _Origin(NamedTuple):
-    """What a network is made of.
+    """The genotype and the first weights of a network.
 
     Attributes:
         cells: A `genotypes.Genotype`, or None.
@@ -266,6 +266,9 @@ def _train(config, origin, workdir, start, devices, profile, data):
     """Runs what is left of one run; returns its `Progress` at the end."""
     runtime.prepare(config.seed, config.deterministic)
     training = config.training
+    num_steps = tasks.of(config).steps_per_epoch(config)
+    if num_steps is None:
+        num_steps = len(data.indices) // training.batch_size
     with devices.scope():
         trainer = tasks.make_trainer(config, origin.cells, data.source)
         if origin.weights is not None:
@@ -274,7 +277,7 @@ def _train(config, origin, workdir, start, devices, profile, data):
         trainer,
         os.path.join(workdir, checkpoints.DIRECTORY),
         training,
-        tasks.of(config).num_steps(config, data),
+        num_steps,
         lambda: evaluation.test(
             trainer, data.test_source, data.test_indices, training.batch_size
         ),
@@ -302,7 +305,7 @@ def _batches(config, data, devices, epoch, first_step):
         epoch=epoch,
         first_step=first_step,
         augmentation=task.augmentation(config),
-        num_steps=task.num_steps(config, data) or None,  # An error says so.
+        num_steps=task.steps_per_epoch(config),
         **distribution.shares(devices),
     )
 

@@ -62,7 +62,9 @@ def _write_cells(where, folder, suffix):
             "needs --workdir."
         )
     genotype = published.load_genotype(where)
-    return cell_drawing.draw(genotype, folder, _name(where))
+    return cell_drawing.draw(
+        genotype, folder, published.name_of(where).removesuffix(".json")
+    )
 
 
 def _write_film(workdir, path, suffix):
@@ -74,11 +76,3 @@ def _write_film(workdir, path, suffix):
         )
     search_results.write_film(workdir, path)
     return [path]
-
-
-def _name(where):
-    """Returns the name of a genotype or of its run, for titles."""
-    path = os.path.abspath(where)
-    if os.path.basename(path) == published.GENOTYPE_FILE:
-        path = os.path.dirname(path)
-    return os.path.basename(path).removesuffix(".json")

@@ -122,26 +122,25 @@ def read(config_dict):
     """
     values = schema.to_plain(AblationConfig, config_dict)
     config = schema.make(AblationConfig, values)
+    changes = {}
     if config.data_dir:
-        config = dataclasses.replace(
-            config,
-            search=_with_data_dir(config.search, config.data_dir),
-            retraining=_with_data_dir(config.retraining, config.data_dir),
-        )
+        for name in ("search", "retraining"):
+            section = getattr(config, name)
+            changes[name] = _with_data(section, data_dir=config.data_dir)
     if config.photos_dir:
-        data = dataclasses.replace(
-            config.pretraining.data, name="folder", dir=config.photos_dir
+        changes["pretraining"] = _with_data(
+            config.pretraining, name="folder", dir=config.photos_dir
         )
-        made = dataclasses.replace(config.pretraining, data=data)
-        config = dataclasses.replace(config, pretraining=made)
     if config.voc_dir:
-        data = dataclasses.replace(config.segmentation.data, dir=config.voc_dir)
-        made = dataclasses.replace(config.segmentation, data=data)
-        config = dataclasses.replace(config, segmentation=made)
+        changes["segmentation"] = _with_data(
+            config.segmentation, dir=config.voc_dir
+        )
+    config = dataclasses.replace(config, **changes)
     schema.check(config)
     return config
 
 
-def _with_data_dir(config, data_dir):
-    data = dataclasses.replace(config.data, data_dir=data_dir)
-    return dataclasses.replace(config, data=data)
+def _with_data(section, **fields):
+    """Returns a section with other values in some fields of its data."""
+    data = dataclasses.replace(section.data, **fields)
+    return dataclasses.replace(section, data=data)

@@ -15,6 +15,7 @@ from entrannas_tf.search import results as search_results
 from entrannas_tf.search import workflow as search_workflow
 from entrannas_tf.training import interruptions, runtime, workdirs
 
+RUNS = "runs"  # In the workdir of the ablations.
 _SEARCH, _NETWORK = "search", "network"
 COUNTS = "parameters", "multiply_adds", "multiply_adds_published"
 

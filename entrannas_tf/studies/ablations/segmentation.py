@@ -56,13 +56,14 @@ class SegmentRun(NamedTuple):
 
     @property
     def _pretrained(self):
-        row = self.row.removesuffix(UNTRAINED)
-        return self._directory(row, "backbone", self.pretraining)
+        return self._directory(self.row, "backbone", self.pretraining)
 
     def _directory(self, row, stage, config):
         name = re.sub(r"\W+", "_", f"{stage}_{row}".lower())
         digest = provenance.config_hash(dataclasses.replace(config, seed=0))
-        return os.path.join("runs", f"{name}_{digest}", f"seed_{self.seed}")
+        return os.path.join(
+            search_run.RUNS, f"{name}_{digest}", f"seed_{self.seed}"
+        )
 
     def do(self, workdir):
         """Searches and trains, where that has not been done.
@@ -130,7 +131,7 @@ def list_runs(config, searches, seeds):
         ValueError: If two backbones have the same name.
     """
     rows = [
-        (_name(where), None, None if where == RESNET50 else where)
+        (published.name_of(where), None, None if where == RESNET50 else where)
         for where in config.backbones
     ]
     first = {search.row: search for search in reversed(searches)}
@@ -157,14 +158,6 @@ def list_runs(config, searches, seeds):
     return made
 
 
-def _name(where):
-    """Returns how the table calls a backbone."""
-    path = os.path.normpath(where)
-    if os.path.basename(path) == published.GENOTYPE_FILE:
-        path = os.path.dirname(path)
-    return os.path.basename(path)
-
-
 def _make_run(config, name, search, genotype, pretrained, seed):
     """Returns the `SegmentRun` of a row at a seed."""
     is_resnet = name == RESNET50
@@ -172,16 +165,17 @@ def _make_run(config, name, search, genotype, pretrained, seed):
     network = dataclasses.replace(
         segmentation.network, backbone=RESNET50 if is_resnet else "cells"
     )
-    pretraining = None
-    weights = config.resnet50_weights if is_resnet and pretrained else None
-    if pretrained and not is_resnet:
+    pretraining = weights = None
+    if pretrained and is_resnet:
+        weights = config.resnet50_weights
+    elif pretrained:
         pretraining = dataclasses.replace(config.pretraining, seed=seed)
     return SegmentRun(
-        name if pretraining or weights else name + UNTRAINED,
+        name if pretrained else name + UNTRAINED,
         search,
         genotype,
         pretraining,
-        weights or None,
+        weights,
         dataclasses.replace(segmentation, network=network),
     )
 

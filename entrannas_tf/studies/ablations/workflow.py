@@ -30,7 +30,6 @@ from entrannas_tf.training import interruptions, provenance, workdirs
 
 RESULTS = ("table1", "table2", "table3", "table4", "table5", "figure5")
 
-_RUNS = "runs"
 _LADDER = "ladder"
 _WAIT_SECONDS = 10.0
 
@@ -162,7 +161,7 @@ def _make_run(config, row, settings, seed, retrains):
     name = f"{name}_{provenance.config_hash(settings)}"
     return search_run.SearchRun(
         row,
-        os.path.join(_RUNS, name, f"seed_{seed}"),
+        os.path.join(search_run.RUNS, name, f"seed_{seed}"),
         dataclasses.replace(settings, seed=seed),
         dataclasses.replace(config.retraining, seed=seed) if retrains else None,
     )
