@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from entrannas_tf.architecture import genotypes, published, search_space
 from entrannas_tf.networks import cost, segmentation, target
-from tests.support import programs
+from tests.support import built_costs, programs
 
 STRIDES = search_space.OUTPUT_STRIDES
 
@@ -266,31 +266,6 @@ def test_the_head_sees_the_features_as_a_whole():
     np.testing.assert_allclose(pooled[:, 0, 0], np.maximum(y, 0), atol=1e-4)
 
 
-def measured(network):
-    """Returns parameters and the two counts of multiply-adds of a model."""
-    parameters = sum(math.prod(v.shape) for v in network.trainable_variables)
-    multiply_adds = others = 0
-    for layer in network.layers:
-        shape = layer.output.shape[1:]
-        if layer.name.endswith(".odd"):  # Its padding is cropped afterwards.
-            name = layer.name.replace(".odd", ".crop")
-            shape = network.get_layer(name).output.shape[1:]
-        if isinstance(
-            layer, keras.layers.Conv2D | keras.layers.DepthwiseConv2D
-        ):
-            kernel = math.prod(layer.kernel.shape)
-            multiply_adds += kernel * shape[0] * shape[1]
-        elif isinstance(layer, keras.layers.ReLU):
-            others += math.prod(shape)
-        elif isinstance(layer, keras.layers.BatchNormalization):
-            others += 2 * math.prod(shape)
-    return {
-        "parameters": parameters,
-        "multiply_adds": multiply_adds,
-        "multiply_adds_published": multiply_adds + others,
-    }
-
-
 @pytest.mark.parametrize("stride", STRIDES)
 @pytest.mark.parametrize("genotype", ["DARTS_V2", "NASNet"])
 def test_counts_are_those_of_the_network_as_built(genotype, stride):
@@ -298,7 +273,9 @@ def test_counts_are_those_of_the_network_as_built(genotype, stride):
         "imagenet", 3, 4, 5, 65, 3, 50, output_stride=stride, head_channels=8
     )
     account = cost.count(load(genotype), network)
-    assert account.totals() == measured(make(genotype, stride, (65, 50)))
+    assert account.totals() == built_costs.measured(
+        make(genotype, stride, (65, 50))
+    )
 
 
 def count_by_hand(size, output_stride):

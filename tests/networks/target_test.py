@@ -17,7 +17,7 @@ from entrannas_tf.architecture import (
 from entrannas_tf.networks import cost
 from entrannas_tf.networks import target as target_network
 from entrannas_tf.networks.layers import dropout, fast
-from tests.support import slow_layers
+from tests.support import built_costs, slow_layers
 
 GENOTYPE = genotypes.Genotype(
     genotypes.make_cell(
@@ -99,27 +99,6 @@ def test_the_images_of_a_stem_have_the_size_of_its_classifier(stem, side):
     assert network.input_shape == (None, side, side, 3)
 
 
-def measured(network):
-    """Returns parameters and the two counts of multiply-adds of a model."""
-    multiply_adds = others = 0
-    for layer in network.layers:
-        shape = layer.output.shape[1:]
-        if layer.name.endswith(".odd"):  # Its padding is cropped afterwards.
-            name = layer.name.replace(".odd", ".crop")
-            shape = network.get_layer(name).output.shape[1:]
-        if isinstance(
-            layer, keras.layers.Conv2D | keras.layers.DepthwiseConv2D
-        ):
-            multiply_adds += layer.count_params() * shape[0] * shape[1]
-        elif isinstance(layer, keras.layers.Dense):
-            multiply_adds += layer.kernel.shape[0] * layer.kernel.shape[1]
-        elif isinstance(layer, keras.layers.ReLU):
-            others += np.prod(shape)
-        elif isinstance(layer, keras.layers.BatchNormalization):
-            others += 2 * np.prod(shape)
-    return num_parameters(network), multiply_adds, multiply_adds + others
-
-
 @pytest.mark.parametrize(
     "stem", [pytest.param("cifar"), pytest.param("imagenet")]
 )
@@ -129,15 +108,12 @@ def test_counts_are_those_of_the_network_as_built(name, stem):
     side = {"cifar": 9, "imagenet": 65}[stem]
     network = make(genotype, side, stem=stem)
     totals = cost.count(genotype, cost.Network(stem, 3, 4, 10, side)).totals()
-    assert measured(network) == (
-        totals["parameters"],
-        totals["multiply_adds"],
-        totals["multiply_adds_published"],
-    )
+    with_auxiliary = totals.pop("parameters_with_auxiliary")
+    assert built_costs.measured(network) == totals
     trained = target_network.training_network(
         make(genotype, 64, stem=stem), auxiliary=True
     )
-    assert num_parameters(trained) == totals["parameters_with_auxiliary"]
+    assert num_parameters(trained) == with_auxiliary
 
 
 @pytest.mark.parametrize("stem", search_space.STEM_REDUCTIONS)
